@@ -1,0 +1,251 @@
+"""The composition root: settings, clock, providers, web application, scheduler.
+
+`python app.py` serves. Nothing else starts the scheduler or the embedded app.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+from flask import Flask
+
+from banklink import clock as clocks
+from banklink import demo
+from banklink.actions.services import Services
+from banklink.clock import Clock, SystemClock
+from banklink.providers.ponto import Ponto
+from banklink.settings import PontoSettings, Settings, SettingsError, load
+from banklink.store.database import migrate
+from banklink.store.vault import Vault
+from banklink.web.context import DemoLinks, House, Person
+from banklink.web.factory import create_database, furnish
+
+log = logging.getLogger("banklink")
+
+CLIENT_ID = "banklink"
+
+
+class StartError(Exception):
+    """Banklink cannot start; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Banklink:
+    """All parts, put together and not yet serving. `simulator` is None without the demo."""
+
+    settings: Settings
+    web: Flask
+    services: Services
+    clock: Clock
+    simulator: Flask | None
+
+
+def build(settings: Settings) -> Banklink:
+    """Put the parts together and bring the database up to date. Raises StartError."""
+    if not settings.demo:
+        raise StartError(
+            "BANKLINK_DEMO=0 cannot start yet: signing in comes with the next version."
+            " Leave BANKLINK_DEMO at 1 to use the demo on this machine."
+        )
+    settings.data.mkdir(parents=True, exist_ok=True)
+    secret_key = settings.secret_key or _kept(settings.data / "secret.key", secrets.token_hex)
+    vault = Vault(settings.encryption_keys or (_kept(settings.data / "encryption.key", _key),))
+    web, store = create_database(settings, secret_key)
+    migrate(store.engine)
+    client_secret = _kept(settings.data / "simulator-client.key", secrets.token_urlsafe)
+    simulator = _simulator(settings, client_secret)
+    clock: Clock = simulator.extensions["simulator"].clock if simulator else SystemClock()
+    provider = Ponto(settings.ponto or _embedded(settings, client_secret))
+    services = Services(store, {provider.id: provider}, vault, settings.redirect_uri)
+    furnish(
+        web,
+        House(
+            settings=settings,
+            services=services,
+            clock=clock,
+            demo=DemoLinks(
+                simulator_url=settings.simulator_origin + "/",
+                panel_url=settings.simulator_origin + "/panel",
+            ),
+            load_user=_demo_person(services),
+        ),
+    )
+    return Banklink(settings, web, services, clock, simulator)
+
+
+def _kept(path: Path, make: Callable[[], str]) -> str:
+    """A secret of this installation: made once, readable by its owner alone."""
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(make())
+    return path.read_text(encoding="ascii").strip()
+
+
+def _key() -> str:
+    from cryptography.fernet import Fernet
+
+    return Fernet.generate_key().decode()
+
+
+def _simulator(settings: Settings, client_secret: str) -> Flask:
+    from banklink.simulator import Client, SimulatorConfig, create_simulator
+
+    return create_simulator(
+        SimulatorConfig(
+            data=settings.data,
+            origin=settings.simulator_origin,
+            clients=(
+                Client(CLIENT_ID, client_secret, settings.app_name, (settings.redirect_uri,)),
+            ),
+            app_name=settings.provider_name,
+            default_locale=settings.locale,
+        )
+    )
+
+
+def _embedded(settings: Settings, client_secret: str) -> PontoSettings:
+    """The embedded app's addresses, in the shape of the real service's."""
+    origin = settings.simulator_origin
+    return PontoSettings(
+        authorize_url=f"{origin}/oauth2/auth",
+        token_url=f"{origin}/oauth2/token",
+        api_url=f"{origin}/ponto-connect",
+        client_id=CLIENT_ID,
+        client_secret=client_secret,
+        issuer=origin,
+    )
+
+
+def _demo_person(services: Services) -> Callable[[], Person | None]:
+    known: list[Person] = []
+
+    def load_user() -> Person | None:
+        if not known:
+            found = demo.demo_user(services)
+            if found is None:
+                return None
+            known.append(Person(*found))
+        return known[0]
+
+    return load_user
+
+
+def serve_in_thread(app: Flask, host: str, port: int, threads: int) -> Any:
+    """A waitress server with a pool of its own, in the background. Raises StartError."""
+    from waitress.server import create_server
+
+    try:
+        server = create_server(app, host=host, port=port, threads=threads, ident=None)
+    except OSError as error:
+        raise StartError(
+            f"Port {port} is in use ({error.strerror}). Stop what uses it, or choose another"
+            " with PORT or BANKLINK_SIMULATOR_PORT."
+        ) from None
+    threading.Thread(target=server.run, daemon=True, name=f"server-{port}").start()
+    return server
+
+
+def plant_demo(banklink: Banklink) -> None:
+    """Fill both sides on an empty database; the embedded app must be serving."""
+    if banklink.simulator is None or not demo.is_empty(banklink.services):
+        return
+    simulator = banklink.simulator.extensions["simulator"]
+    if not simulator.is_empty():
+        raise StartError(
+            "The data folder holds an embedded app without its Banklink data."
+            " Empty the folder, or choose another with BANKLINK_DATA."
+        )
+    made = simulator.seed(demo.world(CLIENT_ID))
+    demo.plant(banklink.services, made, clocks.read(banklink.clock))
+
+
+def only_process(settings: Settings) -> IO[str] | None:
+    """On SQLite one process at a time: two would fetch and ring twice. Keep what is returned open;
+    it is None where the database itself keeps workers apart. Raises StartError."""
+    if not settings.database_url.startswith("sqlite:"):
+        return None
+    file = (settings.data / "banklink.lock").open("w")
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise StartError(
+            f"Banklink already runs with the data folder {settings.data}."
+            " Stop the other one first, or choose another folder with BANKLINK_DATA."
+        ) from None
+    return file
+
+
+def run(settings: Settings) -> None:
+    """Serve until stopped. Raises StartError."""
+    from banklink import jobs
+
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    for quiet in ("waitress.queue", "httpx2", "apscheduler"):
+        logging.getLogger(quiet).setLevel(logging.ERROR if quiet[0] == "w" else logging.WARNING)
+    logging.getLogger("authlib").setLevel(logging.INFO)
+    settings.data.mkdir(parents=True, exist_ok=True)
+    lock = only_process(settings)
+    banklink = build(settings)
+    servers = []
+    if banklink.simulator is not None:
+        servers.append(
+            serve_in_thread(banklink.simulator, "127.0.0.1", settings.simulator_port, threads=8)
+        )
+    plant_demo(banklink)
+    scheduler = jobs.start(banklink.services, banklink.clock)
+    if banklink.simulator is not None:
+        banklink.simulator.extensions["simulator"].clock.listeners.append(
+            lambda: jobs.wake(scheduler)
+        )
+    signal.signal(signal.SIGTERM, _stop)
+    servers.append(serve_in_thread(banklink.web, "127.0.0.1", settings.port, threads=8))
+    print(f"{settings.app_name} runs at {settings.origin}", flush=True)
+    if banklink.simulator is not None:
+        print(f"The entrepreneur app and its banks: {settings.simulator_origin}", flush=True)
+    try:
+        threading.Event().wait()
+    except (KeyboardInterrupt, SystemExit):
+        print("Stopping…", flush=True)
+    finally:
+        for server in reversed(servers):
+            server.close()
+        scheduler.shutdown(wait=True)
+        if lock is not None:
+            lock.close()
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def main() -> None:
+    """Start, or say in one sentence why not."""
+    try:
+        run(load())
+    except (SettingsError, StartError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

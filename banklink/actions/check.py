@@ -1,0 +1,101 @@
+"""Check: what time alone changes, and what is due. Called by the scheduler; all due times are in
+the database, the timer is only an alarm clock."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from typing import cast
+
+from sqlalchemy import CursorResult, false, select, update
+
+from banklink.actions.fetch import fetch
+from banklink.actions.observe import CHECK_EVERY, observe
+from banklink.actions.services import Services
+from banklink.actions.settle import settle
+from banklink.core.calendar import Moment
+from banklink.core.facts import Grant as GrantState
+from banklink.providers.contract import ProviderError
+from banklink.store.models import Account, Connection, Grant
+
+log = logging.getLogger(__name__)
+
+
+def check_expiries(services: Services, at: Moment) -> int:
+    """Tell the history of authorisations whose last day has passed. Returns how many ended."""
+    with services.store.write() as session:
+        ended = list(
+            session.execute(
+                select(Account.id, Account.iban, Account.currency, Grant.administration_id)
+                .join(Grant)
+                .where(Account.expiry_noted == false(), Account.expires_at <= at.now)
+                .with_for_update(of=Account, skip_locked=True)
+            )
+        )
+        if not ended:
+            return 0
+        by_administration: dict[int, set[tuple[str, str]]] = defaultdict(set)
+        for _, iban, currency, administration_id in ended:
+            by_administration[administration_id].add((iban, currency))
+        for administration_id, keys in by_administration.items():
+            only = [
+                row.id
+                for row in session.scalars(
+                    select(Connection).where(
+                        Connection.administration_id == administration_id,
+                        Connection.iban.in_([iban for iban, _ in keys]),
+                    )
+                )
+                if (row.iban, row.currency) in keys
+            ]
+            settle(session, administration_id, at, only=only)
+        session.execute(
+            update(Account)
+            .where(Account.id.in_([row[0] for row in ended]))
+            .values(expiry_noted=True)
+        )
+        return len(ended)
+
+
+def check_grants(services: Services, at: Moment) -> int:
+    """Read the accounts of every grant that is due; each claimed by one conditional UPDATE."""
+    with services.store.read() as session:
+        due = list(
+            session.scalars(
+                select(Grant.id)
+                .where(Grant.state == GrantState.ACTIVE.value, Grant.next_check_at <= at.now)
+                .order_by(Grant.next_check_at)
+            )
+        )
+    done = 0
+    for grant_id in due:
+        with services.store.write() as session:
+            claimed = cast(
+                CursorResult[object],
+                session.execute(
+                    update(Grant)
+                    .where(Grant.id == grant_id, Grant.next_check_at <= at.now)
+                    .values(next_check_at=at.now + CHECK_EVERY)
+                ),
+            ).rowcount
+        if not claimed:
+            continue
+        done += 1
+        try:
+            observe(services, grant_id, at)
+        except ProviderError as error:
+            log.info("grant %s not checked: %s", grant_id, error.code)
+    return done
+
+
+def fetch_due(services: Services, at: Moment) -> int:
+    """Fetch every connection that is due. Returns how many this process did."""
+    with services.store.read() as session:
+        due = list(
+            session.scalars(
+                select(Connection.id)
+                .where(Connection.switch == "on", Connection.next_fetch_at <= at.now)
+                .order_by(Connection.next_fetch_at)
+            )
+        )
+    return sum(fetch(services, each, at, due_only=True).result != "busy" for each in due)

@@ -1,0 +1,323 @@
+"""Come back: what the provider's redirect brings. The state is checked first, then the issuer,
+then an error is believed, then the code is redeemed, once (architecture.md, "Renew").
+
+A return in another browser than the one that started (banking apps do this) is parked: what it
+brought is kept, sealed, and waits until the starting browser says *finish*. So a link that was
+forwarded or caught elsewhere can never switch anything on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import CursorResult, select, update
+from sqlalchemy.orm import Session
+
+from banklink.actions.credentials import put, seal, unseal
+from banklink.actions.depart import hashed
+from banklink.actions.fetch import fetch_all
+from banklink.actions.observe import observe, store_accounts
+from banklink.actions.services import Missing, Services
+from banklink.actions.settle import settle
+from banklink.core.calendar import Moment
+from banklink.core.facts import Grant as GrantState
+from banklink.core.statuses import Action
+from banklink.providers.contract import (
+    CallbackInvalid,
+    Person,
+    ProviderAccount,
+    ProviderError,
+)
+from banklink.store.models import Account, Attempt, Connection, Grant, Holder
+
+log = logging.getLogger(__name__)
+
+ERRORS = {
+    "access_denied": "cancelled",
+    "login_failed": "login_failed",
+    "temporarily_unavailable": "timed_out",
+    "server_error": "bank_outage",
+}
+"""The provider's word → our outcome (domain.md A2.7); any other word is "failed"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """Where the person goes now. kind: row (the row tells), elsewhere (finish in the browser that
+    started), or refused with a reason: unknown, expired, used, issuer, incomplete."""
+
+    kind: str
+    administration_id: int | None = None
+    connection_id: int | None = None
+    reason: str | None = None
+
+
+def come_back(
+    services: Services, answer: Mapping[str, str], at: Moment, *, browser: str | None
+) -> Return:
+    """`answer`: the query of the redirect; `browser`: the secret of the browser it arrived in."""
+    state = answer.get("state", "")
+    with services.store.read() as session:
+        attempt = session.scalar(select(Attempt).where(Attempt.state_hash == hashed(state)))
+    if not state or attempt is None:
+        return Return("refused", reason="unknown")
+    same = browser is not None and hashed(browser) == attempt.browser
+    row = Return("row" if same else "elsewhere", attempt.administration_id, attempt.connection_id)
+    if attempt.consumed_at is not None:
+        return row if same else Return("refused", reason="used")
+    if at.real >= attempt.expires_at:
+        return Return("refused", reason="expired")
+    if not _from_issuer(services, attempt, answer):
+        return Return("refused", reason="issuer")
+    if "error" in answer:
+        _failed(services, attempt.id, answer["error"], at)
+        return row
+    granting = attempt.purpose == Action.GRANT
+    if granting and not answer.get("code"):
+        return Return("refused", reason="incomplete")
+    if not _consume(services, attempt.id, at):
+        return row if same else Return("refused", reason="used")
+    if granting:
+        _redeem(services, attempt, answer["code"], at)
+    with services.store.write() as session:
+        stored = session.get_one(Attempt, attempt.id)
+        if not same and stored.outcome is None:
+            stored.outcome, stored.ended_at = "parked", at.real
+        waiting = stored.outcome is None
+    if same and waiting:
+        _finish(services, attempt.id, at)
+    return row
+
+
+def finish(services: Services, connection_id: int, at: Moment, *, browser: str | None) -> None:
+    """*Afronden*: the browser that started takes in what arrived in another. Raises Missing when
+    nothing waits for this browser."""
+    with services.store.read() as session:
+        connection = session.get(Connection, connection_id)
+        attempt = (
+            session.get(Attempt, connection.last_attempt_id)
+            if connection is not None and connection.last_attempt_id is not None
+            else None
+        )
+    if attempt is None or not can_finish(attempt, browser):
+        raise Missing
+    _finish(services, attempt.id, at)
+
+
+def can_finish(attempt: Attempt, browser: str | None) -> bool:
+    return (
+        attempt.outcome in ("parked", "unfinished")
+        and browser is not None
+        and hashed(browser) == attempt.browser
+    )
+
+
+def _from_issuer(services: Services, attempt: Attempt, answer: Mapping[str, str]) -> bool:
+    """RFC 9207: an issuer that is named must be the expected one; where it is configured, the
+    answer to an authorization request must name it. The return from a bank step is no such
+    answer and may leave it out."""
+    expected, named = services.providers[attempt.provider].issuer, answer.get("iss")
+    if named is not None:
+        return named == expected
+    return expected is None or attempt.purpose != Action.GRANT
+
+
+def _failed(services: Services, attempt_id: int, word: str, at: Moment) -> None:
+    """An error ends nothing for good: who cancelled may still go back and confirm (peers.md 1.8),
+    so the state stays redeemable until it expires."""
+    with services.store.write() as session:
+        session.execute(
+            update(Attempt)
+            .where(Attempt.id == attempt_id, Attempt.consumed_at.is_(None))
+            .values(outcome=ERRORS.get(word, "failed"), ended_at=at.real)
+        )
+
+
+def _consume(services: Services, attempt_id: int, at: Moment) -> bool:
+    with services.store.write() as session:
+        taken = cast(
+            CursorResult[object],
+            session.execute(
+                update(Attempt)
+                .where(Attempt.id == attempt_id, Attempt.consumed_at.is_(None))
+                .values(consumed_at=at.real, outcome=None, ended_at=None)
+            ),
+        )
+        return taken.rowcount == 1
+
+
+def _redeem(services: Services, attempt: Attempt, code: str, at: Moment) -> None:
+    """Exchange the code and keep the tokens at once, before anything else can fail."""
+    private = services.vault.open(attempt.private or "")
+    try:
+        credentials = services.providers[attempt.provider].complete_grant(
+            code=code,
+            private={key: value or "" for key, value in private.items()},
+            redirect_uri=services.redirect_uri,
+            real=at.real,
+        )
+    except ProviderError as error:
+        log.info("attempt %s: code not redeemed: %s", attempt.id, error.code)
+        outcome = "refused" if isinstance(error, CallbackInvalid) else "unknown"
+        with services.store.write() as session:
+            stored = session.get_one(Attempt, attempt.id)
+            stored.outcome, stored.ended_at, stored.private = outcome, at.real, None
+        return
+    with services.store.write() as session:
+        stored = session.get_one(Attempt, attempt.id)
+        stored.parked, stored.private = seal(services, credentials), None
+
+
+def _finish(services: Services, attempt_id: int, at: Moment) -> None:
+    """Take in what the attempt brought, then fetch what works now. When the provider does not
+    answer, what was brought stays parked and the row offers to finish."""
+    with services.store.read() as session:
+        attempt = session.get_one(Attempt, attempt_id)
+    try:
+        if attempt.purpose == Action.GRANT:
+            due = _take_grant(services, attempt, at)
+        else:
+            due = _take_authorisation(services, attempt, at)
+    except ProviderError as error:
+        log.info("attempt %s waits: %s", attempt.id, error.code)
+        with services.store.write() as session:
+            stored = session.get_one(Attempt, attempt_id)
+            stored.outcome, stored.ended_at = "unfinished", at.real
+        return
+    fetch_all(services, due, at)
+
+
+def _take_grant(services: Services, attempt: Attempt, at: Moment) -> list[int]:
+    credentials = unseal(services, attempt.parked or "")
+    provider = services.providers[attempt.provider]
+    person = provider.person(credentials)
+    accounts = provider.accounts(credentials)
+    with services.store.write() as session:
+        stored = session.get_one(Attempt, attempt.id, with_for_update=True)
+        if stored.parked is None:
+            return []  # somebody finished it meanwhile
+        grant = _grant(session, attempt, person, at)
+        put(services, grant, credentials)
+        before = _snapshot(session, grant)
+        store_accounts(session, grant, accounts, at)
+        connection = session.get_one(Connection, attempt.connection_id)
+        wanted = _account(session, grant, connection)
+        stored.outcome, stored.params = _verdict(connection, wanted, before, accounts)
+        stored.parked, stored.ended_at = None, at.real
+        return settle(session, attempt.administration_id, at, actor=attempt.actor)
+
+
+def _grant(session: Session, attempt: Attempt, person: Person, at: Moment) -> Grant:
+    holder = session.scalar(
+        select(Holder).where(Holder.provider == attempt.provider, Holder.subject == person.subject)
+    )
+    if holder is None:
+        holder = Holder(provider=attempt.provider, subject=person.subject, name=person.name)
+        session.add(holder)
+    holder.name, holder.email = person.name, person.email or holder.email
+    session.flush()
+    grant = session.scalar(
+        select(Grant)
+        .where(Grant.administration_id == attempt.administration_id, Grant.holder_id == holder.id)
+        .with_for_update()
+    )
+    if grant is None:
+        grant = Grant(
+            administration_id=attempt.administration_id, holder_id=holder.id, credentials_version=0
+        )
+        session.add(grant)
+    if grant.state != GrantState.ACTIVE:
+        grant.granted_at = at.now
+    grant.state, grant.revoked_at = GrantState.ACTIVE.value, None
+    session.flush()
+    return grant
+
+
+def _account(session: Session, grant: Grant, connection: Connection) -> Account:
+    """The row of the account that was asked for, even where it was not shared: from now on this
+    holder has to do with it."""
+    session.flush()
+    found = session.scalar(
+        select(Account).where(
+            Account.grant_id == grant.id,
+            Account.iban == connection.iban,
+            Account.currency == connection.currency,
+        )
+    )
+    if found is None:
+        found = Account(
+            grant_id=grant.id, iban=connection.iban, currency=connection.currency, listed=False
+        )
+        session.add(found)
+    return found
+
+
+Snapshot = Mapping[tuple[str, str], datetime | None]
+
+
+def _snapshot(session: Session, grant: Grant) -> Snapshot:
+    return {
+        (row.iban, row.currency): row.authorised_at
+        for row in session.scalars(select(Account).where(Account.grant_id == grant.id))
+        if row.listed
+    }
+
+
+def _verdict(
+    connection: Connection,
+    wanted: Account,
+    before: Snapshot,
+    accounts: Sequence[ProviderAccount],
+) -> tuple[str, dict[str, object]]:
+    """done, granted (bank step still to come), other_account, or not_shared."""
+    others = [
+        each.iban
+        for each in accounts
+        if each.iban != connection.iban
+        and (
+            (each.iban, each.currency) not in before
+            or before[each.iban, each.currency] != each.authorised_at
+        )
+    ]
+    params: dict[str, object] = {"iban": connection.iban}
+    if wanted.listed:
+        if wanted.authorised_at is None:
+            return "granted", params
+        until = wanted.valid_until.isoformat() if wanted.valid_until else None
+        return "done", {**params, "until": until}
+    if others:
+        return "other_account", {**params, "others": others}
+    return "not_shared", params
+
+
+def _take_authorisation(services: Services, attempt: Attempt, at: Moment) -> list[int]:
+    """The return itself proves nothing: the account is read, and tells."""
+    with services.store.read() as session:
+        account = session.get_one(Account, attempt.account_id)
+        grant = session.get_one(Grant, account.grant_id)
+        before = _snapshot(session, grant)
+    due = observe(services, grant.id, at)
+    with services.store.write() as session:
+        stored = session.get_one(Attempt, attempt.id, with_for_update=True)
+        account = session.get_one(Account, attempt.account_id)
+        known = attempt.params.get("authorised_at")
+        now_authorised = account.authorised_at.isoformat() if account.authorised_at else None
+        others = [
+            iban
+            for (iban, _), authorised_at in _snapshot(session, grant).items()
+            if iban != account.iban and before.get((iban, _)) != authorised_at
+        ]
+        until = account.valid_until.isoformat() if account.valid_until else None
+        params: dict[str, object] = {"iban": account.iban, "until": until}
+        if now_authorised is not None and now_authorised != known:
+            stored.outcome = "done"
+        elif others:
+            stored.outcome, params = "other_account", {**params, "others": others}
+        else:
+            stored.outcome = "nothing_changed"
+        stored.params, stored.ended_at = params, at.real
+    return due

@@ -1,0 +1,157 @@
+"""A usable access token of a grant. Refresh tokens rotate: one refresh in flight per grant, the
+new pair stored before it is used (security.md 1.2, 12)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TypeVar, cast
+
+from sqlalchemy import CursorResult, update
+from sqlalchemy.orm import Session
+
+from banklink.actions.services import Services
+from banklink.actions.settle import settle
+from banklink.core.calendar import Moment
+from banklink.core.facts import Grant as GrantState
+from banklink.providers.contract import (
+    BankProvider,
+    Credentials,
+    GrantRevoked,
+    Temporary,
+    TokenRefused,
+)
+from banklink.store.models import Grant
+
+Answer = TypeVar("Answer")
+
+_MARGIN = timedelta(seconds=30)
+_LEASE = timedelta(seconds=60)
+_PATIENCE = 45.0
+
+
+def seal(services: Services, credentials: Credentials) -> str:
+    return services.vault.seal(
+        {
+            "access_token": credentials.access_token,
+            "refresh_token": credentials.refresh_token,
+            "access_expires_at": credentials.access_expires_at.isoformat(),
+        }
+    )
+
+
+def unseal(services: Services, sealed: str) -> Credentials:
+    opened = services.vault.open(sealed)
+    return Credentials(
+        access_token=opened["access_token"] or "",
+        refresh_token=opened["refresh_token"],
+        access_expires_at=datetime.fromisoformat(opened["access_expires_at"] or ""),
+    )
+
+
+def put(services: Services, grant: Grant, credentials: Credentials) -> None:
+    """Store a pair, sealed; whoever held an older version loses."""
+    grant.credentials = seal(services, credentials)
+    grant.access_expires_at = credentials.access_expires_at
+    grant.credentials_version += 1
+    grant.refresh_until = None
+
+
+def ask(
+    services: Services,
+    grant_id: int,
+    at: Moment,
+    question: Callable[[BankProvider, Credentials], Answer],
+) -> Answer:
+    """Ask the grant's provider something, with a fresh token; a token refused before its time is
+    refreshed once. Raises GrantRevoked after having noted it."""
+    provider = services.provider
+    credentials, version = _usable(services, grant_id, at, refused=None)
+    try:
+        return question(provider, credentials)
+    except TokenRefused:
+        credentials, _ = _usable(services, grant_id, at, refused=version)
+    try:
+        return question(provider, credentials)
+    except TokenRefused as error:
+        raise Temporary(error.code, http_status=error.http_status) from None
+
+
+def _usable(
+    services: Services, grant_id: int, at: Moment, *, refused: int | None
+) -> tuple[Credentials, int]:
+    """`refused`: the version of a token the provider just refused, to be replaced."""
+    began = time.monotonic()
+    while True:
+        real = at.real + timedelta(seconds=time.monotonic() - began)
+        with services.store.read() as session:
+            grant = session.get_one(Grant, grant_id)
+            sealed, version = grant.credentials, grant.credentials_version
+            expires, state = grant.access_expires_at, grant.state
+        if state != GrantState.ACTIVE or sealed is None:
+            raise GrantRevoked("grant_not_active")
+        fresh = expires is not None and expires > real + _MARGIN
+        if fresh and version != refused:
+            return unseal(services, sealed), version
+        if _lease(services, grant_id, version, real):
+            return _refresh(services, grant_id, version, unseal(services, sealed), at, real)
+        if time.monotonic() - began > _PATIENCE:
+            raise Temporary("refresh_in_flight")
+        time.sleep(0.05)
+
+
+def _lease(services: Services, grant_id: int, version: int, real: datetime) -> bool:
+    with services.store.write() as session:
+        taken = cast(
+            CursorResult[object],
+            session.execute(
+                update(Grant)
+                .where(
+                    Grant.id == grant_id,
+                    Grant.credentials_version == version,
+                    Grant.refresh_until.is_(None) | (Grant.refresh_until < real),
+                )
+                .values(refresh_until=real + _LEASE)
+            ),
+        )
+        return taken.rowcount == 1
+
+
+def _refresh(
+    services: Services,
+    grant_id: int,
+    version: int,
+    old: Credentials,
+    at: Moment,
+    real: datetime,
+) -> tuple[Credentials, int]:
+    try:
+        new = services.provider.refresh(old, real=real)
+    except GrantRevoked:
+        with services.store.write() as session:
+            mark_revoked(session, grant_id, version, at)
+        raise
+    except BaseException:
+        with services.store.write() as session:
+            grant = session.get_one(Grant, grant_id, with_for_update=True)
+            if grant.credentials_version == version:
+                grant.refresh_until = None
+        raise
+    with services.store.write() as session:
+        grant = session.get_one(Grant, grant_id, with_for_update=True)
+        if grant.credentials_version == version:
+            put(services, grant, new)
+        return new, grant.credentials_version
+
+
+def mark_revoked(session: Session, grant_id: int, version: int, at: Moment) -> None:
+    """The provider no longer honours the grant. A grant given anew meanwhile stays."""
+    grant = session.get_one(Grant, grant_id, with_for_update=True)
+    if grant.credentials_version != version:
+        return
+    grant.state = GrantState.REVOKED.value
+    grant.revoked_at = at.now
+    grant.credentials = grant.access_expires_at = grant.refresh_until = None
+    grant.next_check_at = None
+    settle(session, grant.administration_id, at)

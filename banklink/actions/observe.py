@@ -1,0 +1,137 @@
+"""Observe: read a grant's accounts from the provider and store what is seen as facts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from banklink.actions.credentials import ask
+from banklink.actions.services import Services
+from banklink.actions.settle import settle
+from banklink.core.calendar import Moment, end_of_validity
+from banklink.core.facts import Grant as GrantState
+from banklink.providers.contract import GrantRevoked, ProviderAccount, ProviderError
+from banklink.store.facts import add_event
+from banklink.store.models import Account, Connection, Grant
+
+log = logging.getLogger(__name__)
+
+CHECK_EVERY = timedelta(hours=1)
+"""How often the provider is asked which accounts it shows; that never touches the bank."""
+
+BACK_OFF = (timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1), timedelta(hours=6))
+
+
+def back_off(failures: int) -> timedelta:
+    """The pause after so many failures in a row (1, 2, …)."""
+    return BACK_OFF[min(failures, len(BACK_OFF)) - 1]
+
+
+def observe(services: Services, grant_id: int, at: Moment, *, hold: int | None = None) -> list[int]:
+    """Returns the connections that are to be fetched now. Raises ProviderError; a refusal is
+    stored before it is raised, so the row already shows it."""
+    try:
+        accounts = ask(services, grant_id, at, lambda provider, token: provider.accounts(token))
+    except GrantRevoked:
+        raise
+    except ProviderError as error:
+        with services.store.write() as session:
+            grant = session.get_one(Grant, grant_id, with_for_update=True)
+            grant.failures += 1
+            grant.next_check_at = at.now + (error.retry_after or back_off(grant.failures))
+        raise
+    with services.store.write() as session:
+        grant = session.get_one(Grant, grant_id, with_for_update=True)
+        if grant.state != GrantState.ACTIVE:
+            return []
+        store_accounts(session, grant, accounts, at)
+        return settle(session, grant.administration_id, at, hold=hold)
+
+
+def observe_administration(services: Services, administration_id: int, at: Moment) -> list[int]:
+    """Every active grant of an administration; one that fails does not stop the others."""
+    with services.store.read() as session:
+        grant_ids = list(
+            session.scalars(
+                select(Grant.id).where(
+                    Grant.administration_id == administration_id,
+                    Grant.state == GrantState.ACTIVE.value,
+                )
+            )
+        )
+    due: list[int] = []
+    for grant_id in grant_ids:
+        try:
+            due += observe(services, grant_id, at)
+        except ProviderError as error:
+            log.info("accounts of grant %s not read: %s", grant_id, error.code)
+    return due
+
+
+def store_accounts(
+    session: Session, grant: Grant, accounts: Sequence[ProviderAccount], at: Moment
+) -> None:
+    """Write what was seen. An account is the same when IBAN and currency are (domain.md R12)."""
+    known = {
+        (row.iban, row.currency): row
+        for row in session.scalars(select(Account).where(Account.grant_id == grant.id))
+    }
+    seen = set()
+    for shown in sorted(accounts, key=lambda each: each.authorised_at is None):
+        key = (shown.iban, shown.currency)
+        if key in seen:
+            continue
+        seen.add(key)
+        row = known.get(key)
+        if row is None:
+            row = Account(grant_id=grant.id, iban=shown.iban, currency=shown.currency, listed=False)
+            session.add(row)
+        _update(session, grant, row, shown, at)
+    for key, row in known.items():
+        if key not in seen and row.listed:
+            row.listed = False
+            row.unlisted_at = at.now
+            row.outage_since = None
+    grant.observed_at = at.now
+    grant.failures = 0
+    grant.next_check_at = at.now + CHECK_EVERY
+
+
+def _update(
+    session: Session, grant: Grant, row: Account, shown: ProviderAccount, at: Moment
+) -> None:
+    if not row.listed:
+        row.listed, row.listed_at, row.unlisted_at = True, at.now, None
+    authorised_anew = shown.authorised_at is not None and shown.authorised_at != row.authorised_at
+    if authorised_anew or shown.valid_until != row.valid_until:
+        row.expiry_noted = False
+    row.ref, row.name, row.bank = shown.ref, shown.name, shown.bank
+    row.authorised_at, row.valid_until = shown.authorised_at, shown.valid_until
+    row.expires_at = end_of_validity(shown.valid_until) if shown.valid_until else None
+    if shown.ended != row.ended:
+        row.ended = shown.ended
+        row.ended_at = at.now if shown.ended else None
+    row.synchronized_at = shown.synchronized_at
+    row.available_from, row.history_from = shown.available_from, shown.history_from
+    row.outage_since = (row.outage_since or at.now) if shown.outage else None
+    if authorised_anew:
+        connection = session.scalar(
+            select(Connection).where(
+                Connection.administration_id == grant.administration_id,
+                Connection.iban == row.iban,
+                Connection.currency == row.currency,
+            )
+        )
+        if connection is not None:
+            add_event(
+                session,
+                connection,
+                "authorised",
+                at,
+                holder=grant.holder_id,
+                until=shown.valid_until.isoformat() if shown.valid_until else None,
+            )

@@ -1,0 +1,50 @@
+"""What every action needs: the store, the providers, the vault and the address to return to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from banklink.providers.contract import BankProvider
+from banklink.store.database import Store
+from banklink.store.vault import Vault
+
+
+class Refused(Exception):
+    """A person asked for something that cannot be. `code` names the sentence, `field` the input it
+    is about, `offer` a value that would do."""
+
+    def __init__(
+        self, code: str, *, field: str | None = None, offer: str | None = None, **params: object
+    ):
+        super().__init__(code)
+        self.code = code
+        self.field = field
+        self.offer = offer
+        self.params = params
+
+
+class Stale(Exception):
+    """Somebody changed the row after the person last saw it."""
+
+    def __init__(self, by: str | None):
+        super().__init__(by)
+        self.by = by
+
+
+class Missing(Exception):
+    """There is no such row for this person."""
+
+
+@dataclass(frozen=True)
+class Services:
+    store: Store
+    providers: Mapping[str, BankProvider]
+    vault: Vault
+    redirect_uri: str
+    default_provider: str = "ponto"
+
+    @property
+    def provider(self) -> BankProvider:
+        """The provider new grants go to."""
+        return self.providers[self.default_provider]

@@ -1,0 +1,143 @@
+"""What follows from changed facts, in the transaction that changed them: rows get numbers, armed
+connections switch on, what works again becomes due, and the history is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+from sqlalchemy.orm import Session
+
+from banklink.actions.services import Missing, Stale
+from banklink.core.calendar import Moment
+from banklink.core.coverage import default_start, earliest_start
+from banklink.core.facts import Switch
+from banklink.core.statuses import Status
+from banklink.store.facts import (
+    Record,
+    add_event,
+    ensure_connections,
+    note_changes,
+    record,
+    records,
+)
+from banklink.store.models import Administration, Connection
+
+
+def settle(
+    session: Session,
+    administration_id: int,
+    at: Moment,
+    *,
+    actor: str | None = None,
+    only: Iterable[int] | None = None,
+    hold: int | None = None,
+) -> list[int]:
+    """Returns the connections whose fetch is due now because they work (again).
+
+    `hold`: a connection whose switch must not move by itself, because a person still has to
+    confirm what arrived in another browser.
+    """
+    session.flush()
+    wanted = list(only) if only is not None else None
+    if wanted is None:
+        ensure_connections(session, administration_id)
+    note_changes(session, administration_id, at, actor=actor, only=wanted)
+    for each in records(session, administration_id, at, only=wanted):
+        if each.connection.armed and each.connection.id != hold:
+            _switch_on_armed(session, each, at)
+    note_changes(session, administration_id, at, actor=actor, only=wanted)
+    due = []
+    for each in records(session, administration_id, at, only=wanted):
+        connection = each.connection
+        if each.diagnosis.status is Status.ACTIVE and connection.next_fetch_at is None:
+            connection.next_fetch_at = at.now
+            due.append(connection.id)
+    return due
+
+
+def _switch_on_armed(session: Session, each: Record, at: Moment) -> None:
+    """The bookkeeper asked for this before the holder went to the bank (auto_activate)."""
+    connection, share = each.connection, each.concerned_share
+    if each.diagnosis.status is not Status.NEW or share is None or share.account is None:
+        return
+    administration = session.get_one(Administration, connection.administration_id)
+    floor = earliest_start(
+        available_from=share.account.available_from, locked_through=administration.lock_date
+    )
+    wish = connection.armed_start or default_start(
+        today=at.today,
+        processed_through=each.journal.processed_through if each.journal else None,
+        fiscal_year_start=administration.fiscal_year_start,
+        available_from=share.account.available_from,
+        locked_through=administration.lock_date,
+    )
+    switch_on(
+        session,
+        connection,
+        holder_id=share.holder.id,
+        start=max(wish, floor) if floor else wish,
+        actor=connection.armed_by,
+        at=at,
+    )
+
+
+def switch_on(
+    session: Session,
+    connection: Connection,
+    *,
+    holder_id: int,
+    start: date,
+    actor: str | None,
+    at: Moment,
+) -> None:
+    """Set the intent: on, through this holder, from this day. An earlier start than before fetches
+    anew from there (nothing comes twice); a later one deletes nothing (domain.md A2.6)."""
+    if connection.start_date is None or start < connection.start_date:
+        connection.watermark = None
+    connection.switch = Switch.ON.value
+    connection.selected_id = holder_id
+    connection.start_date = start
+    connection.switched_at = at.now
+    connection.switched_by = actor
+    connection.armed = False
+    connection.armed_by = connection.armed_start = None
+    connection.outage_since = None
+    connection.failures = 0
+    connection.next_fetch_at = None
+    connection.version += 1
+    connection.changed_by = actor
+    add_event(
+        session,
+        connection,
+        "switched_on",
+        at,
+        actor=actor,
+        holder=holder_id,
+        start=start.isoformat(),
+    )
+
+
+def opened(
+    session: Session,
+    connection_id: int,
+    at: Moment,
+    *,
+    version: int | None,
+    actor: str | None,
+) -> Record:
+    """The record, locked and numbered on for a change by a person.
+
+    Raises Missing, and Stale when `version` is not the one the person saw.
+    """
+    connection = session.get(Connection, connection_id, with_for_update=True)
+    if connection is None:
+        raise Missing
+    if version is not None and connection.version != version:
+        raise Stale(connection.changed_by)
+    connection.version += 1
+    connection.changed_by = actor
+    session.flush()
+    found = record(session, connection_id, at)
+    assert found is not None
+    return found

@@ -1,0 +1,1 @@
+"""Decides. Standard library only; no clock, no I/O: facts go in, a diagnosis comes out."""

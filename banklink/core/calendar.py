@@ -1,0 +1,59 @@
+"""Days and moments. The only place where Europe/Amsterdam is known below the screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+
+EXPIRING_DAYS = 30
+"""From this many days before its end an authorisation is shown as expiring (domain.md A2.2)."""
+
+STALE_AFTER = timedelta(hours=36)
+"""A connection that is on and fetched nothing for this long is stale (domain.md A2.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One reading of the clock, taken once per request or job.
+
+    `now` dates business: validity, bookings, what is due. `real` dates machinery: states, codes,
+    tokens, sessions, leases. They differ only when the demo clock was moved. Both aware UTC.
+    """
+
+    now: datetime
+    real: datetime
+
+    @property
+    def today(self) -> date:
+        return amsterdam_day(self.now)
+
+
+def amsterdam_day(instant: datetime) -> date:
+    """The calendar day in the Netherlands at an aware instant."""
+    return instant.astimezone(AMSTERDAM).date()
+
+
+def start_of_day(day: date) -> datetime:
+    """The first instant of a Dutch calendar day, in UTC."""
+    return datetime.combine(day, time.min, AMSTERDAM).astimezone(UTC)
+
+
+def end_of_validity(valid_until: datetime) -> datetime:
+    """The first instant at which an authorisation no longer holds, in UTC.
+
+    A bank's `valid_until` counts through the end of that day in Amsterdam (domain.md A2.6).
+    """
+    return start_of_day(amsterdam_day(valid_until) + timedelta(days=1))
+
+
+def has_expired(valid_until: datetime, now: datetime) -> bool:
+    """Whether the last day of validity lies behind us."""
+    return amsterdam_day(now) > amsterdam_day(valid_until)
+
+
+def days_left(valid_until: datetime, now: datetime) -> int:
+    """Whole Dutch days until the last valid day; 0 on that day, negative after it."""
+    return (amsterdam_day(valid_until) - amsterdam_day(now)).days

@@ -1,0 +1,71 @@
+"""Schedules. The periodic jobs, each one line into actions; started only by a running server.
+
+The timer is an alarm clock: what is due stands in the database, so a missed run is caught up by
+the next, runs coalesce, and moving the demo clock merely rings early. Times are UTC.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from banklink import clock as clocks
+from banklink.actions.check import check_expiries, check_grants, fetch_due
+from banklink.actions.services import Services
+from banklink.actions.sweep import sweep
+from banklink.clock import Clock
+
+log = logging.getLogger(__name__)
+
+JOBS = {
+    "sweep": (60, sweep),
+    "expiries": (60, check_expiries),
+    "grants": (60, check_grants),
+    "fetches": (60, fetch_due),
+}
+"""Name → seconds between two looks, and the action that does what is due by then."""
+
+
+def run(name: str, services: Services, clock: Clock) -> int:
+    """One look of one job. Returns how many items it did; a failure is logged, the next look
+    tries again."""
+    try:
+        return JOBS[name][1](services, clocks.read(clock))
+    except Exception:
+        log.exception("job %s failed; it is tried again at its next turn", name)
+        return 0
+
+
+def run_all(services: Services, clock: Clock) -> None:
+    """Every job once, in order: what expired is told before what works is fetched."""
+    for name in JOBS:
+        run(name, services, clock)
+
+
+def start(services: Services, clock: Clock) -> BackgroundScheduler:
+    """Start the scheduler; its first looks come at once, which catches up after a pause."""
+    scheduler = BackgroundScheduler(
+        timezone=UTC,
+        executors={"default": ThreadPoolExecutor(2)},
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+    )
+    for name, (seconds, _) in JOBS.items():
+        scheduler.add_job(
+            run,
+            "interval",
+            seconds=seconds,
+            id=name,
+            args=(name, services, clock),
+            next_run_time=datetime.now(UTC),
+        )
+    scheduler.start()
+    return scheduler
+
+
+def wake(scheduler: BackgroundScheduler) -> None:
+    """Let every job look now: the demo clock has moved."""
+    for job in scheduler.get_jobs():
+        job.modify(next_run_time=datetime.now(UTC))

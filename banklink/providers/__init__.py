@@ -1,0 +1,1 @@
+"""Talks. One contract, one adapter per service between the bank and us."""

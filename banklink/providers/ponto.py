@@ -1,0 +1,497 @@
+"""Ponto Connect (providers.md §2): OAuth 2 code + PKCE with rotating refresh tokens, JSON:API.
+
+The same adapter reaches the embedded entrepreneur app and the real service; only addresses,
+credentials and client certificate differ (BANKLINK_PONTO_…). Errors are classified by the body's
+code first and the status second; a 401 never means "revoked" by itself: only a refused refresh
+(`invalid_grant`) does.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import httpx2
+
+from banklink.core.calendar import amsterdam_day
+from banklink.providers.contract import (
+    AccountNotFound,
+    AuthorisationEnded,
+    CallbackInvalid,
+    ConfigurationError,
+    ContractViolation,
+    Credentials,
+    Departure,
+    GrantRevoked,
+    Page,
+    Person,
+    ProviderAccount,
+    ProviderError,
+    ProviderTransaction,
+    RateLimited,
+    Temporary,
+    TokenRefused,
+)
+from banklink.settings import PontoSettings
+
+log = logging.getLogger(__name__)
+
+_SCOPE = "offline_access ai"
+_TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
+_MOST_BYTES = 20 * 1024 * 1024
+_PAGE = 100
+_SYNC_WAIT = 10.0
+_ENDED = {"authorizationInvalid": "revoked", "authorizationExpired": "expired"}
+
+
+class Ponto:
+    """One registered application at one Ponto Connect service."""
+
+    id = "ponto"
+
+    def __init__(self, settings: PontoSettings, *, sleep: Callable[[float], None] = time.sleep):
+        self._settings = settings
+        self._sleep = sleep
+        self.issuer = settings.issuer
+
+    # -- permission of the holder -------------------------------------------------------------
+
+    def begin_grant(
+        self, *, redirect_uri: str, state: str, label: str, reference: str
+    ) -> Departure:
+        """Where the holder gives permission for one administration. `label` is its name as the
+        holder sees it, `reference` the name that stays."""
+        details = self._onboarding(label=label, reference=reference)
+        from authlib.common.security import generate_token
+
+        verifier = generate_token(64)
+        with self._oauth(redirect_uri=redirect_uri, scope=_SCOPE) as client:
+            url, _ = client.create_authorization_url(
+                self._settings.authorize_url,
+                state=state,
+                code_verifier=verifier,
+                onboarding_details_id=details,
+            )
+        return Departure(url, {"verifier": verifier})
+
+    def complete_grant(
+        self, *, code: str, private: Mapping[str, str], redirect_uri: str, real: datetime
+    ) -> Credentials:
+        """Redeem the code. Raises CallbackInvalid when it is refused."""
+        token = self._token(
+            lambda client: client.fetch_token(
+                self._settings.token_url,
+                grant_type="authorization_code",
+                code=code,
+                code_verifier=private["verifier"],
+                redirect_uri=redirect_uri,
+            ),
+            refused=CallbackInvalid,
+        )
+        return self._credentials(token, real=real, previous=None)
+
+    def refresh(self, credentials: Credentials, *, real: datetime) -> Credentials:
+        """The next pair. The caller stores it before using it, one refresh at a time per grant.
+        Raises GrantRevoked when the service refuses the refresh token."""
+        if credentials.refresh_token is None:
+            raise GrantRevoked("no_refresh_token")
+        token = self._token(
+            lambda client: client.refresh_token(
+                self._settings.token_url, refresh_token=credentials.refresh_token
+            ),
+            refused=GrantRevoked,
+        )
+        return self._credentials(token, real=real, previous=credentials.refresh_token)
+
+    def person(self, credentials: Credentials) -> Person:
+        answer = self._get("/userinfo", credentials)
+        return Person(
+            subject=_text(answer, "sub"), name=_text(answer, "name"), email=answer.get("email")
+        )
+
+    # -- accounts -----------------------------------------------------------------------------
+
+    def accounts(self, credentials: Credentials) -> Sequence[ProviderAccount]:
+        """Every account the holder shares, whatever its authorisation."""
+        banks: dict[str, str | None] = {}
+        found: list[ProviderAccount] = []
+        url: str | None = f"{self._settings.api_url}/accounts?{urlencode({'page[limit]': _PAGE})}"
+        while url is not None:
+            answer = self._get(url, credentials)
+            for item in _items(answer):
+                account = self._account(item, credentials, banks)
+                if account is not None:
+                    found.append(account)
+            url = _next(answer)
+        return found
+
+    def begin_authorisation(
+        self, credentials: Credentials, *, account_ref: str, redirect_uri: str, state: str
+    ) -> str:
+        """The address of the bank step for one account; the state travels in our redirect
+        address, where it comes back untouched."""
+        answer = self._send(
+            "POST",
+            f"/accounts/{account_ref}/reauthorization-requests",
+            credentials.access_token,
+            {
+                "data": {
+                    "type": "reauthorizationRequest",
+                    "attributes": {"redirectUri": f"{redirect_uri}?{urlencode({'state': state})}"},
+                }
+            },
+        )
+        try:
+            url = answer["data"]["links"]["redirect"]
+        except (KeyError, TypeError):
+            raise ContractViolation("reauthorization_without_link") from None
+        if not isinstance(url, str) or urlsplit(url).scheme not in ("https", "http"):
+            raise ContractViolation("reauthorization_link_not_http")
+        return url
+
+    def synchronise(
+        self, credentials: Credentials, *, account_ref: str, user_ip: str | None
+    ) -> None:
+        """Ask the bank for news now, because a person is waiting (their address goes along), and
+        wait a little. What came of it is read from the account afterwards."""
+        attributes: dict[str, Any] = {
+            "resourceType": "account",
+            "resourceId": account_ref,
+            "subtype": "accountTransactions",
+        }
+        if user_ip is not None:
+            attributes["customerIpAddress"] = user_ip
+        try:
+            answer = self._send(
+                "POST",
+                "/synchronizations",
+                credentials.access_token,
+                {"data": {"type": "synchronization", "attributes": attributes}},
+            )
+        except ProviderError as refused:
+            if refused.code == "accountRecentlySynchronized":
+                return
+            raise
+        waited = 0.0
+        while _status(answer) in ("pending", "running") and waited < _SYNC_WAIT:
+            self._sleep(0.2)
+            waited += 0.2
+            answer = self._get(f"/synchronizations/{answer['data']['id']}", credentials)
+
+    def transactions(
+        self, credentials: Credentials, *, account_ref: str, cursor: str | None
+    ) -> Page:
+        """One page of booked transactions, newest first. `cursor` is the service's own next link,
+        followed only within its origin."""
+        url = cursor or (
+            f"{self._settings.api_url}/accounts/{account_ref}/transactions?"
+            + urlencode({"page[limit]": _PAGE})
+        )
+        answer = self._get(url, credentials)
+        return Page([_transaction(item) for item in _items(answer)], _next(answer))
+
+    # -- the wire -----------------------------------------------------------------------------
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext | bool:
+        if self._settings.certificate is None:
+            return True
+        context = ssl.create_default_context()
+        context.load_cert_chain(self._settings.certificate, self._settings.certificate_key)
+        return context
+
+    @cached_property
+    def _client(self) -> httpx2.Client:
+        return httpx2.Client(timeout=_TIMEOUT, verify=self._tls, follow_redirects=False)
+
+    @contextmanager
+    def _oauth(self, **kwargs: Any) -> Iterator[Any]:
+        from authlib.integrations.httpx_client import OAuth2Client
+
+        logging.getLogger("authlib").setLevel(logging.INFO)  # at DEBUG it logs whole tokens
+        with OAuth2Client(
+            client_id=self._settings.client_id,
+            client_secret=self._settings.client_secret,
+            token_endpoint_auth_method="client_secret_basic",
+            code_challenge_method="S256",
+            timeout=_TIMEOUT,
+            verify=self._tls,
+            **kwargs,
+        ) as client:
+            yield client
+
+    def _token(
+        self, ask: Callable[[Any], Mapping[str, Any]], *, refused: type[ProviderError]
+    ) -> Mapping[str, Any]:
+        from authlib.integrations.base_client import OAuthError
+
+        try:
+            with self._oauth() as client:
+                token = ask(client)
+        except OAuthError as error:
+            code = str(error.error)
+            if code == "invalid_grant":
+                raise refused(code) from None
+            if code in ("invalid_client", "unauthorized_client", "invalid_scope"):
+                raise ConfigurationError(code) from None
+            raise Temporary(code) from None
+        except httpx2.HTTPStatusError as error:
+            raise Temporary(
+                f"token_http_{error.response.status_code}",
+                http_status=error.response.status_code,
+            ) from None
+        except httpx2.HTTPError as error:
+            raise Temporary(type(error).__name__) from None
+        except ValueError:
+            raise ContractViolation("token_answer_not_json") from None
+        if not isinstance(token, Mapping) or not isinstance(token.get("access_token"), str):
+            raise ContractViolation("token_answer_incomplete")
+        return token
+
+    @staticmethod
+    def _credentials(
+        token: Mapping[str, Any], *, real: datetime, previous: str | None
+    ) -> Credentials:
+        """A service that sends no new refresh token lets the old one live on."""
+        seconds = token.get("expires_in")
+        if not isinstance(seconds, int | float) or seconds <= 0:
+            raise ContractViolation("token_expires_in")
+        refresh = token.get("refresh_token") or previous
+        return Credentials(
+            token["access_token"], refresh, real + timedelta(seconds=min(float(seconds), 86_400))
+        )
+
+    def _onboarding(self, *, label: str, reference: str) -> str:
+        """Prefills the holder's screen with the administration's name; usable for 5 minutes."""
+        token = self._token(
+            lambda client: client.fetch_token(
+                self._settings.token_url, grant_type="client_credentials"
+            ),
+            refused=ConfigurationError,
+        )
+        answer = self._send(
+            "POST",
+            "/onboarding-details",
+            token["access_token"],
+            {
+                "data": {
+                    "type": "onboardingDetails",
+                    "attributes": {"organizationName": label, "partnerReference": reference},
+                }
+            },
+        )
+        try:
+            return str(answer["data"]["id"])
+        except (KeyError, TypeError):
+            raise ContractViolation("onboarding_without_id") from None
+
+    def _get(self, path: str, credentials: Credentials) -> dict[str, Any]:
+        return self._send("GET", path, credentials.access_token, None)
+
+    def _send(
+        self, method: str, path: str, token: str, body: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        url = path if "://" in path else f"{self._settings.api_url}{path}"
+        if _origin(url) != _origin(self._settings.api_url):
+            raise ContractViolation("link_to_another_origin")
+        headers = {"Authorization": f"Bearer {token}", "Accept": "application/vnd.api+json"}
+        if body is not None:
+            headers["Content-Type"] = "application/vnd.api+json"
+        try:
+            with self._client.stream(
+                method, url, headers=headers, content=json.dumps(body) if body else None
+            ) as response:
+                content = _read(response)
+        except httpx2.HTTPError as error:
+            raise Temporary(type(error).__name__) from None
+        if response.is_success:
+            return _parse(content)
+        raise _refusal(response, content)
+
+    def _account(
+        self, item: Mapping[str, Any], credentials: Credentials, banks: dict[str, str | None]
+    ) -> ProviderAccount | None:
+        """None for what has no IBAN (cards, e-money): Banklink matches on the IBAN."""
+        attributes, meta = item.get("attributes") or {}, item.get("meta") or {}
+        if attributes.get("referenceType") != "IBAN" or attributes.get("deprecated"):
+            return None
+        sync = ((meta.get("latestSynchronization") or {}).get("attributes")) or {}
+        codes = {
+            error.get("code") for error in sync.get("errors") or () if isinstance(error, Mapping)
+        }
+        ended = next((word for code, word in _ENDED.items() if code in codes), None)
+        failed = sync.get("status") == "error" and ended is None
+        return ProviderAccount(
+            ref=_text(item, "id"),
+            iban=_text(attributes, "reference").replace(" ", "").upper(),
+            currency=_text(attributes, "currency"),
+            name=attributes.get("description") or attributes.get("product"),
+            bank=self._bank(item, credentials, banks),
+            authorised_at=_instant(attributes.get("authorizedAt")),
+            valid_until=_instant(attributes.get("authorizationExpirationExpectedAt")),
+            ended=ended,
+            outage=failed or meta.get("availability") == "readonly",
+            synchronized_at=_instant(meta.get("synchronizedAt")),
+            available_from=_day(meta.get("availableFrom")),
+            history_from=_day(meta.get("historyFrom")),
+        )
+
+    def _bank(
+        self, item: Mapping[str, Any], credentials: Credentials, banks: dict[str, str | None]
+    ) -> str | None:
+        try:
+            bank_id = str(item["relationships"]["financialInstitution"]["data"]["id"])
+        except (KeyError, TypeError):
+            return None
+        if bank_id not in banks:
+            try:
+                answer = self._get(f"/financial-institutions/{bank_id}", credentials)
+                banks[bank_id] = answer["data"]["attributes"]["name"]
+            except (ProviderError, KeyError, TypeError):
+                banks[bank_id] = None  # a name is a nicety; its absence must not stop the rest
+        return banks[bank_id]
+
+
+def _read(response: httpx2.Response) -> bytes:
+    content = bytearray()
+    for chunk in response.iter_bytes():
+        content += chunk
+        if len(content) > _MOST_BYTES:
+            raise ContractViolation("answer_too_large")
+    return bytes(content)
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    if not content:
+        return {}
+    try:
+        answer = json.loads(content, parse_float=Decimal, parse_constant=_no_constant)
+    except ValueError:
+        raise ContractViolation("answer_not_json") from None
+    if not isinstance(answer, dict):
+        raise ContractViolation("answer_not_an_object")
+    return answer
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number")
+
+
+def _refusal(response: httpx2.Response, content: bytes) -> ProviderError:
+    """The exception for an answer that is not a success: body code first, status second."""
+    code = f"http_{response.status_code}"
+    try:
+        errors = json.loads(content)["errors"]
+        code = str(errors[0]["code"])
+    except (ValueError, KeyError, IndexError, TypeError):
+        pass
+    details: dict[str, Any] = {
+        "http_status": response.status_code,
+        "request_id": response.headers.get("ibanity-request-id"),
+    }
+    if code in _ENDED:
+        return AuthorisationEnded(_ENDED[code], **details)
+    if code == "resourceNotFound" or response.status_code == 404:
+        return AccountNotFound(code, **details)
+    if response.status_code == 429:
+        return RateLimited(code, retry_after=_retry_after(response), **details)
+    if response.status_code >= 500:
+        return Temporary(code, **details)
+    if response.status_code in (401, 403):
+        return TokenRefused(code, **details)
+    return ProviderError(code, **details)
+
+
+def _retry_after(response: httpx2.Response) -> timedelta | None:
+    """Seconds, or an HTTP date read against the answer's own clock."""
+    text = response.headers.get("retry-after", "")
+    if text.isdecimal():
+        return timedelta(seconds=int(text))
+    try:
+        moment = parsedate_to_datetime(text)
+        return max(moment - parsedate_to_datetime(response.headers["date"]), timedelta(0))
+    except (TypeError, ValueError, KeyError):
+        return None
+
+
+def _items(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    data = answer.get("data")
+    if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
+        raise ContractViolation("data_not_a_list")
+    return data
+
+
+def _next(answer: Mapping[str, Any]) -> str | None:
+    link = (answer.get("links") or {}).get("next")
+    return link if isinstance(link, str) and link else None
+
+
+def _status(answer: Mapping[str, Any]) -> str | None:
+    return ((answer.get("data") or {}).get("attributes") or {}).get("status")
+
+
+def _text(mapping: Mapping[str, Any], key: str) -> str:
+    value = mapping.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise ContractViolation(f"missing_{key}")
+    return value
+
+
+def _instant(value: object) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise ContractViolation("not_a_time") from None
+    return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _day(value: object) -> date | None:
+    """A Dutch day, from a date or from an instant: a booking at midnight in Amsterdam is the day
+    before in UTC (providers.md 2.7)."""
+    if value is None:
+        return None
+    text = str(value)
+    try:
+        if len(text) == 10:
+            return date.fromisoformat(text)
+    except ValueError:
+        raise ContractViolation("not_a_date") from None
+    instant = _instant(text)
+    return amsterdam_day(instant) if instant else None
+
+
+def _transaction(item: Mapping[str, Any]) -> ProviderTransaction:
+    attributes = item.get("attributes") or {}
+    booked_on = _day(attributes.get("executionDate"))
+    if booked_on is None:
+        booked_on = _day(attributes.get("valueDate"))
+    amount = attributes.get("amount")
+    if booked_on is None or isinstance(amount, bool) or not isinstance(amount, int | Decimal):
+        raise ContractViolation("transaction_without_date_or_amount")
+    return ProviderTransaction(
+        id=_text(item, "id"),
+        booked_on=booked_on,
+        value_on=_day(attributes.get("valueDate")),
+        amount=Decimal(amount),
+        currency=_text(attributes, "currency"),
+        counterparty_name=attributes.get("counterpartName"),
+        counterparty_iban=attributes.get("counterpartReference"),
+        remittance=attributes.get("remittanceInformation") or attributes.get("description") or "",
+    )
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc

@@ -1,0 +1,294 @@
+"""Every setting, in one table: name, default, meaning. The README's table is checked against it.
+
+A wrong setting stops the start with one sentence (SettingsError), never with a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from banklink.translations import LOCALES
+
+
+class SettingsError(Exception):
+    """A setting cannot be used; the message says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable. `default` is shown in the documentation, `kind` says how its
+    text is read; an empty variable counts as not set."""
+
+    name: str
+    kind: str
+    default: str
+    meaning: str
+
+
+TABLE: tuple[Setting, ...] = (
+    Setting("PORT", "port", "5000", "Port of the web page, on this machine only."),
+    Setting(
+        "BANKLINK_DATA", "folder", "data", "Folder for the databases and keys; made if absent."
+    ),
+    Setting(
+        "BANKLINK_DATABASE_URL",
+        "text",
+        "SQLite in the data folder",
+        "PostgreSQL instead: postgresql://user:password@host/database.",
+    ),
+    Setting(
+        "BANKLINK_DEMO",
+        "switch",
+        "1",
+        "1: demo data, the embedded entrepreneur app and its banks, signed in as the demo"
+        " bookkeeper, on this machine only. 0: does not start yet (sign-in comes next).",
+    ),
+    Setting(
+        "BANKLINK_ORIGIN",
+        "origin",
+        "http://localhost:PORT",
+        "Address under which people reach Banklink; part of the redirect address.",
+    ),
+    Setting(
+        "BANKLINK_SIMULATOR_PORT",
+        "port",
+        "PORT + 1",
+        "Port of the embedded entrepreneur app and its banks.",
+    ),
+    Setting("BANKLINK_APP_NAME", "text", "Banklink", "Name of this application in every message."),
+    Setting(
+        "BANKLINK_PROVIDER_NAME",
+        "text",
+        "Ondernemersapp",
+        "Name of the entrepreneur app in every message.",
+    ),
+    Setting("BANKLINK_LOCALE", "locale", "nl", "Language of a first visit: nl or en."),
+    Setting(
+        "BANKLINK_SECRET_KEY",
+        "text",
+        "made once, in the data folder",
+        "Signs the session cookie; at least 32 characters.",
+    ),
+    Setting(
+        "BANKLINK_ENCRYPTION_KEYS",
+        "text",
+        "made once, in the data folder",
+        "Fernet keys for tokens at rest, newest first, separated by commas.",
+    ),
+    Setting("BANKLINK_ASSETS", "assets", "cdn", "cdn: htmx from its CDN; local: from this server."),
+    Setting("BANKLINK_LOG_LEVEL", "level", "INFO", "DEBUG, INFO, WARNING or ERROR."),
+    Setting(
+        "BANKLINK_PONTO_AUTHORIZE_URL",
+        "url",
+        "the embedded app",
+        "Where a holder gives permission, e.g. https://authorization.myponto.com/oauth2/auth.",
+    ),
+    Setting(
+        "BANKLINK_PONTO_TOKEN_URL",
+        "url",
+        "the embedded app",
+        "Token endpoint, e.g. https://api.ibanity.com/ponto-connect/oauth2/token.",
+    ),
+    Setting(
+        "BANKLINK_PONTO_API_URL",
+        "url",
+        "the embedded app",
+        "Resource API, e.g. https://api.ibanity.com/ponto-connect.",
+    ),
+    Setting(
+        "BANKLINK_PONTO_ISSUER",
+        "text",
+        "the embedded app",
+        "Issuer that answers must name; leave empty where the service names none.",
+    ),
+    Setting("BANKLINK_PONTO_CLIENT_ID", "text", "the embedded app", "Client id at the service."),
+    Setting(
+        "BANKLINK_PONTO_CLIENT_SECRET", "text", "the embedded app", "Client secret at the service."
+    ),
+    Setting(
+        "BANKLINK_PONTO_CERTIFICATE", "file", "none", "Client certificate (PEM) for mutual TLS."
+    ),
+    Setting(
+        "BANKLINK_PONTO_CERTIFICATE_KEY", "file", "none", "Private key (PEM) of that certificate."
+    ),
+)
+
+_PONTO_REQUIRED = ("AUTHORIZE_URL", "TOKEN_URL", "API_URL", "CLIENT_ID", "CLIENT_SECRET")
+
+
+@dataclass(frozen=True, slots=True)
+class PontoSettings:
+    """Addresses and credentials of a Ponto Connect service, real or embedded."""
+
+    authorize_url: str
+    token_url: str
+    api_url: str
+    client_id: str
+    client_secret: str
+    issuer: str | None = None
+    certificate: Path | None = None
+    certificate_key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    port: int
+    data: Path
+    database_url: str
+    demo: bool
+    origin: str
+    simulator_port: int
+    app_name: str
+    provider_name: str
+    locale: str
+    secret_key: str | None
+    encryption_keys: tuple[str, ...]
+    assets_local: bool
+    log_level: str
+    ponto: PontoSettings | None
+
+    @property
+    def simulator_origin(self) -> str:
+        return f"http://127.0.0.1:{self.simulator_port}"
+
+    @property
+    def redirect_uri(self) -> str:
+        """The one address the provider may send people back to, registered exactly."""
+        return f"{self.origin}/returned/ponto"
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings. Raises SettingsError with a sentence for the first one that is wrong."""
+    env = os.environ if environ is None else environ
+    given = {row.name: (env.get(row.name) or "").strip() for row in TABLE}
+    unknown = sorted(name for name in env if name.startswith("BANKLINK_") and name not in given)
+    if unknown:
+        raise SettingsError(
+            f"{unknown[0]} is not a setting of Banklink. See the table of settings in README.md."
+        )
+    port = _port("PORT", given["PORT"] or "5000")
+    simulator_port = _port(
+        "BANKLINK_SIMULATOR_PORT", given["BANKLINK_SIMULATOR_PORT"] or str(port + 1)
+    )
+    if simulator_port == port:
+        raise SettingsError("BANKLINK_SIMULATOR_PORT must differ from PORT. Choose another port.")
+    data = Path(given["BANKLINK_DATA"] or "data").expanduser().resolve()
+    secret_key = given["BANKLINK_SECRET_KEY"] or None
+    if secret_key is not None and len(secret_key) < 32:
+        raise SettingsError("BANKLINK_SECRET_KEY is too short. Use at least 32 characters.")
+    return Settings(
+        port=port,
+        data=data,
+        database_url=_database_url(given["BANKLINK_DATABASE_URL"], data),
+        demo=_one_of("BANKLINK_DEMO", given["BANKLINK_DEMO"] or "1", ("0", "1")) == "1",
+        origin=_origin(given["BANKLINK_ORIGIN"] or f"http://localhost:{port}"),
+        simulator_port=simulator_port,
+        app_name=given["BANKLINK_APP_NAME"] or "Banklink",
+        provider_name=given["BANKLINK_PROVIDER_NAME"] or "Ondernemersapp",
+        locale=_one_of("BANKLINK_LOCALE", given["BANKLINK_LOCALE"] or "nl", LOCALES),
+        secret_key=secret_key,
+        encryption_keys=_keys(given["BANKLINK_ENCRYPTION_KEYS"]),
+        assets_local=_one_of("BANKLINK_ASSETS", given["BANKLINK_ASSETS"] or "cdn", ("cdn", "local"))
+        == "local",
+        log_level=_one_of(
+            "BANKLINK_LOG_LEVEL",
+            (given["BANKLINK_LOG_LEVEL"] or "INFO").upper(),
+            ("DEBUG", "INFO", "WARNING", "ERROR"),
+        ),
+        ponto=_ponto(given),
+    )
+
+
+def _port(name: str, text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise SettingsError(f"{name} is {text!r}; it must be a port number from 1 to 65535.")
+    return int(text)
+
+
+def _one_of(name: str, text: str, allowed: tuple[str, ...]) -> str:
+    if text not in allowed:
+        raise SettingsError(f"{name} is {text!r}; it must be {' or '.join(allowed)}.")
+    return text
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+        raise SettingsError(
+            f"BANKLINK_ORIGIN is {text!r}; it must look like https://banklink.example.nl."
+        )
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _database_url(text: str, data: Path) -> str:
+    if not text:
+        return f"sqlite:///{data / 'banklink.sqlite3'}"
+    for prefix in ("postgresql+psycopg://", "postgresql://", "postgres://"):
+        if text.startswith(prefix):
+            return "postgresql+psycopg://" + text.removeprefix(prefix)
+    raise SettingsError(
+        "BANKLINK_DATABASE_URL must start with postgresql://. Leave it empty for SQLite."
+    )
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    from cryptography.fernet import Fernet
+
+    keys = tuple(key.strip() for key in text.split(",") if key.strip())
+    for key in keys:
+        try:
+            Fernet(key)
+        except ValueError:
+            raise SettingsError(
+                "BANKLINK_ENCRYPTION_KEYS holds something that is not a Fernet key."
+                " A key is 44 characters, made by cryptography's Fernet.generate_key()."
+            ) from None
+    return keys
+
+
+def _ponto(given: Mapping[str, str]) -> PontoSettings | None:
+    values = {
+        name.removeprefix("BANKLINK_PONTO_"): value
+        for name, value in given.items()
+        if name.startswith("BANKLINK_PONTO_") and value
+    }
+    if not values:
+        return None
+    for name in _PONTO_REQUIRED:
+        if name not in values:
+            raise SettingsError(
+                f"BANKLINK_PONTO_{name} is missing. Set all of "
+                + ", ".join(f"BANKLINK_PONTO_{each}" for each in _PONTO_REQUIRED)
+                + ", or none of them."
+            )
+    for name in ("AUTHORIZE_URL", "TOKEN_URL", "API_URL"):
+        parts = urlsplit(values[name])
+        loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if not parts.hostname or parts.scheme not in (
+            ("http", "https") if loopback else ("https",)
+        ):
+            raise SettingsError(f"BANKLINK_PONTO_{name} must be an https address.")
+    files: dict[str, Path | None] = {}
+    for name in ("CERTIFICATE", "CERTIFICATE_KEY"):
+        files[name] = Path(values[name]).expanduser() if name in values else None
+        path = files[name]
+        if path is not None and not path.is_file():
+            raise SettingsError(f"BANKLINK_PONTO_{name} names a file that does not exist: {path}")
+    if (files["CERTIFICATE"] is None) != (files["CERTIFICATE_KEY"] is None):
+        raise SettingsError(
+            "BANKLINK_PONTO_CERTIFICATE and BANKLINK_PONTO_CERTIFICATE_KEY go together. Set both."
+        )
+    return PontoSettings(
+        authorize_url=values["AUTHORIZE_URL"],
+        token_url=values["TOKEN_URL"],
+        api_url=values["API_URL"].rstrip("/"),
+        client_id=values["CLIENT_ID"],
+        client_secret=values["CLIENT_SECRET"],
+        issuer=values.get("ISSUER"),
+        certificate=files["CERTIFICATE"],
+        certificate_key=files["CERTIFICATE_KEY"],
+    )

@@ -1,0 +1,1 @@
+"""Remembers. Models, the database's rules, and the queries that turn rows into facts."""

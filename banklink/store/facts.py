@@ -1,0 +1,315 @@
+"""Turns rows into facts: one administration, or some of its connections, in a constant number of
+queries. Everything that is shown or decided about a connection starts here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from banklink.core.calendar import Moment, days_left, has_expired
+from banklink.core.diagnose import Diagnosis, diagnose
+from banklink.core.facts import (
+    Authorisation,
+    ConnectionFacts,
+    HolderFacts,
+    Switch,
+)
+from banklink.core.facts import Grant as GrantState
+from banklink.store.models import (
+    Account,
+    Administration,
+    Attempt,
+    Connection,
+    Event,
+    Grant,
+    Holder,
+    Journal,
+)
+
+ATTEMPT_RUNS = timedelta(minutes=15)
+"""So long a departure counts as under way; then it is swept (domain.md A2.7)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One holder's account row with its grant: the stored side of a HolderFacts."""
+
+    holder: Holder
+    grant: Grant
+    account: Account | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One connection with everything that is known of it. `shares` by holder key."""
+
+    connection: Connection
+    journal: Journal | None
+    shares: dict[str, Share]
+    attempt: Attempt | None
+    facts: ConnectionFacts
+    diagnosis: Diagnosis
+
+    @property
+    def shown(self) -> bool:
+        """Rows of the page: journals with an IBAN, accounts visible through a grant, connections
+        ever switched. Others are remembered, not shown."""
+        return (
+            self.journal is not None
+            or self.facts.switch is not Switch.NEVER
+            or any(holder.visible for holder in self.facts.holders.values())
+        )
+
+    @property
+    def selected_share(self) -> Share | None:
+        return self.shares.get(self.facts.selected) if self.facts.selected else None
+
+    @property
+    def concerned_share(self) -> Share | None:
+        concerns = self.diagnosis.concerns
+        return self.shares.get(concerns) if concerns else None
+
+
+def authorisation_of(account: Account | None, now: datetime) -> Authorisation:
+    """What the bank allows, from what was last observed. The date is read against `now`; what the
+    provider said of an early end stands until it says otherwise (domain.md R11)."""
+    if account is None:
+        return Authorisation.NONE
+    if account.authorised_at is None:
+        attempted = account.attempted_at is not None
+        return Authorisation.NEVER_COMPLETED if attempted else Authorisation.NONE
+    if account.valid_until is not None and has_expired(account.valid_until, now):
+        return Authorisation.EXPIRED
+    if account.ended == "expired":
+        return Authorisation.EXPIRED
+    if account.ended == "revoked":
+        return Authorisation.REVOKED
+    return Authorisation.ACTIVE
+
+
+def holder_facts(share: Share, now: datetime) -> HolderFacts:
+    account = share.account
+    valid_until = account.valid_until if account else None
+    return HolderFacts(
+        grant=GrantState(share.grant.state),
+        listed=bool(account and account.listed),
+        authorisation=authorisation_of(account, now),
+        name=share.holder.name,
+        days_left=days_left(valid_until, now) if valid_until else None,
+        valid_until=valid_until,
+        granted_at=share.grant.granted_at,
+        revoked_at=share.grant.revoked_at,
+        listed_at=account.listed_at if account else None,
+        unlisted_at=account.unlisted_at if account else None,
+        authorised_at=account.authorised_at if account else None,
+        ended_at=account.ended_at if account else None,
+        attempted_at=account.attempted_at if account else None,
+    )
+
+
+def records(
+    session: Session,
+    administration_id: int,
+    at: Moment,
+    *,
+    only: Iterable[int] | None = None,
+) -> list[Record]:
+    """Every connection of one administration (or those with the ids in `only`), diagnosed at `at`.
+    Four queries, however many rows there are."""
+    wanted = select(Connection).where(Connection.administration_id == administration_id)
+    if only is not None:
+        wanted = wanted.where(Connection.id.in_(list(only)))
+    connections = list(session.scalars(wanted.order_by(Connection.id)))
+    journals = {
+        (journal.iban, journal.currency): journal
+        for journal in session.scalars(
+            select(Journal).where(
+                Journal.administration_id == administration_id, Journal.iban.is_not(None)
+            )
+        )
+    }
+    shares = _shares(session, administration_id)
+    attempt_ids = [row.last_attempt_id for row in connections if row.last_attempt_id is not None]
+    attempts = {
+        attempt.id: attempt
+        for attempt in session.scalars(select(Attempt).where(Attempt.id.in_(attempt_ids)))
+    }
+    return [
+        _record(
+            connection,
+            journals.get((connection.iban, connection.currency)),
+            shares,
+            attempts.get(connection.last_attempt_id or 0),
+            at,
+        )
+        for connection in connections
+    ]
+
+
+def record(session: Session, connection_id: int, at: Moment) -> Record | None:
+    """One connection, or None when there is no such row."""
+    connection = session.get(Connection, connection_id)
+    if connection is None:
+        return None
+    return records(session, connection.administration_id, at, only=[connection_id])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    by_account: dict[tuple[str, str], list[Share]]
+    by_holder: dict[int, Share]
+
+
+def _shares(session: Session, administration_id: int) -> _Shares:
+    by_account: dict[tuple[str, str], list[Share]] = defaultdict(list)
+    by_holder: dict[int, Share] = {}
+    rows = session.execute(
+        select(Grant, Holder, Account)
+        .join(Holder, Holder.id == Grant.holder_id)
+        .outerjoin(Account, Account.grant_id == Grant.id)
+        .where(Grant.administration_id == administration_id)
+        .order_by(Holder.name, Holder.id, Account.id)
+    )
+    for grant, holder, account in rows:
+        by_holder.setdefault(holder.id, Share(holder, grant, None))
+        if account is not None:
+            by_account[account.iban, account.currency].append(Share(holder, grant, account))
+    return _Shares(by_account, by_holder)
+
+
+def _record(
+    connection: Connection,
+    journal: Journal | None,
+    shares: _Shares,
+    attempt: Attempt | None,
+    at: Moment,
+) -> Record:
+    mine = {
+        str(share.holder.id): share
+        for share in shares.by_account.get((connection.iban, connection.currency), ())
+    }
+    if connection.selected_id is not None and str(connection.selected_id) not in mine:
+        selected = shares.by_holder.get(connection.selected_id)
+        if selected is not None:
+            mine[str(connection.selected_id)] = selected
+    key = str(connection.selected_id) if connection.selected_id is not None else None
+    running = (
+        attempt is not None
+        and attempt.outcome is None
+        and at.real - attempt.created_at < ATTEMPT_RUNS
+    )
+    facts = ConnectionFacts(
+        journal=journal is not None,
+        switch=Switch(connection.switch),
+        selected=key,
+        holders={name: holder_facts(share, at.now) for name, share in mine.items()},
+        now=at.now,
+        switched_at=connection.switched_at,
+        last_success=connection.last_success,
+        outage_since=_outage_since(connection, mine, key),
+        gap=(
+            (connection.gap_from, connection.gap_to)
+            if connection.gap_from and connection.gap_to
+            else None
+        ),
+        renewal_running=running,
+    )
+    return Record(connection, journal, mine, attempt, facts, diagnose(facts))
+
+
+def _outage_since(
+    connection: Connection, shares: dict[str, Share], selected: str | None
+) -> datetime | None:
+    """The bank's, as the provider reports it, or our own failing fetches; only while fetching."""
+    if connection.switch != Switch.ON:
+        return None
+    share = shares.get(selected) if selected else None
+    observed = (
+        share.account.outage_since
+        if share and share.account and share.account.listed and share.grant.state == "active"
+        else None
+    )
+    return min(filter(None, (connection.outage_since, observed)), default=None)
+
+
+def ensure_connections(session: Session, administration_id: int) -> None:
+    """A connection row for every journal with an IBAN and every account seen through a grant, so
+    that each has a number to be addressed by."""
+    known = set(
+        session.execute(
+            select(Connection.iban, Connection.currency).where(
+                Connection.administration_id == administration_id
+            )
+        ).tuples()
+    )
+    wanted = set(
+        session.execute(
+            select(Journal.iban, Journal.currency).where(
+                Journal.administration_id == administration_id, Journal.iban.is_not(None)
+            )
+        ).tuples()
+    ) | set(
+        session.execute(
+            select(Account.iban, Account.currency)
+            .join(Grant)
+            .where(Grant.administration_id == administration_id)
+        ).tuples()
+    )
+    for iban, currency in sorted(wanted - known):
+        session.add(Connection(administration_id=administration_id, iban=iban, currency=currency))
+    session.flush()
+
+
+def note_changes(
+    session: Session,
+    administration_id: int,
+    at: Moment,
+    *,
+    actor: str | None = None,
+    only: Iterable[int] | None = None,
+) -> list[int]:
+    """Write a change of diagnosis into the history; returns the connections that changed.
+
+    `noted` is what the history last said, so that each change is told once, whoever notices it.
+    """
+    session.flush()
+    changed = []
+    for each in records(session, administration_id, at, only=only):
+        key = each.diagnosis.row.key
+        if each.connection.noted == key:
+            continue
+        if each.connection.noted is not None or each.facts.switch is not Switch.NEVER:
+            add_event(session, each.connection, "status", at, actor=actor, to=key)
+        each.connection.noted = key
+        changed.append(each.connection.id)
+    return changed
+
+
+def add_event(
+    session: Session,
+    connection: Connection,
+    kind: str,
+    at: Moment,
+    *,
+    actor: str | None = None,
+    **params: object,
+) -> None:
+    session.add(
+        Event(
+            administration_id=connection.administration_id,
+            connection_id=connection.id,
+            at=at.now,
+            kind=kind,
+            actor=actor,
+            params=params,
+        )
+    )
+
+
+def administration_ids(session: Session) -> Sequence[int]:
+    return list(session.scalars(select(Administration.id).order_by(Administration.id)))

@@ -1,0 +1,1 @@
+"""Shows. One blueprint per page area; view models; forms; error pages."""

@@ -1,0 +1,486 @@
+"""One row: its fragment, its forms, and the verbs a person can say to it. Every one of them
+answers with the same row; without JavaScript with the page around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, abort, make_response, redirect, render_template, request
+from flask import url_for
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response as BaseResponse
+
+from banklink.actions import activate as activation
+from banklink.actions import choose_journal as journals
+from banklink.actions import come_back, depart, switch_off as switching
+from banklink.actions.change_start import change_start as change_start_action
+from banklink.actions.fetch import Fetched
+from banklink.actions.fetch import fetch as fetch_action
+from banklink.actions.remove import remove as remove_action
+from banklink.actions.services import Missing, Refused, Stale
+from banklink.actions.use_holder import use_holder as use_holder_action
+from banklink.core.statuses import Action
+from banklink.store.facts import Record, record, records
+from banklink.store.models import FetchRun, Holder, Transaction
+from banklink.web import panels
+from banklink.web.context import (
+    at,
+    browser,
+    house,
+    is_htmx,
+    my_administration,
+    my_connection,
+    person,
+    reader,
+    tell,
+)
+from banklink.web.i18n import _, day, iban, money, ngettext
+from banklink.web.maintenance import open_panel, page_view, undo_button
+from banklink.web.rows import row_address, row_view
+from banklink.web.viewmodel import Details, Form, Link, Notice
+
+blueprint = Blueprint("connections", __name__, url_prefix="/connections/<int:connection_id>")
+
+Answer = BaseResponse | str | tuple[str, int]
+_LISTED = 50
+
+
+@blueprint.before_request
+def _own_only() -> None:
+    connection_id = (request.view_args or {})["connection_id"]
+    with house().services.store.read() as session:
+        my_connection(session, connection_id)
+
+
+def _record(session: Session, connection_id: int) -> Record:
+    found = record(session, connection_id, at())
+    if found is None:
+        abort(404)
+    return found
+
+
+@blueprint.get("/row")
+def row(connection_id: int) -> str:
+    """The row alone; `open` names the panel in it."""
+    with house().services.store.read() as session:
+        found = _record(session, connection_id)
+        panel = open_panel(session, found, request.args.get("open"))
+        return _row_html(found, panel=panel)
+
+
+def _row_html(
+    found: Record, *, panel: Details | Form | None = None, flash: Notice | None = None
+) -> str:
+    return render_template(
+        "maintenance/_row.html", row=row_view(found, reader(), panel=panel, flash=flash)
+    )
+
+
+def _answer(
+    connection_id: int,
+    notice: Notice | None = None,
+    *,
+    status: int = 200,
+    undo: bool = False,
+) -> Answer:
+    """The fresh row with what there is to say; a redirect to it without JavaScript."""
+    with house().services.store.read() as session:
+        found = _record(session, connection_id)
+        if not is_htmx():
+            if notice is not None:
+                tell(connection_id, notice, undo=undo)
+            return redirect(row_address(found.connection.administration_id, connection_id), 303)
+        if not found.shown:
+            return make_response("")
+        if notice is not None and undo:
+            notice = Notice(tone=notice.tone, text=notice.text, button=undo_button(found))
+        return _row_html(found, flash=notice), status
+
+
+def _form_again(
+    connection_id: int,
+    action: Action,
+    typed: dict[str, str],
+    *,
+    error: Refused | None = None,
+    stale: Stale | None = None,
+) -> Answer:
+    """422: the same form, what was typed kept, the error at its field."""
+    with house().services.store.read() as session:
+        found = _record(session, connection_id)
+        form = panels.form(
+            session, found, action, reader(), typed=typed, error=error, stale_by=stale
+        )
+        if is_htmx():
+            return _row_html(found, panel=form), 422
+        administration = my_administration(session, found.connection.administration_id)
+        everything = records(session, administration.id, at())
+        focus = next(each for each in everything if each.connection.id == connection_id)
+        view = page_view(session, administration, everything, focus=focus, panel=form)
+        return render_template("maintenance/page.html", page=view), 422
+
+
+def _submit(
+    connection_id: int,
+    action: Action,
+    names: tuple[str, ...],
+    do: Callable[[dict[str, str]], Notice | None],
+) -> Answer:
+    """Run a form's verb with what was typed; a `take_…` button carries the offered value."""
+    typed = {name: request.form.get(f"take_{name}") or request.form.get(name, "") for name in names}
+    try:
+        notice = do(typed)
+    except Refused as error:
+        return _form_again(connection_id, action, typed, error=error)
+    except Stale as error:
+        return _form_again(connection_id, action, typed, stale=error)
+    return _answer(connection_id, notice)
+
+
+def _press(connection_id: int, do: Callable[[], Notice | None], *, undo: bool = False) -> Answer:
+    """Run a button's verb."""
+    try:
+        notice = do()
+    except Refused as error:
+        return _answer(
+            connection_id, Notice(tone="error", text=panels.refusal(error, reader())), status=409
+        )
+    except Stale as error:
+        return _answer(connection_id, Notice(tone="error", text=panels.stale(error)), status=409)
+    return _answer(connection_id, notice, undo=undo)
+
+
+def _version() -> int | None:
+    """The row version the person saw; without a readable one nothing was seen."""
+    text = request.form.get("version", "")
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
+
+
+def _fetched(result: Fetched | None, done: str) -> Notice:
+    if result is None:
+        return Notice(tone="ok", text=done)
+    if result.result == "ok":
+        news = ngettext("%(n)s new transaction", "%(n)s new transactions", result.added)
+        return Notice(tone="ok", text=f"{done} {news}.")
+    if result.result == "busy":
+        return Notice(
+            tone="info", text=_("%(done)s Fetching was already under way.", done=done).strip()
+        )
+    return Notice(
+        tone="error",
+        text=_(
+            "%(done)s Fetching did not work right now; it is tried again by itself.", done=done
+        ).strip(),
+    )
+
+
+# -- forms --------------------------------------------------------------------------------------
+
+
+@blueprint.post("/activate")
+def activate(connection_id: int) -> Answer:
+    def do(typed: dict[str, str]) -> Notice:
+        result = activation.activate(
+            house().services,
+            connection_id,
+            at(),
+            holder=typed["holder"],
+            start=typed["start"],
+            version=_version(),
+            actor=person().name,
+        )
+        return _fetched(result, _("Switched on."))
+
+    return _submit(connection_id, Action.ACTIVATE, ("holder", "start"), do)
+
+
+@blueprint.get("/preview")
+def preview(connection_id: int) -> str:
+    """How many transactions a start date would bring; empty when it cannot be said."""
+    try:
+        start = date.fromisoformat(request.args.get("start", ""))
+    except ValueError:
+        return ""
+    found = activation.preview(
+        house().services, connection_id, at(), holder=request.args.get("holder"), start=start
+    )
+    if found is None or start > at().today:
+        return ""
+    return panels.preview_text(found, reader())
+
+
+@blueprint.post("/arm")
+def arm(connection_id: int) -> Answer:
+    def do(typed: dict[str, str]) -> Notice:
+        activation.arm(
+            house().services,
+            connection_id,
+            at(),
+            start=typed["start"],
+            version=_version(),
+            actor=person().name,
+        )
+        return Notice(tone="ok", text=_("Kept: switches on by itself after the bank step."))
+
+    return _submit(connection_id, Action.ARM, ("start",), do)
+
+
+@blueprint.post("/disarm")
+def disarm(connection_id: int) -> Answer:
+    def do() -> None:
+        activation.disarm(
+            house().services, connection_id, at(), version=_version(), actor=person().name
+        )
+
+    return _press(connection_id, do)
+
+
+@blueprint.post("/change-start")
+def change_start(connection_id: int) -> Answer:
+    def do(typed: dict[str, str]) -> Notice:
+        result = change_start_action(
+            house().services,
+            connection_id,
+            at(),
+            start=typed["start"],
+            version=_version(),
+            actor=person().name,
+        )
+        return _fetched(result, _("Start date changed."))
+
+    return _submit(connection_id, Action.CHANGE_START, ("start",), do)
+
+
+@blueprint.post("/choose-journal")
+def choose_journal(connection_id: int) -> Answer:
+    def do(typed: dict[str, str]) -> Notice:
+        journals.choose_journal(
+            house().services,
+            connection_id,
+            at(),
+            journal=typed["journal"],
+            code=typed["code"],
+            name=typed["name"],
+            version=_version(),
+            actor=person().name,
+        )
+        return Notice(tone="ok", text=_("Journal changed."))
+
+    return _submit(connection_id, Action.CHOOSE_JOURNAL, ("journal", "code", "name"), do)
+
+
+@blueprint.post("/remove")
+def remove(connection_id: int) -> Answer:
+    def do(typed: dict[str, str]) -> Notice:
+        remove_action(
+            house().services, connection_id, at(), version=_version(), actor=person().name
+        )
+        return Notice(tone="ok", text=_("Link removed; transactions and history stay."))
+
+    return _submit(connection_id, Action.REMOVE, (), do)
+
+
+# -- buttons ------------------------------------------------------------------------------------
+
+
+@blueprint.post("/switch-off")
+def switch_off(connection_id: int) -> Answer:
+    def do() -> Notice:
+        switching.switch_off(
+            house().services, connection_id, at(), version=_version(), actor=person().name
+        )
+        return Notice(tone="ok", text=_("Switched off."))
+
+    return _press(connection_id, do, undo=True)
+
+
+@blueprint.post("/undo")
+def undo(connection_id: int) -> Answer:
+    def do() -> Notice:
+        switching.undo(
+            house().services, connection_id, at(), version=_version(), actor=person().name
+        )
+        return Notice(tone="ok", text=_("Switched on again."))
+
+    return _press(connection_id, do)
+
+
+@blueprint.post("/use-holder")
+def use_holder(connection_id: int) -> Answer:
+    def do() -> Notice:
+        result = use_holder_action(
+            house().services,
+            connection_id,
+            at(),
+            holder=request.form.get("holder", ""),
+            version=_version(),
+            actor=person().name,
+        )
+        return _fetched(result, _("Holder changed."))
+
+    return _press(connection_id, do)
+
+
+@blueprint.post("/fetch")
+def fetch(connection_id: int) -> Answer:
+    def do() -> Notice:
+        result = fetch_action(
+            house().services,
+            connection_id,
+            at(),
+            actor=person().name,
+            user_ip=request.remote_addr or "127.0.0.1",
+        )
+        if result.result == "not_active":
+            return Notice(tone="error", text=_("Fetching is not possible now; see the status."))
+        return _fetched(result, _("Fetched."))
+
+    return _press(connection_id, do)
+
+
+@blueprint.post("/finish")
+def finish(connection_id: int) -> Answer:
+    def do() -> None:
+        try:
+            come_back.finish(house().services, connection_id, at(), browser=browser())
+        except Missing:
+            raise Refused("nothing_to_finish") from None
+
+    return _press(connection_id, do)
+
+
+# -- to the bank --------------------------------------------------------------------------------
+
+
+@blueprint.post("/grant")
+def grant(connection_id: int) -> Answer:
+    return _leave(connection_id, Action.GRANT)
+
+
+@blueprint.post("/connect")
+def connect(connection_id: int) -> Answer:
+    return _leave(connection_id, Action.CONNECT)
+
+
+@blueprint.post("/renew")
+def renew(connection_id: int) -> Answer:
+    return _leave(connection_id, Action.RENEW)
+
+
+def _leave(connection_id: int, purpose: Action) -> Answer:
+    """A page of our own with a link that goes on by itself: a POST redirected to another origin
+    would be stopped by the CSP's form-action."""
+    try:
+        target = depart.depart(
+            house().services,
+            connection_id,
+            purpose,
+            at(),
+            actor=person().name,
+            browser=browser(),
+            holder=request.form.get("holder") or None,
+        )
+    except Refused as error:
+        return _answer(
+            connection_id, Notice(tone="error", text=panels.refusal(error, reader())), status=409
+        )
+    provider = house().settings.provider_name
+    sentence = (
+        _("You give permission in %(provider)s and come back to this row.", provider=provider)
+        if purpose is Action.GRANT
+        else _("You confirm at your own bank and come back to this row.")
+    )
+    return render_template(
+        "pages/handover.html",
+        target=target,
+        host=provider if purpose is Action.GRANT else _("your bank"),
+        sentence=sentence,
+        hostname=urlsplit(target).hostname,
+    )
+
+
+# -- transactions -------------------------------------------------------------------------------
+
+
+@blueprint.get("/transactions")
+def transactions(connection_id: int) -> str:
+    """What was fetched, newest first; keyset paging by day and number."""
+    before = request.args.get("before", "")
+    with house().services.store.read() as session:
+        found = _record(session, connection_id)
+        wanted = (
+            select(Transaction, Holder.name)
+            .join(FetchRun, FetchRun.id == Transaction.run_id)
+            .join(Holder, Holder.id == FetchRun.holder_id)
+            .where(Transaction.connection_id == connection_id)
+            .order_by(Transaction.booked_on.desc(), Transaction.id.desc())
+            .limit(_LISTED + 1)
+        )
+        day_text, _dot, key = before.partition(".")
+        try:
+            bound = (date.fromisoformat(day_text), int(key)) if before else None
+        except ValueError:
+            bound = None
+        if bound is not None:
+            wanted = wanted.where(
+                (Transaction.booked_on < bound[0])
+                | ((Transaction.booked_on == bound[0]) & (Transaction.id < bound[1]))
+            )
+        rows = session.execute(wanted).all()
+        count, total = session.execute(
+            select(
+                func.count(Transaction.id), func.coalesce(func.sum(Transaction.amount), 0)
+            ).where(Transaction.connection_id == connection_id)
+        ).one()
+        connection = found.connection
+    more = len(rows) > _LISTED
+    shown = [_transaction(each, via) for each, via in rows[:_LISTED]]
+    back = row_address(connection.administration_id, connection_id)
+    last = rows[_LISTED - 1][0] if more else None
+    return render_template(
+        "maintenance/transactions.html",
+        row=row_view(found, reader()),
+        transactions=shown,
+        summary=_(
+            "%(count)s, together %(total)s",
+            count=ngettext("%(n)s transaction", "%(n)s transactions", count),
+            total=money(int(total), connection.currency),
+        ),
+        back=Link(label=_("Back to the list"), url=back),
+        previous=Link(
+            label=_("Newest"),
+            url=url_for("connections.transactions", connection_id=connection_id),
+        )
+        if before
+        else None,
+        next=Link(
+            label=_("Older"),
+            url=url_for(
+                "connections.transactions",
+                connection_id=connection_id,
+                before=f"{last.booked_on.isoformat()}.{last.id}",
+            ),
+        )
+        if last
+        else None,
+    )
+
+
+def _transaction(each: Transaction, via: str) -> dict[str, object]:
+    return {
+        "booked": day(each.booked_on),
+        "booked_iso": each.booked_on.isoformat(),
+        "value": day(each.value_on) if each.value_on else None,
+        "amount": money(each.amount, each.currency),
+        "negative": each.amount < 0,
+        "counterparty": each.counterparty_name,
+        "counterparty_iban": iban(each.counterparty_iban) if each.counterparty_iban else None,
+        "remittance": each.remittance,
+        "via": via,
+    }
+
+
+__all__ = ["Response", "blueprint"]

@@ -1,0 +1,297 @@
+"""Puts the web application together: blueprints, language, headers, errors, who is signed in."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+from base64 import b64encode
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import (
+    Flask,
+    Response,
+    abort,
+    g,
+    redirect,
+    render_template,
+    request,
+    send_from_directory,
+    session,
+    url_for,
+)
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from sqlalchemy.engine import URL
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
+
+from banklink.paths import STATIC, TEMPLATES
+from banklink.settings import Settings
+from banklink.store.database import Store, prepare
+from banklink.store.models import db
+from banklink.translations import LOCALES
+from banklink.web import connections, gallery, maintenance, returned
+from banklink.web.context import House, at, is_htmx
+from banklink.web.i18n import _, day, gettext, ngettext
+from banklink.web.viewmodel import Link
+
+log = logging.getLogger(__name__)
+
+HTMX = "https://cdn.jsdelivr.net/npm/htmx.org@2.0.10/dist/htmx.min.js"
+HTMX_INTEGRITY = "sha384-H5SrcfygHmAuTDZphMHqBJLc3FhssKjG7w/CeCpFReSfwBWDTKpkzPP8c+cLsK+V"
+
+_ERRORS: dict[int, tuple[str, str]] = {}
+
+
+def create_database(settings: Settings, secret_key: str) -> tuple[Flask, Store]:
+    """The Flask application with its database, before anything knows the other parts."""
+    app = Flask(
+        "banklink", template_folder=str(TEMPLATES), static_folder=None, root_path=str(TEMPLATES)
+    )
+    app.config.update(
+        SECRET_KEY=secret_key,
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 20, "max_overflow": 10, "pool_pre_ping": True},
+        SESSION_COOKIE_NAME="banklink",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.origin.startswith("https:"),
+        PERMANENT_SESSION_LIFETIME=60 * 60 * 24 * 180,
+        WTF_CSRF_TIME_LIMIT=None,
+        MAX_CONTENT_LENGTH=1024 * 1024,
+    )
+    db.init_app(app)
+    with app.app_context():
+        store = prepare(db.engine)
+    return app, store
+
+
+def furnish(app: Flask, house: House) -> Flask:
+    """Everything else. `house` carries what the composition root made."""
+    app.extensions["banklink"] = house
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        lambda text: gettext(text), lambda one, many, n: ngettext(one, many, n), newstyle=True
+    )
+    app.jinja_env.globals.update(asset=_asset, _=_translate)
+    CSRFProtect(app)
+    app.before_request(_who)
+    app.after_request(_headers)
+    app.context_processor(_common)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _incident)
+    for module in (maintenance, connections, returned, gallery):
+        app.register_blueprint(module.blueprint)
+    app.add_url_rule("/healthz", "healthz", _healthz)
+    app.add_url_rule("/static/<path:filename>", "static", _static)
+    app.add_url_rule("/assets/htmx.min.js", "htmx", _htmx)
+    app.add_url_rule("/language", "language", _language, methods=["POST"])
+    return app
+
+
+def _translate(message: str, **params: object) -> str:
+    return gettext(message, **params)
+
+
+# -- who and how --------------------------------------------------------------------------------
+
+_OPEN = frozenset({"healthz", "static", "htmx"})
+
+
+def _who() -> None:
+    house: House = _house()
+    chosen = session.get("locale")
+    g.locale = chosen if chosen in LOCALES else house.settings.locale
+    if request.endpoint in _OPEN:
+        return
+    if house.settings.demo and not _only_here():
+        g.shut = True
+        abort(403)
+    g.person = house.load_user()
+
+
+def _house() -> House:
+    from banklink.web.context import house
+
+    return house()
+
+
+def _only_here() -> bool:
+    """The demo is signed in by itself, so it answers this machine alone: a name that leads here
+    from elsewhere, or a proxy in between, is turned away (DNS rebinding)."""
+    host = urlsplit(f"//{request.host}").hostname
+    forwarded = any(
+        request.headers.get(name)
+        for name in ("X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "X-Real-IP", "Via")
+    )
+    return host == "localhost" and not forwarded and request.remote_addr in ("127.0.0.1", "::1")
+
+
+def _headers(response: Response) -> Response:
+    cdn = "" if _house().settings.assets_local else f" {HTMX.rsplit('/', 2)[0]}/"
+    response.headers.setdefault(
+        "Content-Security-Policy",
+        f"default-src 'none'; script-src 'self'{cdn}; style-src 'self'; img-src 'self' data:;"
+        " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
+        " frame-ancestors 'none'",
+    )
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers["Referrer-Policy"] = "same-origin"
+    if request.endpoint not in ("static", "htmx"):
+        response.headers["Cache-Control"] = "no-store"
+        response.vary.update(("Cookie", "HX-Request"))
+    return response
+
+
+def _common() -> dict[str, Any]:
+    house = _house()
+    person = g.get("person")
+    demo = house.demo
+    return {
+        "app_name": house.settings.app_name,
+        "provider_name": house.settings.provider_name,
+        "locale": g.get("locale", house.settings.locale),
+        "user": {"name": person.name, "role": _("bookkeeper")} if person else None,
+        "cdn": {"url": HTMX, "integrity": HTMX_INTEGRITY, "local": url_for("htmx")},
+        "assets_local": house.settings.assets_local,
+        "home_url": url_for("maintenance.page"),
+        "language_url": url_for("language"),
+        "demo": {
+            "simulator_url": demo.simulator_url,
+            "panel_url": demo.panel_url,
+            "gallery_url": url_for("gallery.page"),
+            "today": day(at().today),
+        }
+        if demo and not g.get("shut")
+        else None,
+    }
+
+
+# -- small pages --------------------------------------------------------------------------------
+
+
+def _healthz() -> Response:
+    """200 once migrations and demo data are in: the server listens only then."""
+    return Response("ok\n", mimetype="text/plain")
+
+
+def _language() -> BaseResponse:
+    wanted = request.form.get("locale")
+    if wanted in LOCALES:
+        session["locale"] = wanted
+        session.permanent = True
+    target = request.form.get("next", "")
+    safe = target.startswith("/") and not target.startswith(("//", "/\\"))
+    return redirect(target if safe else url_for("maintenance.page"), 303)
+
+
+def _static(filename: str) -> Response:
+    response = send_from_directory(Path(STATIC), filename)
+    if request.args.get("v"):
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    return response
+
+
+def _asset(name: str) -> str:
+    return url_for("static", filename=name, v=_fingerprint(name))
+
+
+@cache
+def _fingerprint(name: str) -> str:
+    return hashlib.sha256((Path(STATIC) / name).read_bytes()).hexdigest()[:12]
+
+
+def _htmx() -> Response:
+    """The local copy, byte for byte the CDN's: anything else is not served."""
+    content = _local_htmx()
+    if content is None:
+        abort(404)
+    response = Response(content, mimetype="text/javascript")
+    response.headers["Cache-Control"] = "public, max-age=86400"
+    return response
+
+
+@cache
+def _local_htmx() -> bytes | None:
+    try:
+        folder = resources.files("django_htmx") / "static" / "django_htmx"
+        content = (folder / "htmx-2.min.js").read_bytes()
+    except (ModuleNotFoundError, OSError):
+        return None
+    digest = "sha384-" + b64encode(hashlib.sha384(content).digest()).decode()
+    return content if digest == HTMX_INTEGRITY else None
+
+
+# -- errors -------------------------------------------------------------------------------------
+
+
+def _message(status: int, title: str, text: str, incident: str | None = None) -> tuple[str, int]:
+    page = render_template(
+        "pages/message.html",
+        title=title,
+        text=text,
+        tone="error" if status >= 500 else "todo",
+        back=None
+        if g.get("shut")
+        else Link(label=_("To the list"), url=url_for("maintenance.page")),
+        incident=incident,
+    )
+    return page, status
+
+
+def _http_error(error: HTTPException) -> Any:
+    status = error.code or 500
+    if status < 400:
+        return error
+    if g.get("shut"):
+        return _message(
+            403,
+            _("Only on this machine"),
+            _(
+                "The demo is signed in by itself, so it opens only at http://localhost:%(port)s"
+                " on the machine it runs on, without a proxy in between.",
+                port=_house().settings.port,
+            ),
+        )
+    if isinstance(error, CSRFError):
+        title = _("This page was too old")
+        text = _(
+            "Nothing was changed. Go back, reload the page and try again; what you typed is"
+            " still in the form."
+        )
+    elif status == 404:
+        title, text = _("Not found"), _("There is nothing at this address, or not for you.")
+    elif status == 405:
+        title, text = _("Not this way"), _("This address is only used by a button on a page.")
+    elif status == 413:
+        title, text = _("Too large"), _("What was sent is too large. Nothing was changed.")
+    elif status >= 500:
+        return _incident(error)
+    else:
+        title = _("That did not work")
+        text = _("The request was not complete, so nothing was changed. Go back and try again.")
+    return _message(status, title, text)
+
+
+def _incident(error: Exception) -> Any:
+    """A bug: the log has the story, the page has its number."""
+    if isinstance(error, HTTPException) and (error.code or 500) < 500:
+        return _http_error(error)
+    number = secrets.token_hex(4)
+    log.error("incident %s at %s %s", number, request.method, request.path, exc_info=error)
+    return _message(
+        500,
+        _("That went wrong on our side"),
+        _("What was stored is as it was. Go back to the list and try again."),
+        number,
+    )
+
+
+__all__ = ["URL", "create_database", "furnish", "is_htmx"]

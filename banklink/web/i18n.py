@@ -1,0 +1,84 @@
+"""The reader's language: which one, its sentences, its dates and amounts."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+
+from babel.dates import format_date, format_datetime, format_time
+from babel.numbers import format_currency, format_decimal
+from flask import g
+
+from banklink.core.calendar import AMSTERDAM, amsterdam_day
+from banklink.core.money import to_decimal
+from banklink.translations import DEFAULT_LOCALE, catalogue
+
+
+def locale() -> str:
+    return getattr(g, "locale", DEFAULT_LOCALE)
+
+
+def gettext(message: str, **params: object) -> str:
+    """`message` in the reader's language; `%(name)s` is filled in when params are given."""
+    text = catalogue(locale()).gettext(message)
+    return text % params if params else text
+
+
+def ngettext(singular: str, plural: str, n: int, **params: object) -> str:
+    text = catalogue(locale()).ngettext(singular, plural, n)
+    return text % {"n": number(n), **params}
+
+
+_ = gettext
+
+
+def number(value: int) -> str:
+    return format_decimal(value, locale=locale())
+
+
+def money(minor: int, currency: str) -> str:
+    return _money(minor, currency, locale())
+
+
+@lru_cache(maxsize=4096)
+def _money(minor: int, currency: str, where: str) -> str:
+    return format_currency(to_decimal(minor, currency), currency, locale=where)
+
+
+def amount(value: Decimal, currency: str) -> str:
+    return format_currency(value, currency, locale=locale())
+
+
+def day(value: date) -> str:
+    """2 mei 2025."""
+    return _day(value, locale())
+
+
+@lru_cache(maxsize=4096)
+def _day(value: date, where: str) -> str:
+    return format_date(value, "d MMM y", locale=where)
+
+
+def day_of(instant: datetime) -> str:
+    return day(amsterdam_day(instant))
+
+
+def clock_time(instant: datetime) -> str:
+    """14:03, in Amsterdam."""
+    return format_time(instant.astimezone(AMSTERDAM), "HH:mm", locale=locale())
+
+
+def moment(instant: datetime) -> str:
+    """2 mei 2025 14:03, in Amsterdam."""
+    return format_datetime(instant.astimezone(AMSTERDAM), "d MMM y HH:mm", locale=locale())
+
+
+def when(instant: datetime, today: date) -> str:
+    """The time alone today, else the day with the time."""
+    return clock_time(instant) if amsterdam_day(instant) == today else moment(instant)
+
+
+def iban(value: str) -> str:
+    """Groups of four, held together by no-break spaces."""
+    return "\u00a0".join(value[i : i + 4] for i in range(0, len(value), 4))

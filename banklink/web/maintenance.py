@@ -1,0 +1,403 @@
+"""The maintenance page: every account of one administration, what is wrong and what mends it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response as BaseResponse
+
+from banklink.actions import choose_journal as journals
+from banklink.actions.fetch import fetch_all
+from banklink.actions.observe import observe_administration
+from banklink.actions.services import Refused
+from banklink.core.facts import Switch
+from banklink.core.statuses import Action, Overlay, Urgency
+from banklink.core.texts import N_
+from banklink.store.facts import Record, records
+from banklink.store.models import Administration
+from banklink.web import panels
+from banklink.web.context import (
+    at,
+    browser,
+    house,
+    is_htmx,
+    my_administration,
+    my_administrations,
+    person,
+    reader,
+    tell,
+    told,
+)
+from banklink.web.i18n import _, clock_time, day, ngettext, when
+from banklink.web.rows import matches, row_address, row_url, row_view, sort_key
+from banklink.web.viewmodel import (
+    Button,
+    Details,
+    Form,
+    Link,
+    Notice,
+    PageView,
+    RowView,
+    Tab,
+)
+
+blueprint = Blueprint("maintenance", __name__)
+
+PAGE_SIZE = 50
+_TABS: dict[str, tuple[str, frozenset[Urgency]]] = {
+    "all": (N_("All"), frozenset(Urgency)),
+    "todo": (N_("Needs action"), frozenset({Urgency.BROKEN, Urgency.TODO})),
+    "soon": (N_("Expires soon"), frozenset({Urgency.SOON})),
+    "active": (N_("Active"), frozenset({Urgency.WELL})),
+    "off": (N_("Off"), frozenset({Urgency.OFF})),
+}
+_PANEL_ACTIONS = {
+    action.value: action
+    for action in (
+        Action.ACTIVATE,
+        Action.ARM,
+        Action.CHANGE_START,
+        Action.CHOOSE_JOURNAL,
+        Action.REMOVE,
+    )
+}
+
+
+@blueprint.get("/")
+def page() -> str:
+    """One administration; `connection` and `open` show one row with a panel, for deep links and
+    for browsers without JavaScript."""
+    with house().services.store.read() as session:
+        administration = my_administration(session, request.args.get("administration", type=int))
+        connection_id = request.args.get("connection", type=int)
+        found = records(session, administration.id, at())
+        target = next((each for each in found if each.connection.id == connection_id), None)
+        panel = open_panel(session, target, request.args.get("open")) if target else None
+        adding = request.args.get("open") == "add-journal"
+        view = page_view(
+            session,
+            administration,
+            found,
+            focus=target,
+            panel=panel,
+            form=panels.add_journal_form(administration.id, reader()) if adding else None,
+        )
+        return render_template("maintenance/page.html", page=view)
+
+
+def open_panel(session: Session, record: Record, name: str | None) -> Details | Form | None:
+    if name in ("details", "history"):
+        return panels.details(session, record, reader(), everything=name == "history")
+    action = _PANEL_ACTIONS.get(name or "")
+    if action is None:
+        return None
+    view = panels.form(session, record, action, reader())
+    return view
+
+
+def page_view(
+    session: Session,
+    administration: Administration,
+    found: list[Record],
+    *,
+    focus: Record | None = None,
+    panel: Details | Form | None = None,
+    form: Form | None = None,
+    flash: Notice | None = None,
+) -> PageView:
+    """The page around the rows. With `focus`, the page of the list that holds that row."""
+    args = request.args
+    shown = sorted((each for each in found if each.shown), key=sort_key)
+    counts = Counter(each.diagnosis.urgency for each in shown)
+    chosen = args.get("filter", "all")
+    if chosen not in _TABS or focus is not None:
+        chosen = "all"
+    query = args.get("q", "").strip()[:100] if focus is None else ""
+    hits = [
+        each
+        for each in shown
+        if each.diagnosis.urgency in _TABS[chosen][1] and matches(each, query)
+    ]
+    number = max(1, args.get("page", 1, type=int))
+    if focus is not None and focus in hits:
+        number = hits.index(focus) // PAGE_SIZE + 1
+    number = min(number, max(1, -(-len(hits) // PAGE_SIZE)))
+    first = (number - 1) * PAGE_SIZE
+    messages = told()
+    rows = tuple(
+        row_view(
+            each,
+            reader(),
+            panel=panel if focus is each else None,
+            flash=flashed(each, messages),
+        )
+        for each in hits[first : first + PAGE_SIZE]
+    )
+    attention = counts[Urgency.BROKEN] + counts[Urgency.TODO]
+
+    def link(**changes: object) -> str:
+        kept = {
+            "administration": administration.id,
+            "filter": chosen if chosen != "all" else None,
+            "q": query or None,
+        }
+        return url_for("maintenance.page", **{**kept, **changes})  # type: ignore[arg-type]
+
+    return PageView(
+        administration_id=administration.id,
+        administration=administration.name,
+        administrations=tuple(
+            Link(
+                label=each.name,
+                url=url_for("maintenance.page", administration=each.id),
+                current=each.id == administration.id,
+            )
+            for each in my_administrations(session)
+        ),
+        tabs=tuple(
+            Tab(
+                key=key,
+                label=_(label),
+                count=sum(counts[urgency] for urgency in urgencies),
+                url=link(filter=key if key != "all" else None),
+                current=key == chosen,
+            )
+            for key, (label, urgencies) in _TABS.items()
+        ),
+        filter=chosen,
+        query=query,
+        rows=rows,
+        total=len(hits),
+        shown=_range(first, len(rows), len(hits)),
+        previous=Link(label=_("Previous"), url=link(page=number - 1)) if number > 1 else None,
+        next=Link(label=_("Next"), url=link(page=number + 1))
+        if first + PAGE_SIZE < len(hits)
+        else None,
+        morning=_morning(shown, attention),
+        morning_tone="todo" if attention else "well",
+        attention=attention,
+        updated=clock_time(at().now),
+        updated_iso=at().now.isoformat(),
+        refresh_url=url_for("maintenance.refresh", administration_id=administration.id),
+        poll_url=url_for("maintenance.rows", administration_id=administration.id),
+        base_url=url_for("maintenance.page"),
+        empty=_empty(administration, shown, chosen, query) if not rows else None,
+        add_journal=_add_journal(administration),
+        form=form,
+        flash=flash,
+        crumbs=(
+            Link(label=_("Maintenance"), url=url_for("maintenance.page")),
+            Link(
+                label=_("Bank connections"),
+                url=url_for("maintenance.page", administration=administration.id),
+                current=True,
+            ),
+        ),
+    )
+
+
+def flashed(record: Record, messages: dict[int, dict[str, object]]) -> Notice | None:
+    message = messages.get(record.connection.id)
+    if message is None:
+        return None
+    return Notice(
+        tone=str(message["tone"]),
+        text=str(message["text"]),
+        button=undo_button(record) if message.get("undo") else None,
+    )
+
+
+def undo_button(record: Record) -> Button:
+    return Button(
+        action="undo",
+        label=_("Undo"),
+        name=_("Undo: switch on again"),
+        method="post",
+        url=url_for("connections.undo", connection_id=record.connection.id),
+        fields=(("version", str(record.connection.version)),),
+    )
+
+
+def _range(first: int, count: int, total: int) -> str:
+    if total <= count:
+        return ngettext("%(n)s account", "%(n)s accounts", total)
+    return _(
+        "%(first)s–%(last)s of %(total)s accounts", first=first + 1, last=first + count, total=total
+    )
+
+
+def _morning(shown: list[Record], attention: int) -> str:
+    """The page's first sentence: which of the two mornings it is."""
+    parts = []
+    if attention:
+        parts.append(ngettext("%(n)s link needs action", "%(n)s links need action", attention))
+    left = [
+        holder.days_left
+        for each in shown
+        if Overlay.EXPIRING in each.diagnosis.overlays
+        and (holder := each.facts.holders.get(each.facts.selected or "")) is not None
+        and holder.days_left is not None
+    ]
+    if left:
+        parts.append(
+            ngettext(
+                "the next one expires in %(n)s day", "the next one expires in %(n)s days", min(left)
+            )
+            if min(left) > 0
+            else _("the next one expires today")
+        )
+    if attention:
+        return " · ".join(parts)
+    successes = [
+        each.facts.last_success
+        for each in shown
+        if each.facts.switch is Switch.ON and each.facts.last_success
+    ]
+    if successes:
+        parts.insert(
+            0,
+            _("Everything runs. Last fetched %(when)s", when=when(max(successes), at().today)),
+        )
+    elif not shown:
+        parts.insert(0, _("There are no bank accounts here yet"))
+    else:
+        parts.insert(0, _("Nothing needs action"))
+    return " · ".join(parts)
+
+
+def _empty(administration: Administration, shown: list[Record], chosen: str, query: str) -> Notice:
+    if shown and query:
+        return Notice(
+            tone="info",
+            text=_("Nothing found for “%(query)s”.", query=query),
+            button=_plain_link(
+                _("Show all"), url_for("maintenance.page", administration=administration.id)
+            ),
+        )
+    if shown:
+        return Notice(
+            tone="info",
+            text=_("Nothing under %(tab)s. Good.", tab=_(_TABS[chosen][0])),
+            button=_plain_link(
+                _("Show all"), url_for("maintenance.page", administration=administration.id)
+            ),
+        )
+    return Notice(
+        tone="info",
+        text=_("Add a bank journal with its IBAN first; then its account appears here."),
+        button=_add_journal(administration),
+    )
+
+
+def _plain_link(label: str, url: str) -> Button:
+    return Button(action="show-all", label=label, name=label, method="get", url=url)
+
+
+def _add_journal(administration: Administration) -> Button:
+    label = _("Add journal")
+    return Button(
+        action="add-journal",
+        label=label,
+        name=label,
+        method="get",
+        url=url_for("maintenance.page", administration=administration.id, open="add-journal"),
+    )
+
+
+# -- refreshing ---------------------------------------------------------------------------------
+
+
+@blueprint.get("/administrations/<int:administration_id>/rows")
+def rows(administration_id: int) -> Response:
+    """The quiet poll: only rows that differ from what the browser shows; 204 when none do."""
+    return _changes(administration_id, always=False)
+
+
+@blueprint.post("/administrations/<int:administration_id>/refresh")
+def refresh(administration_id: int) -> BaseResponse:
+    """*Ververs*: ask the provider what it shows now, then the same as the poll."""
+    with house().services.store.read() as session:
+        my_administration(session, administration_id)
+    due = observe_administration(house().services, administration_id, at())
+    fetch_all(house().services, due, at())
+    if is_htmx():
+        return _changes(administration_id, always=True)
+    return redirect(url_for("maintenance.page", administration=administration_id), 303)
+
+
+def _changes(administration_id: int, *, always: bool) -> Response:
+    seen = dict(_digests("row"))
+    editing = dict(_digests("editing"))
+    with house().services.store.read() as session:
+        administration = my_administration(session, administration_id)
+        found = records(session, administration.id, at())
+        views = {
+            each.connection.id: (each, row_view(each, reader()))
+            for each in found
+            if each.connection.id in seen or each.connection.id in editing
+        }
+        changed = [
+            view
+            for key, (record, view) in views.items()
+            if key in seen and view.digest != seen[key] and record.shown
+        ]
+        waiting = [
+            replace(view, show=_show(record))
+            for key, (record, view) in views.items()
+            if key in editing and view.digest != editing[key]
+        ]
+        if not changed and not waiting and not always:
+            return make_response("", 204)
+        answer = render_template(
+            "maintenance/_poll.html",
+            page=page_view(session, administration, found),
+            rows=changed,
+            editing=waiting,
+        )
+    return make_response(answer)
+
+
+def _digests(name: str) -> list[tuple[int, str]]:
+    pairs = (value.partition(":") for value in request.values.getlist(name)[:500])
+    return [(int(key), digest) for key, _colon, digest in pairs if key.isdecimal()]
+
+
+def _show(record: Record) -> Button:
+    return Button(
+        action="show",
+        label=_("Show"),
+        name=_("Show the changed row"),
+        method="get",
+        url=row_url(record),
+        fragment=url_for("connections.row", connection_id=record.connection.id),
+    )
+
+
+# -- journals -----------------------------------------------------------------------------------
+
+
+@blueprint.post("/administrations/<int:administration_id>/journals")
+def add_journal(administration_id: int) -> BaseResponse | tuple[str, int]:
+    typed = {name: request.form.get(name, "") for name in ("code", "name", "iban")}
+    with house().services.store.read() as session:
+        my_administration(session, administration_id)
+    try:
+        connection_id = journals.add_journal(
+            house().services, administration_id, at(), actor=person().name, **typed
+        )
+    except Refused as error:
+        with house().services.store.read() as session:
+            administration = my_administration(session, administration_id)
+            form = panels.add_journal_form(administration_id, reader(), typed=typed, error=error)
+            view = page_view(
+                session, administration, records(session, administration_id, at()), form=form
+            )
+            return render_template("maintenance/page.html", page=view), 422
+    tell(connection_id, Notice(tone="ok", text=_("Journal added.")))
+    return redirect(row_address(administration_id, connection_id), 303)
+
+
+__all__ = ["blueprint", "browser", "day"]

@@ -1,0 +1,446 @@
+"""A record becomes a row: the words, dates and addresses of one `<tbody>`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from flask import url_for
+
+from banklink.actions.come_back import can_finish
+from banklink.core.calendar import Moment, amsterdam_day
+from banklink.core.diagnose import Offer, account_line
+from banklink.core.facts import Authorisation, HolderFacts, Switch
+from banklink.core.statuses import (
+    ACCOUNT_LINES,
+    AT_THE_BANK,
+    OVERLAYS,
+    Action,
+    Overlay,
+    Status,
+)
+from banklink.core.texts import N_
+from banklink.store.facts import Record
+from banklink.store.models import Attempt
+from banklink.web.i18n import _, clock_time, day, day_of, iban, moment, ngettext, when
+from banklink.web.viewmodel import (
+    Button,
+    Details,
+    Form,
+    HolderView,
+    Notice,
+    OverlayView,
+    RowView,
+    Validity,
+)
+
+_PANELS = frozenset(
+    {Action.ACTIVATE, Action.ARM, Action.CHOOSE_JOURNAL, Action.CHANGE_START, Action.REMOVE}
+)
+_NOTICE_LASTS = 3600.0
+_OUTCOMES: dict[str, tuple[str, str]] = {
+    "done": ("ok", N_("Done. Valid until %(until)s.")),
+    "done_open": ("ok", N_("Done. The bank is connected.")),
+    "granted": ("info", N_("Permission received. The step at the bank is still to come.")),
+    "cancelled": ("info", N_("Cancelled; nothing was changed.")),
+    "login_failed": (
+        "error",
+        N_("Signing in at the bank did not work; nothing was changed. Try again."),
+    ),
+    "timed_out": ("error", N_("The bank waited too long; nothing was changed. Start again.")),
+    "bank_outage": ("error", N_("Outage at the bank; nothing was changed. Try again later.")),
+    "failed": ("error", N_("The bank refused; nothing was changed. Try again.")),
+    "abandoned": (
+        "info",
+        N_("Nobody came back from the bank; nothing was changed. Start again."),
+    ),
+    "unavailable": (
+        "error",
+        N_("%(provider)s does not answer right now. Try again in a few minutes."),
+    ),
+    "refused": (
+        "error",
+        N_("The answer of %(provider)s could no longer be used. Start again."),
+    ),
+    "unknown": ("error", N_("The answer of %(provider)s got lost on the way. Start again.")),
+    "other_account": ("error", N_("%(others)s was connected, but %(iban)s was wanted.")),
+    "not_shared": ("error", N_("Permission received, but %(iban)s was not ticked.")),
+    "nothing_changed": ("info", N_("The bank reported no new authorisation.")),
+    "parked": ("info", N_("The bank's answer arrived in another browser.")),
+    "unfinished": (
+        "error",
+        N_("%(provider)s did not answer; what you gave permission for is kept."),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """For whom a row is drawn: when, under which names, in which browser."""
+
+    at: Moment
+    app: str
+    provider: str
+    browser: str | None
+
+
+def row_url(record: Record, panel: str | None = None) -> str:
+    """The page with this row, and a panel open in it; works without JavaScript."""
+    return row_address(record.connection.administration_id, record.connection.id, panel)
+
+
+def row_address(administration_id: int, connection_id: int, panel: str | None = None) -> str:
+    return url_for(
+        "maintenance.page",
+        administration=administration_id,
+        connection=connection_id,
+        open=panel,
+        _anchor=f"connection-{connection_id}",
+    )
+
+
+def row_view(
+    record: Record,
+    reader: Reader,
+    *,
+    panel: Details | Form | None = None,
+    flash: Notice | None = None,
+) -> RowView:
+    """`panel` is what is open in the row, `flash` what the person's last action led to."""
+    diagnosis, connection = record.diagnosis, record.connection
+    names = Names(record, reader)
+    title, subtitle = _titles(record)
+    primary = _offer(diagnosis.primary, record, title, reader.app) if diagnosis.primary else None
+    holders = tuple(_holder(key, record, reader, title) for key in record.facts.holders)
+    current = record.facts.selected if record.facts.switch is Switch.ON else diagnosis.concerns
+    view = RowView(
+        id=connection.id,
+        version=connection.version,
+        status=diagnosis.status.value,
+        key=diagnosis.row.key,
+        urgency=diagnosis.urgency.name.lower(),
+        iban=connection.iban,
+        iban_grouped=iban(connection.iban),
+        currency=connection.currency,
+        title=title,
+        subtitle=subtitle,
+        chip=_(diagnosis.row.chip),
+        sentence=names.fill(diagnosis.row.sentence),
+        helper=names.first(diagnosis.row.helpers),
+        overlays=_overlays(record, reader),
+        holders=holders,
+        holder=next((holder for holder in holders if holder.id == current), None),
+        rescue=tuple(_offer(offer, record, title, reader.app) for offer in diagnosis.rescue),
+        validity=_validity(record, reader, current),
+        primary=primary,
+        menu=tuple(_offer(offer, record, title, reader.app) for offer in _menu(record))
+        + ((_disarm(record, title),) if connection.armed else ()),
+        details=Button(
+            action="details",
+            label=_("Details"),
+            name=_("Details of %(title)s", title=title),
+            method="get",
+            url=row_url(record, "details"),
+            fragment=_fragment(record, "details"),
+        ),
+        notice=_attempt_notice(record, reader),
+    )
+    digest = hashlib.sha256(repr(view).encode()).hexdigest()[:16]
+    return replace(view, digest=digest, panel=panel, notice=flash or view.notice)
+
+
+def _menu(record: Record) -> list[Offer]:
+    """An armed row offers to change the date under the same word."""
+    return list(record.diagnosis.menu)
+
+
+def _disarm(record: Record, title: str) -> Button:
+    return Button(
+        action="disarm",
+        label=_("Do not switch on by itself"),
+        name=_("Do not switch on by itself: %(title)s", title=title),
+        method="post",
+        url=url_for("connections.disarm", connection_id=record.connection.id),
+        fields=(("version", str(record.connection.version)),),
+    )
+
+
+def _titles(record: Record) -> tuple[str, str | None]:
+    share = record.concerned_share or record.selected_share
+    visible = record.facts.holders.get(str(share.holder.id)) if share else None
+    account = share.account if share and visible and visible.visible else None
+    name = " · ".join(filter(None, (account.name, account.bank))) if account else None
+    if record.journal is not None:
+        return f"{record.journal.code} {record.journal.name}", name
+    return name or _("Account without journal"), None
+
+
+class Names:
+    """The values a sentence of the table may ask for; None where nothing is known."""
+
+    _WANTED = re.compile(r"%\((\w+)\)s")
+
+    def __init__(self, record: Record, reader: Reader):
+        connection, diagnosis = record.connection, record.diagnosis
+        holder = record.facts.holders.get(diagnosis.concerns or "")
+        at = reader.at
+        self.values: dict[str, str | None] = {
+            "app": reader.app,
+            "provider": reader.provider,
+            "holder": holder.name if holder else None,
+            "revoked": _day_or_none(holder.revoked_at if holder else None),
+            "ended": _ended(holder),
+            "attempted": _day_or_none(holder.attempted_at if holder else None),
+            "fetched": when(connection.last_success, at.today) if connection.last_success else None,
+            "new": _new(connection.last_new),
+            "who": connection.switched_by,
+            "switched": _day_or_none(connection.switched_at),
+        }
+
+    def fill(self, sentence: str) -> str:
+        wanted = self._WANTED.findall(sentence)
+        return _(sentence, **{name: self.values[name] for name in wanted})
+
+    def first(self, sentences: tuple[str, ...]) -> str | None:
+        """The first sentence whose names are all known."""
+        for sentence in sentences:
+            if all(self.values.get(name) for name in self._WANTED.findall(sentence)):
+                return self.fill(sentence)
+        return None
+
+
+def _ended(holder: HolderFacts | None) -> str | None:
+    if holder is None:
+        return None
+    if holder.authorisation is Authorisation.REVOKED:
+        return _day_or_none(holder.ended_at)
+    return _day_or_none(holder.valid_until)
+
+
+def _new(count: int) -> str:
+    return ngettext("%(n)s new transaction", "%(n)s new transactions", count)
+
+
+def _day_or_none(instant: datetime | None) -> str | None:
+    return day_of(instant) if instant else None
+
+
+def _fragment(record: Record, panel: str | None = None) -> str:
+    return url_for("connections.row", connection_id=record.connection.id, open=panel)
+
+
+def _offer(offer: Offer, record: Record, title: str, app: str) -> Button:
+    action, connection = offer.action, record.connection
+    holder = record.facts.holders.get(offer.holder or "")
+    label = _(offer.label, holder=holder.name if holder else "")
+    name = _("%(action)s: %(title)s", action=label, title=title)
+    if action in _PANELS:
+        return Button(
+            action=action.value,
+            label=label,
+            name=name,
+            method="get",
+            url=row_url(record, action.value),
+            fragment=_fragment(record, action.value),
+        )
+    fields = [("version", str(connection.version))]
+    if offer.holder is not None and action in (Action.USE_HOLDER, Action.CONNECT, Action.RENEW):
+        fields.append(("holder", offer.holder))
+    return Button(
+        action=action.value,
+        label=label,
+        name=name,
+        method="post",
+        url=url_for(f"connections.{action.value.replace('-', '_')}", connection_id=connection.id),
+        leaves=action in AT_THE_BANK,
+        fields=tuple(fields),
+    )
+
+
+def _holder(key: str, record: Record, reader: Reader, title: str) -> HolderView:
+    facts = record.facts.holders[key]
+    line = account_line(facts)
+    selected = key == record.facts.selected
+    usable_elsewhere = facts.usable and not selected and record.facts.switch is Switch.ON
+    return HolderView(
+        id=key,
+        name=facts.name or _("Account holder"),
+        line=line.value if line else None,
+        line_text=_(ACCOUNT_LINES[line]) if line else None,
+        detail=_holder_detail(facts),
+        usable=facts.usable,
+        selected=selected,
+        use=_offer(
+            Offer(Action.USE_HOLDER, N_("Fetch via %(holder)s"), key), record, title, reader.app
+        )
+        if usable_elsewhere
+        else None,
+    )
+
+
+def _holder_detail(facts: HolderFacts) -> str | None:
+    if not facts.visible:
+        return _("No access to this account") if facts.grant != "none" else None
+    if facts.authorisation is Authorisation.ACTIVE and facts.valid_until:
+        return _(
+            "Valid until %(date)s (%(days)s)",
+            date=day_of(facts.valid_until),
+            days=_days(facts.days_left or 0),
+        )
+    if facts.authorisation is Authorisation.EXPIRED and facts.valid_until:
+        return _("Expired on %(date)s", date=day_of(facts.valid_until))
+    if facts.authorisation is Authorisation.REVOKED and facts.ended_at:
+        return _("Withdrawn at the bank, seen on %(date)s", date=day_of(facts.ended_at))
+    return None
+
+
+def _days(days: int) -> str:
+    if days == 0:
+        return _("last day today")
+    if days > 0:
+        return ngettext("%(n)s day left", "%(n)s days left", days)
+    return ngettext("%(n)s day ago", "%(n)s days ago", -days)
+
+
+def _validity(record: Record, reader: Reader, key: str | None) -> Validity | None:
+    facts = record.facts.holders.get(key or "")
+    if facts is None or not facts.visible or facts.valid_until is None:
+        return None
+    if facts.authorisation is Authorisation.REVOKED:
+        return None
+    days = facts.days_left or 0
+    term = 180
+    if facts.authorised_at is not None:
+        term = max((facts.valid_until - facts.authorised_at).days, 1)
+    tone = "well" if days > 30 else "soon" if days >= 0 else "broken"
+    if facts.authorisation is Authorisation.EXPIRED:
+        tone = "broken"
+    return Validity(
+        date=day_of(facts.valid_until),
+        iso=amsterdam_day(facts.valid_until).isoformat(),
+        days=_days(days),
+        share=max(0, min(100, round(100 * days / term))),
+        tone=tone,
+    )
+
+
+def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
+    facts, today = record.facts, reader.at.today
+    views = []
+    for overlay in record.diagnosis.overlays:
+        detail = None
+        if overlay is Overlay.BANK_OUTAGE and facts.outage_since:
+            detail = _(
+                "since %(when)s; %(app)s tries again by itself, renewing is not needed",
+                when=when(facts.outage_since, today),
+                app=reader.app,
+            )
+        elif overlay is Overlay.POSSIBLE_GAP and facts.gap:
+            detail = _(
+                "Transactions of %(since)s up to and including %(until)s may be missing:"
+                " the bank no longer gives them. Import a statement file in your books.",
+                since=day(facts.gap[0]),
+                until=day(facts.gap[1]),
+            )
+        elif overlay is Overlay.STALE:
+            last = facts.last_success
+            detail = (
+                _("last success %(when)s", when=when(last, today)) if last else _("not once yet")
+            )
+        elif overlay is Overlay.RENEWAL_RUNNING and record.attempt:
+            detail = _("since %(when)s", when=clock_time(record.attempt.created_at))
+        views.append(OverlayView(key=overlay.value, text=_(OVERLAYS[overlay]), detail=detail))
+    armed = record.connection.armed_start
+    if record.connection.armed and armed:
+        views.append(
+            OverlayView(
+                key="armed",
+                text=_("Switches on by itself"),
+                detail=_("after the bank step, from %(date)s", date=day(armed)),
+            )
+        )
+    return tuple(views)
+
+
+def _attempt_notice(record: Record, reader: Reader) -> Notice | None:
+    """How the last departure to the bank ended, as long as it is news."""
+    attempt = record.attempt
+    if attempt is None or attempt.outcome is None or attempt.ended_at is None:
+        return None
+    waits = attempt.outcome in ("parked", "unfinished")
+    age = (reader.at.real - attempt.ended_at).total_seconds()
+    if not waits and age > _NOTICE_LASTS:
+        return None
+    outcome = attempt.outcome
+    if outcome == "done" and not attempt.params.get("until"):
+        outcome = "done_open"
+    tone, sentence = _OUTCOMES.get(outcome, _OUTCOMES["failed"])
+    return Notice(
+        tone=tone,
+        text=_(sentence, **_outcome_params(attempt, reader)),
+        button=_finish(record) if can_finish(attempt, reader.browser) else None,
+    )
+
+
+def _outcome_params(attempt: Attempt, reader: Reader) -> dict[str, str]:
+    params = {"provider": reader.provider}
+    if attempt.params.get("until"):
+        params["until"] = day_of(datetime.fromisoformat(attempt.params["until"]))
+    if attempt.params.get("iban"):
+        params["iban"] = iban(attempt.params["iban"])
+    if attempt.params.get("others"):
+        params["others"] = ", ".join(iban(each) for each in attempt.params["others"])
+    return params
+
+
+def _finish(record: Record) -> Button:
+    return Button(
+        action="finish",
+        label=_("Finish"),
+        name=_("Finish the step at the bank: %(iban)s", iban=iban(record.connection.iban)),
+        method="post",
+        url=url_for("connections.finish", connection_id=record.connection.id),
+        fields=(("version", str(record.connection.version)),),
+    )
+
+
+def search_text(record: Record) -> str:
+    """What the search box looks in: IBAN, journal, account, bank and holders' names."""
+    words = [record.connection.iban]
+    if record.journal is not None:
+        words += [record.journal.code, record.journal.name]
+    for key, share in record.shares.items():
+        words.append(share.holder.name)
+        if share.account is not None and record.facts.holders[key].visible:
+            words += filter(None, (share.account.name, share.account.bank))
+    return " ".join(words).casefold()
+
+
+def matches(record: Record, query: str) -> bool:
+    text = search_text(record)
+    return query.casefold() in text or "".join(query.split()).casefold() in text
+
+
+def sort_key(record: Record) -> tuple[object, ...]:
+    """Broken first, then to do, soon by days left, well, off; within that by journal."""
+    diagnosis = record.diagnosis
+    selected = record.facts.holders.get(record.facts.selected or "")
+    soon = diagnosis.status is Status.ACTIVE and Overlay.EXPIRING in diagnosis.overlays
+    left = selected.days_left if soon and selected and selected.days_left is not None else 0
+    journal = record.journal
+    return (
+        diagnosis.urgency,
+        left,
+        journal is None,
+        journal.code if journal else "",
+        record.connection.iban,
+    )
+
+
+def iso_day(value: date | None) -> str | None:
+    return value.isoformat() if value else None
+
+
+__all__ = ["Reader", "moment", "row_url", "row_view"]

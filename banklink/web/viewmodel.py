@@ -1,0 +1,226 @@
+"""What the templates see: finished words and addresses, nothing to decide.
+
+Every text here is translated and formatted for the reader's locale. Templates loop and place;
+they know no status, no date arithmetic and no database.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Button:
+    """One control. `leaves`: goes to the bank, a plain form POST, never a swap.
+
+    `method` "post" is a form; "get" a link to `url` (full page without JavaScript) whose
+    `fragment` is the address htmx fetches the same row from. `name` is the accessible name when
+    the label alone would not be unique within the page.
+    """
+
+    action: str
+    label: str
+    name: str
+    method: str
+    url: str
+    fragment: str | None = None
+    leaves: bool = False
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderView:
+    """One holder of this account. `line` is connected, not_connected, lapsed or None."""
+
+    id: str
+    name: str
+    line: str | None
+    line_text: str | None
+    detail: str | None
+    usable: bool
+    selected: bool
+    use: Button | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validity:
+    """Until when. `share` is what is left of the term in percent (the thin bar)."""
+
+    date: str
+    iso: str
+    days: str
+    share: int
+    tone: str  # well, soon, broken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlayView:
+    key: str
+    text: str
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What just happened or waits in this row. tone: info, ok, error."""
+
+    tone: str
+    text: str
+    button: Button | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RungView:
+    number: int
+    label: str
+    state: str  # ok, broken, unknown, off
+    state_text: str
+    detail: str
+    here: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventView:
+    when: str
+    iso: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """The drawer."""
+
+    kind: str = "details"
+    close: Button
+    ladder: tuple[RungView, ...]
+    holders: tuple[HolderView, ...]
+    history: tuple[EventView, ...]
+    more_history: Button | None
+    facts: tuple[tuple[str, str], ...]
+    transactions: Button
+    technical: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    value: str
+    label: str
+    detail: str | None = None
+    checked: bool = False
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One input: type is date, text, radio, select or checkbox."""
+
+    name: str
+    label: str
+    type: str
+    value: str = ""
+    hint: str | None = None
+    error: str | None = None
+    offer: tuple[str, str] | None = None  # label and value of the way out of the error
+    choices: tuple[Choice, ...] = ()
+    minimum: str | None = None
+    maximum: str | None = None
+    width: str = "medium"  # short, medium, long
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """A form that opens in the row. `preview` is the address of a fragment with what would
+    happen, re-read when a field changes; `preview_text` what it says now. `version` is the row
+    version the person saw."""
+
+    kind: str = "form"
+    action: str
+    title: str
+    intro: str | None = None
+    url: str
+    version: int
+    fields: tuple[Field, ...]
+    submit: str
+    cancel: Button
+    error: str | None = None
+    preview: str | None = None
+    preview_text: str | None = None
+    leaves: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowView:
+    """One `<tbody id="connection-N">`."""
+
+    id: int
+    version: int
+    status: str
+    key: str
+    urgency: str  # broken, todo, soon, well, off
+    iban: str
+    iban_grouped: str
+    currency: str
+    title: str
+    subtitle: str | None
+    chip: str
+    sentence: str
+    helper: str | None
+    overlays: tuple[OverlayView, ...] = ()
+    holders: tuple[HolderView, ...] = ()
+    holder: HolderView | None = None
+    rescue: tuple[Button, ...] = ()
+    validity: Validity | None = None
+    primary: Button | None = None
+    menu: tuple[Button, ...] = ()
+    details: Button | None = None
+    notice: Notice | None = None
+    panel: Details | Form | None = None
+    show: Button | None = None  # re-reads the row; offered when it changed under an open form
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tab:
+    key: str
+    label: str
+    count: int
+    url: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    label: str
+    url: str
+    current: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageView:
+    """The maintenance page of one administration."""
+
+    administration_id: int
+    administration: str
+    administrations: tuple[Link, ...]
+    tabs: tuple[Tab, ...]
+    filter: str
+    query: str
+    rows: tuple[RowView, ...]
+    total: int
+    shown: str
+    previous: Link | None
+    next: Link | None
+    morning: str
+    morning_tone: str  # well, todo
+    attention: int
+    updated: str
+    updated_iso: str
+    refresh_url: str
+    poll_url: str
+    base_url: str
+    empty: Notice | None = None
+    add_journal: Button | None = None
+    form: Form | None = None
+    flash: Notice | None = None
+    crumbs: tuple[Link, ...] = field(default=())

@@ -1,0 +1,128 @@
+/* Comfort on top of forms and links that work without it: focus, busy, errors, menus.
+   Listens to the event names of htmx 2 and of htmx 4. */
+(() => {
+  'use strict';
+  const words = document.body.dataset;
+  const live = document.getElementById('live');
+  const on = (names, react) => names.split(' ').forEach(name => document.addEventListener(name, react));
+  const source = e => (e.detail.requestConfig || {}).elt || (e.detail.ctx || {}).sourceElement || e.detail.elt || e.target;
+  const rowOf = element => element && element.closest ? element.closest('tbody.connection') : null;
+  const focus = element => { if (element) element.focus(); return !!element && document.activeElement === element; };
+
+  // Busy: after 200 ms the control says so; a second press does nothing until the answer is there.
+  const busy = new Map();
+  const begin = (element, button) => {
+    const label = button && (button.querySelector('.label') || button);
+    const wait = { button, label, text: label && label.textContent };
+    wait.timer = setTimeout(() => {
+      if (!label) return;
+      button.setAttribute('aria-busy', 'true');
+      if (button.querySelector('.label')) label.textContent = words.busy;
+    }, 200);
+    busy.set(element, wait);
+  };
+  const end = element => {
+    const wait = busy.get(element);
+    if (!wait) return;
+    clearTimeout(wait.timer);
+    busy.delete(element);
+    if (!wait.label || !wait.button.hasAttribute('aria-busy')) return;
+    wait.button.removeAttribute('aria-busy');
+    if (wait.button.querySelector('.label')) wait.label.textContent = wait.text;
+  };
+  const refuse = e => { e.preventDefault(); e.stopImmediatePropagation(); };
+  document.addEventListener('submit', e => {
+    if (e.target.method !== 'post') return;
+    if (busy.has(e.target)) return refuse(e);
+    const pressed = e.submitter && !e.submitter.hidden ? e.submitter : e.target.querySelector('.button:not([hidden])');
+    begin(e.target, pressed);
+  }, true);
+  document.addEventListener('click', e => {
+    const link = e.target.closest('a[hx-get]');
+    if (link && busy.has(link)) refuse(e);
+  }, true);
+  on('htmx:beforeRequest htmx:before:request', e => {
+    const element = source(e);
+    if (element.matches('a')) begin(element, element);
+  });
+  on('htmx:afterRequest htmx:finally:request', e => end(source(e)));
+  addEventListener('pageshow', () => [...busy.keys()].forEach(end));
+
+  // Nothing came back, or a 5xx: say it where the hand was, with a way to try again.
+  const fail = text => e => {
+    const element = source(e), row = rowOf(element);
+    const slot = row ? row.querySelector('.slot') : document.getElementById('page-slot');
+    if (!slot || (e.detail.ctx && e.detail.ctx.response && text !== words.failed)) return;
+    const note = document.createElement('div'), said = document.createElement('p'), again = document.createElement('button');
+    note.className = 'notice error';
+    if (element.id !== 'poll') note.setAttribute('role', 'alert');
+    said.textContent = text;
+    again.type = 'button';
+    again.className = 'button quiet';
+    again.textContent = words.retry;
+    again.addEventListener('click', () => {
+      slot.replaceChildren();
+      if (element.id === 'poll') location.reload();
+      else if (element.matches('form')) element.requestSubmit();
+      else element.click();
+    });
+    note.append(said, again);
+    slot.replaceChildren(note);
+  };
+  on('htmx:sendError htmx:timeout htmx:error', fail(words.offline));
+  on('htmx:responseError htmx:response:error', fail(words.failed));
+
+  // Rows that arrive: focus stays with the hand, changes fade once, one sentence is read out.
+  const known = new Map(), openers = new Map(), seen = new WeakSet();
+  const note = row => { seen.add(row); known.set(row.id, row.dataset.digest); };
+  document.querySelectorAll('tbody.connection').forEach(note);
+  let asked = null, held = null;
+  on('htmx:beforeSwap htmx:before:swap', e => {
+    asked = source(e);
+    const active = document.activeElement, row = rowOf(active);
+    held = row && { row: row.id, id: active.id, action: active.dataset.action };
+    const other = document.getElementById('page-slot');
+    if (other) other.replaceChildren();
+  });
+  on('htmx:oobBeforeSwap', e => {
+    if (e.target.matches('tbody') && e.target.querySelector('details.drop[open]')) e.detail.shouldSwap = false;
+  });
+  const arrive = row => {
+    if (known.get(row.id) !== row.dataset.digest) row.classList.add('is-changed');
+    note(row);
+    const heading = row.querySelector('.heading'), asker = rowOf(asked), own = !!asker && asker.id === row.id;
+    const active = document.activeElement;
+    const kept = held && held.row === row.id && held.id && active.id === held.id && active.dataset.action === held.action;
+    if (!own) {
+      if (held && held.row === row.id && !kept) focus(heading);
+      return;
+    }
+    live.textContent = row.dataset.announce || '';
+    const panel = row.querySelector('tr.panel');
+    if (panel) {
+      const opened = !openers.has(row.id);
+      if (opened) openers.set(row.id, asked.id || (held && held.id));
+      else if (kept && !panel.querySelector('[aria-invalid=true]')) return;
+      focus(panel.querySelector('[aria-invalid=true]:not(:disabled)')) ||
+        focus(panel.querySelector('form.fill :is(input:not([type=hidden]):not([type=radio]:not(:checked)), select):not(:disabled)')) ||
+        focus(panel.querySelector('h2'));
+      return;
+    }
+    const opener = document.getElementById(openers.get(row.id) || '');
+    const closed = openers.delete(row.id) && asked.hasAttribute('data-close');
+    if (closed && opener && (focus(opener) || focus((opener.closest('details') || row).querySelector('summary')))) return;
+    if (!kept) focus(heading);
+  };
+  on('htmx:afterSettle htmx:after:settle', () => document.querySelectorAll('tbody.connection').forEach(row => seen.has(row) || arrive(row)));
+
+  // Menus and panels close with Escape, menus also with a press elsewhere.
+  const drops = () => [...document.querySelectorAll('details.drop[open]')];
+  document.addEventListener('click', e => drops().forEach(drop => { if (!drop.contains(e.target)) drop.open = false; }));
+  document.addEventListener('keydown', e => {
+    if (e.key !== 'Escape' || e.defaultPrevented) return;
+    const open = drops();
+    if (open.length) return open.forEach(drop => { if (drop.contains(e.target)) focus(drop.querySelector('summary')); drop.open = false; });
+    const close = e.target.closest('tr.panel, .page-form');
+    if (close && close.querySelector('[data-close]')) close.querySelector('[data-close]').click();
+  });
+})();
