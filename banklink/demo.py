@@ -8,7 +8,7 @@ What no longer works today is written as the facts it left behind.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
@@ -423,6 +423,3 @@ def demo_user(services: Services) -> tuple[int, str] | None:
     with services.store.read() as session:
         user = session.scalar(select(User).where(User.email == BOOKKEEPER[1]))
         return (user.id, user.name) if user else None
-
-
-__all__ = ["datetime", "demo_user", "is_empty", "plant", "world"]

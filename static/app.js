@@ -15,9 +15,8 @@
     const label = button && (button.querySelector('.label') || button);
     const wait = { button, label, text: label && label.textContent };
     wait.timer = setTimeout(() => {
-      if (!label) return;
-      button.setAttribute('aria-busy', 'true');
-      if (button.querySelector('.label')) label.textContent = words.busy;
+      if (label) button.setAttribute('aria-busy', 'true');
+      if (label && label !== button) label.textContent = words.busy;
     }, 200);
     busy.set(element, wait);
   };
@@ -26,16 +25,14 @@
     if (!wait) return;
     clearTimeout(wait.timer);
     busy.delete(element);
-    if (!wait.label || !wait.button.hasAttribute('aria-busy')) return;
-    wait.button.removeAttribute('aria-busy');
-    if (wait.button.querySelector('.label')) wait.label.textContent = wait.text;
+    if (wait.button) wait.button.removeAttribute('aria-busy');
+    if (wait.label && wait.label !== wait.button) wait.label.textContent = wait.text;
   };
   const refuse = e => { e.preventDefault(); e.stopImmediatePropagation(); };
   document.addEventListener('submit', e => {
     if (e.target.method !== 'post') return;
     if (busy.has(e.target)) return refuse(e);
-    const pressed = e.submitter && !e.submitter.hidden ? e.submitter : e.target.querySelector('.button:not([hidden])');
-    begin(e.target, pressed);
+    begin(e.target, e.submitter && !e.submitter.hidden ? e.submitter : e.target.querySelector('.primary'));
   }, true);
   document.addEventListener('click', e => {
     const link = e.target.closest('a[hx-get]');
@@ -57,9 +54,7 @@
     note.className = 'notice error';
     if (element.id !== 'poll') note.setAttribute('role', 'alert');
     said.textContent = text;
-    again.type = 'button';
-    again.className = 'button quiet';
-    again.textContent = words.retry;
+    Object.assign(again, { type: 'button', className: 'button quiet', textContent: words.retry });
     again.addEventListener('click', () => {
       slot.replaceChildren();
       if (element.id === 'poll') location.reload();
@@ -81,8 +76,7 @@
     asked = source(e);
     const active = document.activeElement, row = rowOf(active);
     held = row && { row: row.id, id: active.id, action: active.dataset.action };
-    const other = document.getElementById('page-slot');
-    if (other) other.replaceChildren();
+    document.querySelectorAll('#page-slot').forEach(slot => slot.replaceChildren());
   });
   on('htmx:oobBeforeSwap', e => {
     if (e.target.matches('tbody') && e.target.querySelector('details.drop[open]')) e.detail.shouldSwap = false;
@@ -93,10 +87,7 @@
     const heading = row.querySelector('.heading'), asker = rowOf(asked), own = !!asker && asker.id === row.id;
     const active = document.activeElement;
     const kept = held && held.row === row.id && held.id && active.id === held.id && active.dataset.action === held.action;
-    if (!own) {
-      if (held && held.row === row.id && !kept) focus(heading);
-      return;
-    }
+    if (!own) return void (held && held.row === row.id && !kept && focus(heading));
     live.textContent = row.dataset.announce || '';
     const panel = row.querySelector('tr.panel');
     if (panel) {

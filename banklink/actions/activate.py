@@ -8,8 +8,7 @@ from datetime import date, timedelta
 
 from sqlalchemy.orm import Session
 
-from banklink.actions.credentials import ask
-from banklink.actions.fetch import Fetched, fetch
+from banklink.actions.fetch import Fetched, fetch, page_of
 from banklink.actions.services import Missing, Refused, Services
 from banklink.actions.settle import opened, settle, switch_on
 from banklink.core.calendar import Moment
@@ -183,16 +182,11 @@ def preview(
         if share is None or share.account is None or facts is None or not facts.usable:
             return None
         grant_id, ref = share.grant.id, share.account.ref or ""
-    count, cursor = 0, None
+    count = 0
+    cursor: str | None = None
     try:
         for _ in range(_MOST_PREVIEWED):
-            asked = cursor
-            page = ask(
-                services,
-                grant_id,
-                at,
-                lambda provider, token: provider.transactions(token, account_ref=ref, cursor=asked),
-            )
+            page = page_of(services, grant_id, ref, cursor, at)
             count += sum(each.booked_on >= start for each in page.transactions)
             cursor = page.cursor
             if cursor is None or (page.transactions and page.transactions[-1].booked_on < start):

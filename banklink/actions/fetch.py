@@ -204,16 +204,8 @@ def _pages(services: Services, job: _Job, at: Moment) -> int:
     """Newest first until the window's first day is behind us. Returns how many were new."""
     added, cursor = 0, job.cursor
     for _ in range(_MOST_PAGES):
-        asked = cursor
-        page: Page = ask(
-            services,
-            job.grant_id,
-            at,
-            lambda provider, token: provider.transactions(
-                token, account_ref=job.scope, cursor=asked
-            ),
-        )
-        if page.cursor is not None and page.cursor == asked:
+        page = page_of(services, job.grant_id, job.scope, cursor, at)
+        if page.cursor is not None and page.cursor == cursor:
             raise ContractViolation("cursor_does_not_move")
         with services.store.write() as session:
             added += _store_page(session, job, page)
@@ -221,6 +213,20 @@ def _pages(services: Services, job: _Job, at: Moment) -> int:
         if cursor is None or (page.transactions and page.transactions[-1].booked_on < job.since):
             return added
     raise ContractViolation("too_many_pages")
+
+
+def page_of(
+    services: Services, grant_id: int, account_ref: str, cursor: str | None, at: Moment
+) -> Page:
+    """One page of an account's transactions, newest first. Raises ProviderError."""
+    return ask(
+        services,
+        grant_id,
+        at,
+        lambda provider, token: provider.transactions(
+            token, account_ref=account_ref, cursor=cursor
+        ),
+    )
 
 
 def _store_page(session: Session, job: _Job, page: Page) -> int:

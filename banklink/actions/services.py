@@ -15,7 +15,7 @@ class Refused(Exception):
     is about, `offer` a value that would do."""
 
     def __init__(
-        self, code: str, *, field: str | None = None, offer: str | None = None, **params: object
+        self, code: str, /, *, field: str | None = None, offer: str | None = None, **params: object
     ):
         super().__init__(code)
         self.code = code

@@ -56,9 +56,7 @@ class StartProblem(StrEnum):
     TOO_EARLY = "too_early"
 
 
-def earliest_start(
-    *, available_from: date | None, locked_through: date | None
-) -> date | None:
+def earliest_start(*, available_from: date | None, locked_through: date | None) -> date | None:
     """The first day that may be chosen: what the bank offers, outside the locked period."""
     bounds = [available_from, locked_through + _DAY if locked_through else None]
     return max((day for day in bounds if day), default=None)

@@ -97,9 +97,7 @@ def diagnose(facts: ConnectionFacts) -> Diagnosis:
         menu = tuple(offer for offer in menu if offer.action is not Action.ARM)
         if all(offer.action is not Action.REMOVE for offer in menu):
             menu += (Offer(Action.REMOVE, ACTION_LABELS[Action.REMOVE]),)
-    return Diagnosis(
-        row, _urgency(row, overlays), overlays, concerns, primary, rescue, menu
-    )
+    return Diagnosis(row, _urgency(row, overlays), overlays, concerns, primary, rescue, menu)
 
 
 def _overlays(facts: ConnectionFacts, row: Row) -> tuple[Overlay, ...]:
@@ -118,12 +116,7 @@ def _overlays(facts: ConnectionFacts, row: Row) -> tuple[Overlay, ...]:
     if facts.gap is not None:
         found.append(Overlay.POSSIBLE_GAP)
     since = max(filter(None, (facts.last_success, facts.switched_at)), default=None)
-    if (
-        active
-        and facts.now is not None
-        and since is not None
-        and facts.now - since > STALE_AFTER
-    ):
+    if active and facts.now is not None and since is not None and facts.now - since > STALE_AFTER:
         found.append(Overlay.STALE)
     return tuple(found)
 
@@ -170,9 +163,7 @@ def _rescue(facts: ConnectionFacts, row: Row) -> tuple[Offer, ...]:
     )
 
 
-def _primary(
-    row: Row, overlays: tuple[Overlay, ...], concerns: str | None
-) -> Offer | None:
+def _primary(row: Row, overlays: tuple[Overlay, ...], concerns: str | None) -> Offer | None:
     if row.primary is not None:
         return Offer(row.primary, row.label or ACTION_LABELS[row.primary], concerns)
     if Overlay.EXPIRING in overlays:
@@ -201,11 +192,7 @@ class Rung:
 
 def ladder(facts: ConnectionFacts, diagnosis: Diagnosis) -> tuple[Rung, ...]:
     """Where in the chain it breaks, for the holder the diagnosis concerns (domain.md B2.3)."""
-    holder = (
-        facts.holders.get(diagnosis.concerns)
-        if diagnosis.concerns is not None
-        else None
-    )
+    holder = facts.holders.get(diagnosis.concerns) if diagnosis.concerns is not None else None
     granted = holder is not None and holder.grant is Grant.ACTIVE
     visible = holder is not None and holder.visible
     holds: list[tuple[Step, bool | None]] = [

@@ -179,9 +179,7 @@ _INCOMPLETE = N_(
     "The link is broken because the authorisation in the entrepreneur app"
     " is not active or was not completed."
 )
-_NO_AUTHORISED = N_(
-    "Link is off and there is no authorised IBAN in the entrepreneur app"
-)
+_NO_AUTHORISED = N_("Link is off and there is no authorised IBAN in the entrepreneur app")
 _LEAVE = (Action.SWITCH_OFF, Action.REMOVE)
 _SETTLE = (Action.CHANGE_START, Action.CHOOSE_JOURNAL, Action.SWITCH_OFF, Action.REMOVE)
 
@@ -192,9 +190,7 @@ TABLE: tuple[Row, ...] = (
         Severity.ERROR,
         lambda f: _on(f) and not f.journal,
         N_("No journal"),
-        N_(
-            "The link is broken because %(app)s can no longer find a journal with this IBAN."
-        ),
+        N_("The link is broken because %(app)s can no longer find a journal with this IBAN."),
         (N_("The IBAN is on no bank journal. You mend this here yourself."),),
         Action.CHOOSE_JOURNAL,
         also=_LEAVE,
@@ -233,13 +229,9 @@ TABLE: tuple[Row, ...] = (
         Severity.ERROR,
         lambda f: _on(f) and _selected_is(f, Authorisation.EXPIRED),
         N_("Expired"),
-        N_(
-            "The link is broken because the authorisation in the entrepreneur app has expired."
-        ),
+        N_("The link is broken because the authorisation in the entrepreneur app has expired."),
         (
-            N_(
-                "No transactions since %(ended)s. After renewal %(app)s still fetches them."
-            ),
+            N_("No transactions since %(ended)s. After renewal %(app)s still fetches them."),
             N_("After renewal %(app)s still fetches what is missing."),
         ),
         Action.RENEW,
@@ -301,9 +293,7 @@ TABLE: tuple[Row, ...] = (
         "r8",
         Status.NOT_LINKED,
         Severity.MUTED,
-        lambda f: (
-            f.switch is Switch.NEVER and not _any(f, lambda h: h.grant is Grant.ACTIVE)
-        ),
+        lambda f: f.switch is Switch.NEVER and not _any(f, lambda h: h.grant is Grant.ACTIVE),
         N_("Not linked"),
         N_("Not linked yet"),
         (N_("The account holder gives permission; it takes about 2 minutes."),),
@@ -348,9 +338,7 @@ TABLE: tuple[Row, ...] = (
         N_("Lapsed"),
         _NO_AUTHORISED,
         (
-            N_(
-                "The authorisation ended on %(ended)s. %(holder)s can renew, about 2 minutes."
-            ),
+            N_("The authorisation ended on %(ended)s. %(holder)s can renew, about 2 minutes."),
             N_("%(holder)s can renew, it takes about 2 minutes."),
         ),
         Action.RENEW,

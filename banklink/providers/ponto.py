@@ -222,7 +222,7 @@ class Ponto:
         with OAuth2Client(
             client_id=self._settings.client_id,
             client_secret=self._settings.client_secret,
-            token_endpoint_auth_method="client_secret_basic",
+            token_endpoint_auth_method="client_secret_basic",  # noqa: S106 (a method, no secret)
             code_challenge_method="S256",
             timeout=_TIMEOUT,
             verify=self._tls,

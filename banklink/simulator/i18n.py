@@ -1,13 +1,11 @@
-"""The simulator's own words, dates and amounts, in the visitor's language."""
+"""The simulator's own words and dates, in the visitor's language."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
-from babel.dates import format_date, format_datetime, format_time
-from babel.numbers import format_currency
+from babel.dates import format_date, format_datetime
 from flask import Flask, current_app, has_request_context, session
 
 from banklink.translations import LOCALES, catalogue
@@ -49,14 +47,6 @@ def moment(value: datetime) -> str:
     return format_datetime(there, format="d MMMM y HH:mm", locale=locale())
 
 
-def clock_time(value: datetime) -> str:
-    return format_time(value.astimezone(AMSTERDAM), format="HH:mm", locale=locale())
-
-
-def money(amount: Decimal, currency: str) -> str:
-    return format_currency(amount, currency, locale=locale())
-
-
 def grouped(iban: str) -> str:
     """In fours, with spaces that do not break over a line."""
     return "\u00a0".join(iban[i : i + 4] for i in range(0, len(iban), 4))
@@ -71,5 +61,8 @@ def install(app: Flask) -> None:
         newstyle=True,
     )
     environment.filters.update(
-        day=day, moment=moment, clock_time=clock_time, money=money, grouped=grouped
+        day=day,
+        isoday=lambda value: business_day(value).isoformat(),
+        moment=moment,
+        grouped=grouped,
     )

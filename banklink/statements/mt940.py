@@ -56,13 +56,11 @@ class _Block:
     """The fields of one statement as they stand in the file."""
 
     number: int
-    wrapped: bool
+    wrapped: bool  # in SWIFT's {4: … -}
+    headed: bool  # under a header such as "ABNANL2A", "940"
     fields: list[_Field] = field(default_factory=list)
-    terminated: bool = False
-
-    @property
-    def closed(self) -> bool:
-        return any(item.tag.startswith("62") for item in self.fields)
+    closed: bool = False  # has its closing balance
+    terminated: bool = False  # has its end mark, "-" or "-}"
 
 
 def decode(data: bytes) -> str:
@@ -113,6 +111,8 @@ def _blocks(text: str) -> list[_Block]:
     wrapped = stray = False
     for line_number, raw in enumerate(text.split("\n"), start=1):
         line = raw.rstrip()
+        if line == ":940:":  # a heading of Rabobank, which uses no end marks
+            continue
         if line.startswith("{") and (current is None or current.closed):
             if line.startswith("{5:"):
                 continue
@@ -123,18 +123,21 @@ def _blocks(text: str) -> list[_Block]:
         match = _FIELD.match(line)
         tag = match[1] if match else None
         if tag == "20" or (tag in {"25", "60F", "60M"} and (current is None or current.terminated)):
-            current = _Block(len(blocks) + 1, wrapped)
+            if current is not None and not current.closed:
+                raise StatementError("truncated", statement=current.number)
+            current = _Block(len(blocks) + 1, wrapped, headed=stray)
             blocks.append(current)
             wrapped = stray = False
         if current is None or current.terminated:
             if tag == "61":
                 raise StatementError("malformed", field=":61:", line=line_number)
-            # Headers of a bank ("ABNANL2A", "940", ":940:") stand before a statement.
+            # Headers of a bank ("ABNANL2A", "940") stand before a statement.
             stray = stray or (bool(line.strip()) and not line.startswith(("-", "{5:")))
         elif current.closed and re.match(r"-(?:\}|$)", line):
             current.terminated = True
         elif match and tag:
             current.fields.append(_Field(tag, [line[match.end() :]], line_number))
+            current.closed = current.closed or tag.startswith("62")
         elif line.strip() and current.fields:
             if current.closed and current.fields[-1].tag != "86":
                 # Neither a field nor more text: the header of what follows.
@@ -150,8 +153,8 @@ def _refuse_if_cut(text: str, blocks: list[_Block]) -> None:
     last = blocks[-1]
     if last.terminated or not last.closed:
         return
-    ends = re.search(r"^-\}?[^\n]*$", text, re.MULTILINE)
-    if last.wrapped or (len(blocks) > 1 and ends and all(b.terminated for b in blocks[:-1])):
+    others_end = len(blocks) > 1 and all(block.terminated for block in blocks[:-1])
+    if last.wrapped or others_end or (last.headed and not text.endswith("\n")):
         raise StatementError("truncated", statement=last.number)
 
 
@@ -227,15 +230,15 @@ def _balance(item: _Field, block: _Block) -> Balance:
 
 
 def _bookings(block: _Block, currency: str) -> Iterator[Booking]:
-    for position, item in enumerate(block.fields):
-        if item.tag == "61":
-            details = []
-            for following in block.fields[position + 1 :]:
-                if following.tag not in {"86", "NS"}:
-                    break
-                if following.tag == "86":
-                    details += following.lines
-            yield _booking(item, details, currency, block)
+    line: _Field | None = None
+    details: list[str] = []
+    for item in [*block.fields, _Field("", [], 0)]:
+        if item.tag == "86":
+            details += item.lines  # before the first booking: text about the whole statement
+        elif item.tag != "NS":
+            if line is not None:
+                yield _booking(line, details, currency, block)
+            line, details = (item if item.tag == "61" else None), []
 
 
 def _booking(item: _Field, details: list[str], currency: str, block: _Block) -> Booking:

@@ -7,15 +7,23 @@ from collections.abc import Callable
 from datetime import date
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, abort, make_response, redirect, render_template, request
-from flask import url_for
+from flask import (
+    Blueprint,
+    abort,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from banklink.actions import activate as activation
 from banklink.actions import choose_journal as journals
-from banklink.actions import come_back, depart, switch_off as switching
+from banklink.actions import come_back, depart
+from banklink.actions import switch_off as switching
 from banklink.actions.change_start import change_start as change_start_action
 from banklink.actions.fetch import Fetched
 from banklink.actions.fetch import fetch as fetch_action
@@ -481,6 +489,3 @@ def _transaction(each: Transaction, via: str) -> dict[str, object]:
         "remittance": each.remittance,
         "via": via,
     }
-
-
-__all__ = ["Response", "blueprint"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from flask import abort, current_app, flash, g, get_flashed_messages, request, session
+from flask import abort, current_app, g, request, session
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -119,9 +120,12 @@ def my_connection(session_: Session, connection_id: int) -> Connection:
 
 def tell(connection_id: int, notice: Notice, *, undo: bool = False) -> None:
     """Say something in the row after the redirect (without JavaScript)."""
-    flash({"connection": connection_id, "tone": notice.tone, "text": notice.text, "undo": undo})  # type: ignore[arg-type]
+    waiting: dict[str, Any] = session.setdefault("told", {})
+    waiting[str(connection_id)] = {"tone": notice.tone, "text": notice.text, "undo": undo}
+    session.modified = True
 
 
-def told() -> dict[int, dict[str, object]]:
-    """What waits to be said, by connection."""
-    return {each["connection"]: each for each in get_flashed_messages()}  # type: ignore[index,misc]
+def told() -> dict[int, dict[str, Any]]:
+    """What waits to be said, by connection; said once."""
+    waiting: dict[str, Any] = session.pop("told", {})
+    return {int(key): value for key, value in waiting.items()}

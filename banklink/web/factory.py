@@ -25,7 +25,6 @@ from flask import (
     url_for,
 )
 from flask_wtf.csrf import CSRFError, CSRFProtect
-from sqlalchemy.engine import URL
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -35,7 +34,7 @@ from banklink.store.database import Store, prepare
 from banklink.store.models import db
 from banklink.translations import LOCALES
 from banklink.web import connections, gallery, maintenance, returned
-from banklink.web.context import House, at, is_htmx
+from banklink.web.context import House, at
 from banklink.web.i18n import _, day, gettext, ngettext
 from banklink.web.viewmodel import Link
 
@@ -292,6 +291,3 @@ def _incident(error: Exception) -> Any:
         _("What was stored is as it was. Go back to the list and try again."),
         number,
     )
-
-
-__all__ = ["URL", "create_database", "furnish", "is_htmx"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
@@ -21,7 +22,6 @@ from banklink.store.models import Administration
 from banklink.web import panels
 from banklink.web.context import (
     at,
-    browser,
     house,
     is_htmx,
     my_administration,
@@ -31,7 +31,7 @@ from banklink.web.context import (
     tell,
     told,
 )
-from banklink.web.i18n import _, clock_time, day, ngettext, when
+from banklink.web.i18n import _, clock_time, ngettext, when
 from banklink.web.rows import matches, row_address, row_url, row_view, sort_key
 from banklink.web.viewmodel import (
     Button,
@@ -40,7 +40,6 @@ from banklink.web.viewmodel import (
     Link,
     Notice,
     PageView,
-    RowView,
     Tab,
 )
 
@@ -84,6 +83,7 @@ def page() -> str:
             focus=target,
             panel=panel,
             form=panels.add_journal_form(administration.id, reader()) if adding else None,
+            messages=told(),
         )
         return render_template("maintenance/page.html", page=view)
 
@@ -107,6 +107,7 @@ def page_view(
     panel: Details | Form | None = None,
     form: Form | None = None,
     flash: Notice | None = None,
+    messages: dict[int, dict[str, Any]] | None = None,
 ) -> PageView:
     """The page around the rows. With `focus`, the page of the list that holds that row."""
     args = request.args
@@ -126,13 +127,12 @@ def page_view(
         number = hits.index(focus) // PAGE_SIZE + 1
     number = min(number, max(1, -(-len(hits) // PAGE_SIZE)))
     first = (number - 1) * PAGE_SIZE
-    messages = told()
     rows = tuple(
         row_view(
             each,
             reader(),
             panel=panel if focus is each else None,
-            flash=flashed(each, messages),
+            flash=flashed(each, messages or {}),
         )
         for each in hits[first : first + PAGE_SIZE]
     )
@@ -199,7 +199,7 @@ def page_view(
     )
 
 
-def flashed(record: Record, messages: dict[int, dict[str, object]]) -> Notice | None:
+def flashed(record: Record, messages: dict[int, dict[str, Any]]) -> Notice | None:
     message = messages.get(record.connection.id)
     if message is None:
         return None
@@ -398,6 +398,3 @@ def add_journal(administration_id: int) -> BaseResponse | tuple[str, int]:
             return render_template("maintenance/page.html", page=view), 422
     tell(connection_id, Notice(tone="ok", text=_("Journal added.")))
     return redirect(row_address(administration_id, connection_id), 303)
-
-
-__all__ = ["blueprint", "browser", "day"]

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from banklink.actions.activate import Preview, Terms, terms
 from banklink.actions.services import Refused, Stale
-from banklink.core.calendar import amsterdam_day
 from banklink.core.diagnose import Step, ladder
 from banklink.core.facts import HolderFacts, Switch
 from banklink.core.statuses import Action
@@ -19,7 +18,7 @@ from banklink.store.facts import Record
 from banklink.store.models import Event, FetchRun, Holder, Journal, Transaction
 from banklink.web.history import event_view
 from banklink.web.i18n import _, day, day_of, iban, moment, ngettext, number, when
-from banklink.web.rows import Reader, row_url, row_view
+from banklink.web.rows import Reader, row_url, row_view, spoken_title
 from banklink.web.viewmodel import Button, Choice, Details, Field, Form, RungView
 
 Typed = Mapping[str, str]
@@ -100,7 +99,7 @@ def cancel(record: Record, title: str) -> Button:
 
 def details(session: Session, record: Record, reader: Reader, *, everything: bool) -> Details:
     connection = record.connection
-    view = row_view(record, reader)
+    view, spoken = row_view(record, reader), spoken_title(record)
     events = session.scalars(
         select(Event)
         .where(Event.connection_id == connection.id)
@@ -117,13 +116,13 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
             )
         )
     }
-    close = cancel(record, view.title)
+    close = cancel(record, spoken)
     more = len(events) > _HISTORY and not everything
     return Details(
         close=Button(
             action="close",
             label=_("Close"),
-            name=_("Close details of %(title)s", title=view.title),
+            name=_("Close details of %(title)s", title=spoken),
             method="get",
             url=close.url,
             fragment=close.fragment,
@@ -136,7 +135,7 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
         more_history=Button(
             action="history",
             label=_("Show everything"),
-            name=_("Show the whole history of %(title)s", title=view.title),
+            name=_("Show everything of %(title)s", title=spoken),
             method="get",
             url=row_url(record, "history"),
             fragment=url_for("connections.row", connection_id=connection.id, open="history"),
@@ -147,7 +146,7 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
         transactions=Button(
             action="transactions",
             label=_("Show transactions"),
-            name=_("Show transactions of %(title)s", title=view.title),
+            name=_("Show transactions of %(title)s", title=spoken),
             method="get",
             url=url_for("connections.transactions", connection_id=connection.id),
         ),
@@ -337,7 +336,7 @@ def form(
             f"connections.{action.value.replace('-', '_')}", connection_id=record.connection.id
         ),
         version=record.connection.version,
-        cancel=cancel(record, title),
+        cancel=cancel(record, spoken_title(record)),
         error=general,
         title=made["title"],
         intro=made.get("intro"),
@@ -394,9 +393,6 @@ def _start_field(offered: Terms, typed: Typed, *, value: str | None = None) -> F
         width="short",
         required=True,
     )
-
-
-Made = dict[str, object]
 
 
 def _activate(session: Session, record: Record, reader: Reader, title: str, typed: Typed) -> dict:  # type: ignore[type-arg]
@@ -588,6 +584,3 @@ def add_journal_form(
             url=url_for("maintenance.page", administration=administration_id),
         ),
     )
-
-
-__all__ = ["amsterdam_day", "details", "form"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 
 from flask import url_for
 
@@ -24,7 +24,7 @@ from banklink.core.statuses import (
 from banklink.core.texts import N_
 from banklink.store.facts import Record
 from banklink.store.models import Attempt
-from banklink.web.i18n import _, clock_time, day, day_of, iban, moment, ngettext, when
+from banklink.web.i18n import _, clock_time, day, day_of, iban, ngettext, when
 from banklink.web.viewmodel import (
     Button,
     Details,
@@ -112,8 +112,9 @@ def row_view(
     diagnosis, connection = record.diagnosis, record.connection
     names = Names(record, reader)
     title, subtitle = _titles(record)
-    primary = _offer(diagnosis.primary, record, title, reader.app) if diagnosis.primary else None
-    holders = tuple(_holder(key, record, reader, title) for key in record.facts.holders)
+    spoken = spoken_title(record)
+    primary = _offer(diagnosis.primary, record, spoken, reader.app) if diagnosis.primary else None
+    holders = tuple(_holder(key, record, reader, spoken) for key in record.facts.holders)
     current = record.facts.selected if record.facts.switch is Switch.ON else diagnosis.concerns
     view = RowView(
         id=connection.id,
@@ -132,15 +133,15 @@ def row_view(
         overlays=_overlays(record, reader),
         holders=holders,
         holder=next((holder for holder in holders if holder.id == current), None),
-        rescue=tuple(_offer(offer, record, title, reader.app) for offer in diagnosis.rescue),
+        rescue=tuple(_offer(offer, record, spoken, reader.app) for offer in diagnosis.rescue),
         validity=_validity(record, reader, current),
         primary=primary,
-        menu=tuple(_offer(offer, record, title, reader.app) for offer in _menu(record))
-        + ((_disarm(record, title),) if connection.armed else ()),
+        menu=tuple(_offer(offer, record, spoken, reader.app) for offer in diagnosis.menu)
+        + ((_disarm(record, spoken),) if connection.armed else ()),
         details=Button(
             action="details",
             label=_("Details"),
-            name=_("Details of %(title)s", title=title),
+            name=_("Details of %(title)s", title=spoken),
             method="get",
             url=row_url(record, "details"),
             fragment=_fragment(record, "details"),
@@ -149,11 +150,6 @@ def row_view(
     )
     digest = hashlib.sha256(repr(view).encode()).hexdigest()[:16]
     return replace(view, digest=digest, panel=panel, notice=flash or view.notice)
-
-
-def _menu(record: Record) -> list[Offer]:
-    """An armed row offers to change the date under the same word."""
-    return list(record.diagnosis.menu)
 
 
 def _disarm(record: Record, title: str) -> Button:
@@ -175,6 +171,13 @@ def _titles(record: Record) -> tuple[str, str | None]:
     if record.journal is not None:
         return f"{record.journal.code} {record.journal.name}", name
     return name or _("Account without journal"), None
+
+
+def spoken_title(record: Record) -> str:
+    """The title as a control's name says it: unique on the page, with the IBAN where no journal
+    code makes it so."""
+    title, _subtitle = _titles(record)
+    return title if record.journal is not None else f"{title}, {iban(record.connection.iban)}"
 
 
 class Names:
@@ -437,10 +440,3 @@ def sort_key(record: Record) -> tuple[object, ...]:
         journal.code if journal else "",
         record.connection.iban,
     )
-
-
-def iso_day(value: date | None) -> str | None:
-    return value.isoformat() if value else None
-
-
-__all__ = ["Reader", "moment", "row_url", "row_view"]

@@ -10,6 +10,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -20,10 +21,12 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from bs4 import BeautifulSoup, Tag
 from flask import Flask
-from jinja2.bccache import BytecodeCache, Bucket
-from waitress.server import create_server
+from jinja2.bccache import Bucket, BytecodeCache
+from waitress.server import create_server  # type: ignore[import-untyped]
 
 from banklink.simulator import Client, Simulator, SimulatorConfig, create_simulator
+from banklink.simulator.model import Base
+
 
 class _Memory(BytecodeCache):
     """Templates are compiled once per run of the tests, not once per app."""
@@ -145,10 +148,43 @@ class House:
         self.simulator.clock.advance(timedelta(**step))
 
 
-@pytest.fixture
-def make_house(tmp_path: Path) -> Iterator[Any]:
-    built: list[Simulator] = []
+class Street:
+    """One app per origin and language for the whole run, emptied for every test: building an app
+    and compiling its SQL costs more than most tests."""
 
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.built: dict[tuple[str, str], House] = {}
+
+    def house(self, origin: str, locale: str) -> House:
+        if (origin, locale) not in self.built:
+            data = self.folder / f"{len(self.built)}"
+            config = SimulatorConfig(data, origin, (BANKLINK, OTHER), default_locale=locale)
+            app = create_simulator(config)
+            app.jinja_env.bytecode_cache = COMPILED
+            simulator: Simulator = app.extensions["simulator"]
+            self.built[origin, locale] = House(app, simulator, Time(), data)
+        house = self.built[origin, locale]
+        with house.simulator.store.transaction() as db:
+            for table in reversed(Base.metadata.sorted_tables):
+                db.execute(table.delete())
+        clock = house.simulator.clock  # the routes hold this very object
+        house.time = clock.source = Time()
+        clock.listeners.clear()
+        clock._offset = timedelta()
+        return house
+
+
+@pytest.fixture(scope="session")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
+    found = Street(tmp_path_factory.mktemp("simulators"))
+    yield found
+    for house in found.built.values():
+        house.simulator.close()
+
+
+@pytest.fixture
+def make_house(street: Street) -> Any:
     def make(
         accounts: list[dict[str, Any]] | None = None,
         *,
@@ -157,21 +193,12 @@ def make_house(tmp_path: Path) -> Iterator[Any]:
         origin: str = ORIGIN,
         locale: str = "nl",
     ) -> House:
-        config = SimulatorConfig(tmp_path, origin, (BANKLINK, OTHER), default_locale=locale)
-        app = create_simulator(config)
-        simulator: Simulator = app.extensions["simulator"]
-        app.jinja_env.bytecode_cache = COMPILED
-        built.append(simulator)
-        time = Time()
-        simulator.clock.source = time
-        house = House(app, simulator, time, tmp_path)
+        house = street.house(origin, locale)
         if accounts is not None:
-            house.seeded = simulator.seed(world(accounts, ticked=ticked, piet=piet))
+            house.seeded = house.simulator.seed(world(accounts, ticked=ticked, piet=piet))
         return house
 
-    yield make
-    for simulator in built:
-        simulator.close()
+    return make
 
 
 @pytest.fixture
@@ -183,11 +210,17 @@ def served(make_house: Any) -> Iterator[tuple[House, str]]:
     house = make_house([account(BAKERY, "Demobank", authorisation=ACTIVE)],
                        ticked=[BAKERY], origin=origin)  # fmt: skip
     server = create_server(house.app, sockets=[sock], threads=24)
-    thread = threading.Thread(target=server.run, daemon=True)
+
+    def run() -> None:
+        with suppress(OSError):  # closing takes the socket away under the waiting loop
+            server.run()
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     yield house, origin
     server.close()
     thread.join(5)
+    house.simulator.close()
 
 
 # ── a browser ────────────────────────────────────────────────────────────────────────────────
@@ -423,7 +456,7 @@ def new_pkce() -> Pkce:
     return Pkce(secrets.token_urlsafe(48))
 
 
-def authorise_url(pkce: Pkce | None = None, **changes: str | None) -> str:
+def authorise_url(pkce: Pkce | None = None, **changes: Any) -> str:
     given = {
         "response_type": "code",
         "client_id": "banklink",

@@ -440,7 +440,10 @@ class TestInTheApp:
         renewal = str(jan.button("renew").find_parent("form")["action"])  # type: ignore[index]
         removal = str(jan.button("remove")["href"])
         services = jan.get("/settings/services")
-        change, revoke = str(services.button("change")["href"]), str(services.button("revoke")["href"])
+        change, revoke = (
+            str(services.button("change")["href"]),
+            str(services.button("revoke")["href"]),
+        )
         piet = house.browser().sign_in("piet@bakker.example")
         field = piet.soup.select_one("input[name=csrf_token]")
         assert field is not None

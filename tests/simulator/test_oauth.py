@@ -30,9 +30,7 @@ from .conftest import (
 
 @pytest.fixture
 def house(make_house: Any) -> House:
-    found: House = make_house(
-        [account(BAKERY, "Demobank", authorisation=ACTIVE)], ticked=[BAKERY]
-    )
+    found: House = make_house([account(BAKERY, "Demobank", authorisation=ACTIVE)], ticked=[BAKERY])
     return found
 
 
@@ -47,7 +45,7 @@ def redeem(house: House, code: str, pkce: Pkce | None, **changes: str) -> Answer
     fields = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, **changes}
     if pkce:
         fields["code_verifier"] = pkce.verifier
-    return house.api().token(**fields)
+    return house.api().token(BANKLINK, **fields)
 
 
 def works(house: House, access: str) -> bool:

@@ -103,9 +103,25 @@ EDITS = st.lists(
         st.one_of(
             st.binary(max_size=8),
             st.sampled_from(
-                [b"\n", b":61:", b":62F:", b":20:", b"-}", b"{4:", b",", b"\xff", b"<Stmt>", b"</",
-                 b"&x;", b"<!DOCTYPE a>", b"9" * 30, "\u0663".encode(), b"/NAME/", b"/CNTP/"]
-            ),  # fmt: skip
+                [
+                    b"\n",
+                    b":61:",
+                    b":62F:",
+                    b":20:",
+                    b"-}",
+                    b"{4:",
+                    b",",
+                    b"\xff",
+                    b"<Stmt>",
+                    b"</",
+                    b"&x;",
+                    b"<!DOCTYPE a>",
+                    b"9" * 30,
+                    "\u0663".encode(),
+                    b"/NAME/",
+                    b"/CNTP/",
+                ]
+            ),
         ),
     ),
     max_size=6,

@@ -78,13 +78,17 @@ def piet(row: int, title: str, *, use: bool = True) -> HolderView:
         detail="geldig tot 30 sep 2025",
         usable=True,
         selected=False,
-        use=button(row, title, "use-holder", "Ophalen via Piet Bakker", holder="piet") if use else None,
+        use=button(row, title, "use-holder", "Ophalen via Piet Bakker", holder="piet")
+        if use
+        else None,
     )
 
 
 WELL = Validity(date="14 nov 2025", iso="2025-11-14", days="nog 177 dagen", share=98, tone="well")
 SOON = Validity(date="30 mei 2025", iso="2025-05-30", days="nog 9 dagen", share=5, tone="soon")
-GONE = Validity(date="2 mei 2025", iso="2025-05-02", days="19 dagen geleden", share=0, tone="broken")
+GONE = Validity(
+    date="2 mei 2025", iso="2025-05-02", days="19 dagen geleden", share=0, tone="broken"
+)
 
 
 def row(number: int, title: str, **changes: object) -> RowView:
@@ -154,7 +158,9 @@ def not_found(number: int = 2, title: str = "1120 Spaarrekening", **changes: obj
         chip="Niet gevonden",
         sentence=f"De koppeling is niet actief omdat {APP} de bankrekening niet heeft gevonden in de ondernemersapp.",
         helper="Jan de Vries heeft deze rekening niet aangekruist, of heeft haar verwijderd.",
-        overlays=(OverlayView(key="invited", text="Uitgenodigd", detail="17 mei, nog niet geopend"),),
+        overlays=(
+            OverlayView(key="invited", text="Uitgenodigd", detail="17 mei, nog niet geopend"),
+        ),
         holders=(),
         holder=None,
         validity=None,
@@ -164,7 +170,10 @@ def not_found(number: int = 2, title: str = "1120 Spaarrekening", **changes: obj
 
 
 def fresh(number: int = 3, title: str = "1130 Bank Voorbeeld", **changes: object) -> RowView:
-    holders = (replace(piet(number, title, use=False), selected=True), jan("lapsed", selected=False))
+    holders = (
+        replace(piet(number, title, use=False), selected=True),
+        jan("lapsed", selected=False),
+    )
     return row(
         number,
         title,
@@ -234,7 +243,11 @@ def outage(number: int = 6, title: str = "1150 Depot G-rekening", **changes: obj
         iban="MT84MALT011000012345MTLCAST001S",
         iban_grouped="MT84 MALT 0110 0001 2345 MTLC AST0 01S",
         overlays=(
-            OverlayView(key="bank_outage", text="Storing bij de bank", detail="sinds 07:40, we proberen het zelf opnieuw"),
+            OverlayView(
+                key="bank_outage",
+                text="Storing bij de bank",
+                detail="sinds 07:40, we proberen het zelf opnieuw",
+            ),
             OverlayView(key="possible_gap", text="Mogelijk gat", detail="3 t/m 5 mei"),
             OverlayView(key="stale", text="Al een tijd niets opgehaald", detail="36 uur"),
             OverlayView(key="renewal_running", text="Stap bij de bank loopt", detail="sinds 08:31"),
@@ -249,19 +262,73 @@ def drawer(view: RowView) -> RowView:
     details = Details(
         close=button(view.id, title, "close", "Sluiten", method="get"),
         ladder=(
-            RungView(number=1, label="Dagboek met dit IBAN", state="ok", state_text="In orde", detail="1100 Bank", here=False),
-            RungView(number=2, label="Toegang tot de ondernemersapp", state="ok", state_text="In orde", detail="Jan, sinds 3 nov", here=False),
-            RungView(number=3, label="Rekening aangekruist", state="ok", state_text="In orde", detail="3 nov", here=False),
-            RungView(number=4, label="Autorisatie bij de bank", state="broken", state_text="Gebroken", detail="verlopen op 2 mei", here=True),
-            RungView(number=5, label="Ingeschakeld", state="unknown", state_text="Nog niet te zien", detail="", here=False),
-            RungView(number=6, label="Mutaties", state="off", state_text="Wacht", detail="laatste op 2 mei", here=False),
+            RungView(
+                number=1,
+                label="Dagboek met dit IBAN",
+                state="ok",
+                state_text="In orde",
+                detail="1100 Bank",
+                here=False,
+            ),
+            RungView(
+                number=2,
+                label="Toegang tot de ondernemersapp",
+                state="ok",
+                state_text="In orde",
+                detail="Jan, sinds 3 nov",
+                here=False,
+            ),
+            RungView(
+                number=3,
+                label="Rekening aangekruist",
+                state="ok",
+                state_text="In orde",
+                detail="3 nov",
+                here=False,
+            ),
+            RungView(
+                number=4,
+                label="Autorisatie bij de bank",
+                state="broken",
+                state_text="Gebroken",
+                detail="verlopen op 2 mei",
+                here=True,
+            ),
+            RungView(
+                number=5,
+                label="Ingeschakeld",
+                state="unknown",
+                state_text="Nog niet te zien",
+                detail="",
+                here=False,
+            ),
+            RungView(
+                number=6,
+                label="Mutaties",
+                state="off",
+                state_text="Wacht",
+                detail="laatste op 2 mei",
+                here=False,
+            ),
         ),
         holders=view.holders,
         history=(
             EventView(when="3 mei 00:05", iso="2025-05-03T00:05", text="Autorisatie verlopen"),
-            EventView(when="1 mei 10:00", iso="2025-05-01T10:00", text="Herinnering (1 dag) verstuurd aan Jan de Vries"),
-            EventView(when="3 nov 14:20", iso="2024-11-03T14:20", text="Verbonden met Demobank, geldig tot 2 mei"),
-            EventView(when="3 nov 14:21", iso="2024-11-03T14:21", text="Ingeschakeld door Sanne vanaf 1 november"),
+            EventView(
+                when="1 mei 10:00",
+                iso="2025-05-01T10:00",
+                text="Herinnering (1 dag) verstuurd aan Jan de Vries",
+            ),
+            EventView(
+                when="3 nov 14:20",
+                iso="2024-11-03T14:20",
+                text="Verbonden met Demobank, geldig tot 2 mei",
+            ),
+            EventView(
+                when="3 nov 14:21",
+                iso="2024-11-03T14:21",
+                text="Ingeschakeld door Sanne vanaf 1 november",
+            ),
         ),
         more_history=button(view.id, title, "history", "Toon alles", method="get"),
         facts=(
@@ -272,7 +339,10 @@ def drawer(view: RowView) -> RowView:
             ("Startdatum", "1 nov 2024"),
         ),
         transactions=button(view.id, title, "transactions", "Mutaties bekijken", method="get"),
-        technical=(("Poging", "6f1c2d90-0b7a-4c6e-9a57-1f2e3d4c5b6a"), ("Bankreferentie", "DEMO-7781")),
+        technical=(
+            ("Poging", "6f1c2d90-0b7a-4c6e-9a57-1f2e3d4c5b6a"),
+            ("Bankreferentie", "DEMO-7781"),
+        ),
     )
     return replace(view, panel=details)
 
@@ -291,8 +361,18 @@ def activation(view: RowView, *, wrong: bool = False) -> RowView:
                 label="Ophalen via",
                 type="radio",
                 choices=(
-                    Choice(value="piet", label="Piet Bakker", detail="Verbonden met bank, geldig tot 14 nov 2025", checked=True),
-                    Choice(value="jan", label="Jan de Vries", detail="Autorisatie vervallen, eerst vernieuwen", disabled=True),
+                    Choice(
+                        value="piet",
+                        label="Piet Bakker",
+                        detail="Verbonden met bank, geldig tot 14 nov 2025",
+                        checked=True,
+                    ),
+                    Choice(
+                        value="jan",
+                        label="Jan de Vries",
+                        detail="Autorisatie vervallen, eerst vernieuwen",
+                        disabled=True,
+                    ),
                 ),
             ),
             Field(
@@ -301,13 +381,20 @@ def activation(view: RowView, *, wrong: bool = False) -> RowView:
                 type="date",
                 value="2023-01-01" if wrong else "2025-04-01",
                 hint="Verwerkt t/m 31 maart in dagboek 1130. Beschikbaar vanaf 3 november 2023.",
-                error="Kies een datum vanaf 3 november 2023; eerder levert de bank niet." if wrong else None,
+                error="Kies een datum vanaf 3 november 2023; eerder levert de bank niet."
+                if wrong
+                else None,
                 offer=("Neem 3 november 2023", "2023-11-03") if wrong else None,
                 minimum="2023-11-03",
                 maximum="2025-05-21",
                 required=True,
             ),
-            Field(name="again", label="Na vernieuwen vanzelf weer inschakelen", type="checkbox", value="1"),
+            Field(
+                name="again",
+                label="Na vernieuwen vanzelf weer inschakelen",
+                type="checkbox",
+                value="1",
+            ),
         ),
         submit="Inschakelen vanaf 1 april",
         cancel=button(view.id, view.title, "close", "Annuleren", method="get"),
@@ -331,14 +418,27 @@ def choosing(view: RowView) -> RowView:
                 label="Dagboek",
                 type="select",
                 value="1100",
-                choices=(Choice(value="1100", label="1100 Bank"), Choice(value="new", label="Nieuw dagboek", detail="eerstvolgend nummer")),
+                choices=(
+                    Choice(value="1100", label="1100 Bank"),
+                    Choice(value="new", label="Nieuw dagboek", detail="eerstvolgend nummer"),
+                ),
             ),
-            Field(name="title", label="Naam", type="text", value="Bank", width="long", error="Deze naam bestaat al. Kies een andere."),
+            Field(
+                name="title",
+                label="Naam",
+                type="text",
+                value="Bank",
+                width="long",
+                error="Deze naam bestaat al. Kies een andere.",
+            ),
             Field(
                 name="also",
                 label="Ook op",
                 type="checkbox",
-                choices=(Choice(value="a", label="1200 Kas"), Choice(value="b", label="1300 Kruisposten", checked=True)),
+                choices=(
+                    Choice(value="a", label="1200 Kas"),
+                    Choice(value="b", label="1300 Kruisposten", checked=True),
+                ),
             ),
         ),
         submit="Dagboek koppelen",
@@ -360,7 +460,11 @@ def one_of_each() -> tuple[RowView, ...]:
             8,
             "1170 Bank buitenland",
             currency="USD",
-            notice=Notice(tone="ok", text="Ingeschakeld vanaf 1 april.", button=button(8, "1170 Bank buitenland", "undo", "Ongedaan maken")),
+            notice=Notice(
+                tone="ok",
+                text="Ingeschakeld vanaf 1 april.",
+                button=button(8, "1170 Bank buitenland", "undo", "Ongedaan maken"),
+            ),
         ),
         switched_off(),
         row(
@@ -375,8 +479,17 @@ def one_of_each() -> tuple[RowView, ...]:
             holders=(),
             holder=None,
             validity=None,
-            primary=button(10, "1195 Nog niet gekoppelde rekening", "grant", "Ik ben de rekeninghouder", leaves=True),
-            notice=Notice(tone="error", text="De bank gaf geen antwoord. Er is niets gewijzigd; probeer het over een paar minuten opnieuw."),
+            primary=button(
+                10,
+                "1195 Nog niet gekoppelde rekening",
+                "grant",
+                "Ik ben de rekeninghouder",
+                leaves=True,
+            ),
+            notice=Notice(
+                tone="error",
+                text="De bank gaf geen antwoord. Er is niets gewijzigd; probeer het over een paar minuten opnieuw.",
+            ),
         ),
     )
 
@@ -424,8 +537,17 @@ def page(rows: tuple[RowView, ...], **changes: object) -> PageView:
         refresh_url="/refresh",
         poll_url="/poll",
         base_url="/",
-        add_journal=Button(action="add-journal", label="Rekening toevoegen", name="Rekening toevoegen", method="get", url="/?form=add"),
-        crumbs=(Link(label="Onderhoud", url="/"), Link(label="Bankenkoppeling", url="/", current=True)),
+        add_journal=Button(
+            action="add-journal",
+            label="Rekening toevoegen",
+            name="Rekening toevoegen",
+            method="get",
+            url="/?form=add",
+        ),
+        crumbs=(
+            Link(label="Onderhoud", url="/"),
+            Link(label="Bankenkoppeling", url="/", current=True),
+        ),
     )
     return replace(view, **changes)  # type: ignore[arg-type]
 
@@ -436,7 +558,13 @@ def empty_page(**changes: object) -> PageView:
         empty=Notice(
             tone="info",
             text="Voeg eerst een IBAN toe aan een bankdagboek. Daarna staat de rekening hier.",
-            button=Button(action="add-journal", label="Dagboek maken", name="Dagboek maken", method="get", url="/?form=add"),
+            button=Button(
+                action="add-journal",
+                label="Dagboek maken",
+                name="Dagboek maken",
+                method="get",
+                url="/?form=add",
+            ),
         ),
         next=None,
         **changes,
@@ -458,7 +586,37 @@ class Booking:
 
 def bookings() -> list[Booking]:
     return [
-        Booking("20 mei 2025", "2025-05-20", "20 mei 2025", "1.204,50", False, "Café De Gouden Leeuw", "NL04 VOOR 0123 4567 89", "Factuur 2025-0117, met dank", "Jan de Vries"),
-        Booking("20 mei 2025", "2025-05-20", "21 mei 2025", "−86,20", True, "Meelfabriek Molen van Noord-Holland Coöperatieve Vereniging U.A.", "NL52 VOOR 0001 2345 67", "SEPA incasso algemeen doorlopend NL98ZZZ999999990000 kenmerk 4417-0032-1188-9001", "Piet Bakker"),
-        Booking("19 mei 2025", "2025-05-19", "19 mei 2025", "−3,95", True, None, None, "Kosten betalingsverkeer", "Jan de Vries"),
+        Booking(
+            "20 mei 2025",
+            "2025-05-20",
+            "20 mei 2025",
+            "1.204,50",
+            False,
+            "Café De Gouden Leeuw",
+            "NL04 VOOR 0123 4567 89",
+            "Factuur 2025-0117, met dank",
+            "Jan de Vries",
+        ),
+        Booking(
+            "20 mei 2025",
+            "2025-05-20",
+            "21 mei 2025",
+            "−86,20",
+            True,
+            "Meelfabriek Molen van Noord-Holland Coöperatieve Vereniging U.A.",
+            "NL52 VOOR 0001 2345 67",
+            "SEPA incasso algemeen doorlopend NL98ZZZ999999990000 kenmerk 4417-0032-1188-9001",
+            "Piet Bakker",
+        ),
+        Booking(
+            "19 mei 2025",
+            "2025-05-19",
+            "19 mei 2025",
+            "−3,95",
+            True,
+            None,
+            None,
+            "Kosten betalingsverkeer",
+            "Jan de Vries",
+        ),
     ]

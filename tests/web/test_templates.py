@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +13,9 @@ import pytest
 from bs4 import BeautifulSoup, Tag
 from flask import Flask, render_template
 from jinja2 import StrictUndefined
-from sample_views import (
+
+from banklink.web.viewmodel import Link, Notice
+from tests.web.sample_views import (
     activation,
     bookings,
     choosing,
@@ -25,20 +29,31 @@ from sample_views import (
     page,
 )
 
-from banklink.web.viewmodel import Link, Notice
-
 ROOT = Path(__file__).parents[2]
-CDN = SimpleNamespace(url="https://cdn.example/htmx.min.js", integrity="sha384-x", local="/static-local/htmx.min.js")
-DEMO = SimpleNamespace(simulator_url="http://127.0.0.1:5001/", panel_url="/demo", today="21 mei 2025", gallery_url="/gallery")
+CDN = SimpleNamespace(
+    url="https://cdn.example/htmx.min.js", integrity="sha384-x", local="/static-local/htmx.min.js"
+)
+DEMO = SimpleNamespace(
+    simulator_url="http://127.0.0.1:5001/",
+    panel_url="/demo",
+    today="21 mei 2025",
+    gallery_url="/gallery",
+)
 
 
 def make_app() -> Flask:
     """The smallest app that gives templates what Banklink gives them."""
-    app = Flask("sample", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
+    app = Flask(
+        "sample", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static")
+    )
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.add_extension("jinja2.ext.i18n")
-    app.jinja_env.install_gettext_callables(str, lambda one, many, n: one if n == 1 else many, newstyle=True)  # type: ignore[attr-defined]
-    app.jinja_env.globals.update(csrf_token=lambda: "token", asset=lambda name: f"/static/{name}?v=1")
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        str, lambda one, many, n: one if n == 1 else many, newstyle=True
+    )
+    app.jinja_env.globals.update(
+        csrf_token=lambda: "token", asset=lambda name: f"/static/{name}?v=1"
+    )
 
     @app.context_processor
     def shell() -> dict[str, Any]:
@@ -74,26 +89,70 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
             )
         },
     ),
-    "the page with a form of its own": ("maintenance/page.html", {"page": page(ROWS, form=choosing(fresh()).panel)}),
+    "the page with a form of its own": (
+        "maintenance/page.html",
+        {"page": page(ROWS, form=choosing(fresh()).panel)},
+    ),
     "forty rows": ("maintenance/page.html", {"page": page(forty())}),
     "the empty page": ("maintenance/page.html", {"page": empty_page()}),
     "transactions": (
         "maintenance/transactions.html",
-        {"row": expired(), "transactions": bookings(), "summary": "1.204 mutaties", "previous": None, "next": Link(label="Ouder", url="/?p=2"), "back": BACK},
+        {
+            "row": expired(),
+            "transactions": bookings(),
+            "summary": "1.204 mutaties",
+            "previous": None,
+            "next": Link(label="Ouder", url="/?p=2"),
+            "back": BACK,
+        },
     ),
     "no transactions": (
         "maintenance/transactions.html",
-        {"row": expired(), "transactions": [], "summary": "Nog niets", "previous": None, "next": None, "back": BACK},
+        {
+            "row": expired(),
+            "transactions": [],
+            "summary": "Nog niets",
+            "previous": None,
+            "next": None,
+            "back": BACK,
+        },
     ),
-    "hand-over": ("pages/handover.html", {"target": GO, "host": "bank.example", "sentence": "Je gaat nu naar Demobank."}),
-    "an error": ("pages/message.html", {"title": "Dat ging mis", "text": "Er is niets gewijzigd.", "back": BACK, "tone": "error", "incident": "7F3A-21"}),
-    "a message": ("pages/message.html", {"title": "Ga verder in je andere browser", "text": "Daar ben je begonnen.", "back": None, "tone": "info", "incident": None}),
-    "the gallery": ("pages/gallery.html", {"groups": [("Gebroken", list(ROWS[:2])), ("De rest", list(ROWS[2:]))]}),
+    "hand-over": (
+        "pages/handover.html",
+        {"target": GO, "host": "bank.example", "sentence": "Je gaat nu naar Demobank."},
+    ),
+    "an error": (
+        "pages/message.html",
+        {
+            "title": "Dat ging mis",
+            "text": "Er is niets gewijzigd.",
+            "back": BACK,
+            "tone": "error",
+            "incident": "7F3A-21",
+        },
+    ),
+    "a message": (
+        "pages/message.html",
+        {
+            "title": "Ga verder in je andere browser",
+            "text": "Daar ben je begonnen.",
+            "back": None,
+            "tone": "info",
+            "incident": None,
+        },
+    ),
+    "the gallery": (
+        "pages/gallery.html",
+        {"groups": [("Gebroken", list(ROWS[:2])), ("De rest", list(ROWS[2:]))]},
+    ),
 }
 FRAGMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "a row": ("maintenance/_row.html", {"row": expired()}),
     "a row with its drawer": ("maintenance/_row.html", {"row": drawer(expired())}),
-    "a refresh": ("maintenance/_poll.html", {"page": page(ROWS), "rows": ROWS[:3], "editing": [fresh()]}),
+    "a refresh": (
+        "maintenance/_poll.html",
+        {"page": page(ROWS), "rows": ROWS[:3], "editing": [fresh()]},
+    ),
 }
 
 
@@ -147,7 +206,7 @@ def test_every_page_has_one_h1_a_title_and_a_language(whole: BeautifulSoup) -> N
 
 def test_headings_do_not_skip_a_level(whole: BeautifulSoup) -> None:
     levels = [int(tag.name[1]) for tag in whole.find_all(["h1", "h2", "h3", "h4"])]
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
 def test_every_field_has_a_label(html: BeautifulSoup) -> None:
@@ -171,7 +230,9 @@ def test_every_form_works_without_javascript(html: BeautifulSoup) -> None:
 def test_nothing_is_inline_that_the_policy_forbids(html: BeautifulSoup) -> None:
     assert not html.select("style, [style]")
     assert all(script.get("src") for script in html.select("script"))
-    handlers = [key for tag in html.find_all(True) for key in tag.attrs if key.startswith(("on", "hx-on"))]
+    handlers = [
+        key for tag in html.find_all(True) for key in tag.attrs if key.startswith(("on", "hx-on"))
+    ]
     assert not handlers
 
 
@@ -194,7 +255,9 @@ def test_what_has_the_same_name_does_the_same(html: BeautifulSoup) -> None:
     does: dict[str, set[str]] = {}
     for control in html.select("button:not([hidden]), a.button, summary"):
         form = control.find_parent("form")
-        deed = str(control.get("href") or (form and form["action"]) or control.get("id")) + str(control.get("value", ""))
+        deed = str(control.get("href") or (form and form["action"]) or control.get("id")) + str(
+            control.get("value", "")
+        )
         if control.has_attr("disabled"):
             deed = ""
         name = name_of(control, html)
@@ -221,12 +284,18 @@ def test_an_error_stands_at_its_field_with_the_way_out(app: Flask) -> None:
 
 
 def test_only_rows_without_an_open_panel_are_refreshed(app: Flask) -> None:
-    for name, wanted in (("the page with panels open", "editing"), ("the page with one row of each", "row")):
+    for name, wanted in (
+        ("the page with panels open", "editing"),
+        ("the page with one row of each", "row"),
+    ):
         html = render(app, name)
         for body in html.select("tbody.connection"):
             mark = body.select_one("th input[type=hidden]")
             assert mark is not None and mark["name"] == wanted
-            assert mark["value"] == f"{str(body['id']).removeprefix('connection-')}:{body['data-digest']}"
+            assert (
+                mark["value"]
+                == f"{str(body['id']).removeprefix('connection-')}:{body['data-digest']}"
+            )
 
 
 def test_the_gallery_posts_nothing(app: Flask) -> None:
@@ -261,9 +330,9 @@ def test_a_refresh_is_nothing_but_out_of_band_pieces(app: Flask) -> None:
 
 
 def test_what_people_type_is_escaped(app: Flask) -> None:
-    from dataclasses import replace
-
     nasty = '<img src=x onerror="alert(1)">'
     with app.test_request_context("/"):
-        text = render_template("maintenance/_row.html", row=replace(expired(), title=nasty, helper=nasty))
+        text = render_template(
+            "maintenance/_row.html", row=replace(expired(), title=nasty, helper=nasty)
+        )
     assert "<img" not in text

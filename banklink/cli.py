@@ -1,0 +1,156 @@
+"""The commands: `banklink run`, and what fills the embedded app's banks."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from babel.dates import format_date
+from babel.numbers import format_currency
+
+from banklink.core.texts import N_
+from banklink.settings import Settings, SettingsError, load
+from banklink.translations import catalogue
+
+if TYPE_CHECKING:
+    from banklink.simulator import LoadReport
+
+FILE_ERRORS: dict[str, str] = {
+    "unreadable": N_("There is no such file, or it may not be read. Check the name."),
+    "empty": N_("The file is empty. Export the statement again at the bank."),
+    "too_large": N_(
+        "The file is larger than %(megabytes)s MB. Export a shorter period, one file per year."
+    ),
+    "unknown_format": N_(
+        "This is no MT940 or camt.053 file. Choose one of these formats when exporting."
+    ),
+    "truncated": N_("The file breaks off halfway. Download it again; nothing was loaded."),
+    "malformed": N_(
+        "Field %(field)s near line %(line)s cannot be read. Export the file again at the bank."
+    ),
+    "hostile_xml": N_(
+        "The file holds a document type declaration, which no bank writes. It was not read."
+    ),
+    "no_statement": N_("There is no statement in the file. Choose a period with bookings."),
+}
+
+_NOTES: dict[str, str] = {
+    "iban_replaced": N_(
+        "%(reference)s is not a valid IBAN; the account is now %(iban)s (or choose with --iban)."
+    ),
+    "iban_given": N_("%(reference)s in the file is loaded as %(iban)s, as you asked."),
+    "already_loaded": N_("%(count)s bookings were there already and were not added again."),
+    "every_holder": N_("Every holder of the demo may use this account: %(holders)s."),
+    "holder_created": N_("A holder was made for it: %(name)s, %(email)s."),
+    "joined_generated": N_("The account existed already with bookings of its own."),
+}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Banklink keeps the link between bank accounts and books whole."""
+
+
+@main.command()
+def run() -> None:
+    """Serve the web page, the embedded app and the scheduler."""
+    from app import main as serve
+
+    serve()
+
+
+@main.group()
+def simulator() -> None:
+    """The embedded entrepreneur app and its banks."""
+
+
+@simulator.command("load")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--iban", help="IBAN of the account, instead of what the file says.")
+@click.option("--bank", help="Name of the bank the account is at.")
+@click.option("--holder", help="E-mail address of the holder; every holder by default.")
+def load_statements(
+    files: tuple[Path, ...], iban: str | None, bank: str | None, holder: str | None
+) -> None:
+    """Fill an account of a simulated bank from MT940 or camt.053 FILES.
+
+    All files are loaded or, when one cannot be read, none.
+    """
+    from banklink.simulator import SimulatorConfig, create_simulator
+    from banklink.statements import StatementError, read_statements
+
+    try:
+        settings = load()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    say = catalogue(settings.locale).gettext
+    logging.basicConfig(level=logging.WARNING)
+    for path in files:
+        try:
+            read_statements(path)
+        except StatementError as error:
+            sentence = say(FILE_ERRORS[error.code]) % _shown(error)
+            raise click.ClickException(f"{path}: {sentence}") from None
+    settings.data.mkdir(parents=True, exist_ok=True)
+    embedded = create_simulator(
+        SimulatorConfig(settings.data, settings.simulator_origin, ())
+    ).extensions["simulator"]
+    try:
+        reports = embedded.load(files, iban=iban, bank=bank, holder=holder)
+    except ValueError as error:
+        raise click.ClickException(_option_error(say, error, iban, holder)) from None
+    finally:
+        embedded.close()
+    for report in reports:
+        click.echo(_report(say, report, settings))
+
+
+def _shown(error: object) -> dict[str, object]:
+    params: dict[str, object] = dict(getattr(error, "params", {}))
+    if "max_bytes" in params:
+        params["megabytes"] = int(str(params["max_bytes"])) // (1024 * 1024)
+    return {"field": "", "line": "", **params}
+
+
+def _option_error(say: object, error: ValueError, iban: str | None, holder: str | None) -> str:
+    assert callable(say)
+    if iban is not None and "IBAN" in str(error):
+        text = N_("--iban %(iban)s is not a valid IBAN. Check the digits.")
+    elif holder is not None and "holder" in str(error):
+        text = N_("No holder has the e-mail address %(holder)s. Leave --holder out, or check it.")
+    else:
+        text = N_("An amount in the file is finer than its currency. Export the file again.")
+    return str(say(text)) % {"iban": iban, "holder": holder}
+
+
+def _report(say: object, report: LoadReport, settings: Settings) -> str:
+    assert callable(say)
+    where = settings.locale
+    period = " – ".join(
+        format_date(day, "d MMM y", locale=where) for day in (report.first, report.last) if day
+    )
+    lines = [
+        say(N_("%(file)s: %(count)s bookings, together %(total)s, in %(iban)s at %(bank)s."))
+        % {
+            "file": report.path.name,
+            "count": report.count,
+            "total": format_currency(report.total, report.currency, locale=where),
+            "iban": report.iban,
+            "bank": report.bank,
+        }
+    ]
+    if period:
+        lines.append("  " + say(N_("Booked %(period)s.")) % {"period": period})
+    for code, params in report.notes:
+        shown = {
+            key: ", ".join(value) if isinstance(value, list) else value
+            for key, value in params.items()
+        }
+        lines.append("  " + say(_NOTES[code]) % shown)
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
