@@ -70,7 +70,8 @@ def choose_journal(
         if journal == "new":
             target = _create(session, connection.administration_id, code, name)
         elif journal:
-            target = session.get(Journal, int(journal)) if journal.isdecimal() else None
+            number = int(journal) if journal.isdecimal() and len(journal) < 10 else 0
+            target = session.get(Journal, number)
             if target is None or target.administration_id != connection.administration_id:
                 raise Refused("journal_unknown", field="journal")
             if target.iban is not None and target is not current:
@@ -133,8 +134,12 @@ def add_journal(
     return connection_id
 
 
+def _printable(text: str) -> str:
+    return "".join(each for each in " ".join(text.split()) if each.isprintable())
+
+
 def _create(session: Session, administration_id: int, code: str, name: str) -> Journal:
-    code, name = code.strip(), " ".join(name.split())
+    code, name = _printable(code), _printable(name)
     if not code:
         raise Refused("code_missing", field="code")
     if not name:

@@ -22,7 +22,7 @@ from banklink.actions.depart import hashed
 from banklink.actions.fetch import fetch_all
 from banklink.actions.observe import observe, store_accounts
 from banklink.actions.services import Missing, Services
-from banklink.actions.settle import settle
+from banklink.actions.settle import WAITING, settle
 from banklink.core.calendar import Moment
 from banklink.core.facts import Grant as GrantState
 from banklink.core.statuses import Action
@@ -109,11 +109,7 @@ def finish(services: Services, connection_id: int, at: Moment, *, browser: str |
 
 
 def can_finish(attempt: Attempt, browser: str | None) -> bool:
-    return (
-        attempt.outcome in ("parked", "unfinished")
-        and browser is not None
-        and hashed(browser) == attempt.browser
-    )
+    return attempt.outcome in WAITING and browser is not None and hashed(browser) == attempt.browser
 
 
 def _from_issuer(services: Services, attempt: Attempt, answer: Mapping[str, str]) -> bool:
@@ -175,8 +171,9 @@ def _redeem(services: Services, attempt: Attempt, code: str, at: Moment) -> None
 def _finish(services: Services, attempt_id: int, at: Moment) -> None:
     """Take in what the attempt brought, then fetch what works now. When the provider does not
     answer, what was brought stays parked and the row offers to finish."""
-    with services.store.read() as session:
+    with services.store.write() as session:
         attempt = session.get_one(Attempt, attempt_id)
+        attempt.outcome = None  # a person is here: from now on armed connections may switch on
     try:
         if attempt.purpose == Action.GRANT:
             due = _take_grant(services, attempt, at)

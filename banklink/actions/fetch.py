@@ -173,6 +173,7 @@ def _begin(session: Session, found: Record, at: Moment) -> _Job:
         start=connection.start_date,
         watermark=connection.watermark,
         history_from=account.history_from,
+        available_from=account.available_from,
         today=max(until, connection.start_date),
     )
     resumable = (
@@ -343,6 +344,7 @@ def _complete(session: Session, job: _Job, at: Moment, actor: str | None, added:
         start=connection.start_date or run.since,
         watermark=connection.watermark,
         history_from=account.history_from if account else None,
+        available_from=account.available_from if account else None,
         today=run.until,
     )
     gap = merge_gaps(

@@ -31,7 +31,7 @@ def back_off(failures: int) -> timedelta:
     return BACK_OFF[min(failures, len(BACK_OFF)) - 1]
 
 
-def observe(services: Services, grant_id: int, at: Moment, *, hold: int | None = None) -> list[int]:
+def observe(services: Services, grant_id: int, at: Moment) -> list[int]:
     """Returns the connections that are to be fetched now. Raises ProviderError; a refusal is
     stored before it is raised, so the row already shows it."""
     try:
@@ -49,11 +49,15 @@ def observe(services: Services, grant_id: int, at: Moment, *, hold: int | None =
         if grant.state != GrantState.ACTIVE:
             return []
         store_accounts(session, grant, accounts, at)
-        return settle(session, grant.administration_id, at, hold=hold)
+        return settle(session, grant.administration_id, at)
 
 
-def observe_administration(services: Services, administration_id: int, at: Moment) -> list[int]:
-    """Every active grant of an administration; one that fails does not stop the others."""
+def observe_administration(
+    services: Services, administration_id: int, at: Moment
+) -> tuple[list[int], bool]:
+    """Every active grant of an administration; one that fails does not stop the others. Returns
+    the connections to fetch now, and whether every grant could be read (a withdrawn one could:
+    that is an answer)."""
     with services.store.read() as session:
         grant_ids = list(
             session.scalars(
@@ -64,12 +68,16 @@ def observe_administration(services: Services, administration_id: int, at: Momen
             )
         )
     due: list[int] = []
+    complete = True
     for grant_id in grant_ids:
         try:
             due += observe(services, grant_id, at)
+        except GrantRevoked:
+            continue
         except ProviderError as error:
             log.info("accounts of grant %s not read: %s", grant_id, error.code)
-    return due
+            complete = False
+    return due, complete
 
 
 def store_accounts(

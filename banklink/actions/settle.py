@@ -23,6 +23,9 @@ from banklink.store.facts import (
 )
 from banklink.store.models import Administration, Connection
 
+WAITING = frozenset({"parked", "unfinished"})
+"""Outcomes of a departure that a person still has to confirm: until then nothing switches on."""
+
 
 def settle(
     session: Session,
@@ -31,20 +34,16 @@ def settle(
     *,
     actor: str | None = None,
     only: Iterable[int] | None = None,
-    hold: int | None = None,
 ) -> list[int]:
-    """Returns the connections whose fetch is due now because they work (again).
-
-    `hold`: a connection whose switch must not move by itself, because a person still has to
-    confirm what arrived in another browser.
-    """
+    """Returns the connections whose fetch is due now because they work (again)."""
     session.flush()
     wanted = list(only) if only is not None else None
     if wanted is None:
         ensure_connections(session, administration_id)
     note_changes(session, administration_id, at, actor=actor, only=wanted)
     for each in records(session, administration_id, at, only=wanted):
-        if each.connection.armed and each.connection.id != hold:
+        waits = each.attempt is not None and each.attempt.outcome in WAITING
+        if each.connection.armed and not waits:
             _switch_on_armed(session, each, at)
     note_changes(session, administration_id, at, actor=actor, only=wanted)
     due = []

@@ -22,21 +22,28 @@ class Window:
 
 
 def fetch_window(
-    *, start: date, watermark: date | None, history_from: date | None, today: date
+    *,
+    start: date,
+    watermark: date | None,
+    history_from: date | None,
+    today: date,
+    available_from: date | None = None,
 ) -> Window:
     """What the next fetch asks for (domain.md C).
 
     `watermark` is the last day of the last fetch that completed, None before the first;
     `history_from` the oldest day the bank gives under the current authorisation, None if unknown.
+    A first fetch may also have what the provider kept of earlier ones, back to `available_from`.
     The watermark moves only with a fetch that completed, so no outage can lose days.
     """
     wanted = start if watermark is None else max(start, watermark - OVERLAP)
-    since = wanted if history_from is None else max(wanted, history_from)
+    reach = history_from if watermark is not None else available_from or history_from
+    since = wanted if reach is None else max(wanted, reach)
     since = min(since, today)
     first_missing = start if watermark is None else max(start, watermark + _DAY)
     gap = None
-    if history_from is not None and history_from > first_missing:
-        last_missing = min(history_from - _DAY, today)
+    if reach is not None and reach > first_missing:
+        last_missing = min(reach - _DAY, today)
         gap = (first_missing, last_missing) if first_missing <= last_missing else None
     return Window(since, today, gap)
 

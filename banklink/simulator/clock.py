@@ -73,7 +73,7 @@ class DemoClock:
         with self._lock:
             offset = self._offset + step
             with self._store.transaction() as session:
-                print(Setting(key=self.KEY, value=str(offset.total_seconds())))
+                session.merge(Setting(key=self.KEY, value=str(offset.total_seconds())))
             self._offset = offset
         for listener in list(self.listeners):
             try:

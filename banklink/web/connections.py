@@ -429,7 +429,7 @@ def transactions(connection_id: int) -> str:
         )
         day_text, _dot, key = before.partition(".")
         try:
-            bound = (date.fromisoformat(day_text), int(key)) if before else None
+            bound = (date.fromisoformat(day_text), int(key[:18])) if before else None
         except ValueError:
             bound = None
         if bound is not None:

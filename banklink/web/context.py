@@ -20,6 +20,9 @@ from banklink.store.models import Administration, Connection, Membership
 from banklink.web.rows import Reader
 from banklink.web.viewmodel import Notice
 
+_MOST = 2**31
+"""Beyond any row number; databases refuse to compare larger ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class DemoLinks:
@@ -111,7 +114,7 @@ def my_administration(session_: Session, administration_id: int | None) -> Admin
 
 def my_connection(session_: Session, connection_id: int) -> Connection:
     """404 for an unknown connection and for another administration's alike."""
-    connection = session_.get(Connection, connection_id)
+    connection = session_.get(Connection, connection_id) if connection_id < _MOST else None
     if connection is None:
         abort(404)
     my_administration(session_, connection.administration_id)

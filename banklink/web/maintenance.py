@@ -76,16 +76,24 @@ def page() -> str:
         target = next((each for each in found if each.connection.id == connection_id), None)
         panel = open_panel(session, target, request.args.get("open")) if target else None
         adding = request.args.get("open") == "add-journal"
+        messages = told()
         view = page_view(
             session,
             administration,
             found,
+            flash=_page_flash(messages),
             focus=target,
             panel=panel,
             form=panels.add_journal_form(administration.id, reader()) if adding else None,
-            messages=told(),
+            messages=messages,
         )
         return render_template("maintenance/page.html", page=view)
+
+
+def _page_flash(messages: dict[int, dict[str, Any]]) -> Notice | None:
+    """What was said of the page as a whole (number 0)."""
+    message = messages.get(0)
+    return Notice(tone=message["tone"], text=message["text"]) if message else None
 
 
 def open_panel(session: Session, record: Record, name: str | None) -> Details | Form | None:
@@ -321,14 +329,25 @@ def refresh(administration_id: int) -> BaseResponse:
     """*Ververs*: ask the provider what it shows now, then the same as the poll."""
     with house().services.store.read() as session:
         my_administration(session, administration_id)
-    due = observe_administration(house().services, administration_id, at())
+    due, complete = observe_administration(house().services, administration_id, at())
     fetch_all(house().services, due, at())
+    notice = None if complete else Notice(tone="error", text=_not_answering())
     if is_htmx():
-        return _changes(administration_id, always=True)
+        return _changes(administration_id, always=True, flash=notice)
+    if notice is not None:
+        tell(0, notice)
     return redirect(url_for("maintenance.page", administration=administration_id), 303)
 
 
-def _changes(administration_id: int, *, always: bool) -> Response:
+def _not_answering() -> str:
+    return _(
+        "%(provider)s does not answer right now; what you see is from before."
+        " It is tried again by itself.",
+        provider=house().settings.provider_name,
+    )
+
+
+def _changes(administration_id: int, *, always: bool, flash: Notice | None = None) -> Response:
     seen = dict(_digests("row"))
     editing = dict(_digests("editing"))
     with house().services.store.read() as session:
@@ -353,7 +372,8 @@ def _changes(administration_id: int, *, always: bool) -> Response:
             return make_response("", 204)
         answer = render_template(
             "maintenance/_poll.html",
-            page=page_view(session, administration, found),
+            page=page_view(session, administration, found, flash=flash),
+            asked=always,
             rows=changed,
             editing=waiting,
         )

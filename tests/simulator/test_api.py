@@ -21,6 +21,7 @@ from .conftest import (
     Api,
     House,
     account,
+    authorise_url,
 )
 
 
@@ -96,8 +97,10 @@ class TestAccounts:
         assert "next" not in second["links"]
 
     def test_an_account_that_is_not_ticked_does_not_exist(self, house: House, api: Api) -> None:
-        whole = house.browser().sign_in().get("/settings/services").press("change")
-        shop = whole.value("account", SHOP)
+        """Not even when the same holder ticked it for the same client's other purpose."""
+        browser = house.browser().get(authorise_url()).sign_in()
+        browser.press("allow_later", account=[browser.value("account", SHOP)])
+        shop = browser.get("/settings/services").press("change").value("account", SHOP)
         for method, path in (
             ("GET", f"/accounts/{shop}"),
             ("GET", f"/accounts/{shop}/transactions"),

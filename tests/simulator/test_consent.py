@@ -304,6 +304,10 @@ class TestRenewalByLink:
         browser.press("bank-sign-in").press("confirm")
         assert browser.get(link).status == 400
         assert "al gebruikt" in browser.text
+        stopped = self.open(house, api)
+        link = stopped.url
+        stopped.press("cancel")
+        assert stopped.get(link).status == 400
         late = self.open(house, api).url
         house.time.pass_(minutes=61)
         assert house.browser().get(late).status == 400

@@ -89,6 +89,9 @@ def test_old_account_number_becomes_a_valid_iban(make_house: Any) -> None:
     assert IBAN(report.iban)
     assert notes(report)["iban_replaced"]["iban"] == report.iban
     assert (report.count, report.total) == (1, Decimal("500"))
+    row, *found = read_all(house, report.iban, "ondernemer@demo.example")
+    assert row["meta"]["historyFrom"] == "2014-05-08"  # a file has no limit to its history
+    assert amounts(found) == [Decimal("500.00")]
 
 
 def test_iban_bank_and_holder_can_be_given(make_house: Any) -> None:

@@ -73,7 +73,12 @@ class TestLapse:
         assert api.synchronise(uuid)["status"] == "success"
         house.later(hours=11, minutes=58)
         assert api.synchronise(uuid)["status"] == "success"
+        page = house.browser().sign_in()
+        assert page.soup.select_one(f"#account-{BAKERY}[data-state=active]")
+        assert "nog 0 dagen" in page.text
         house.later(minutes=3)
+        page.get("/settings/accounts")
+        assert page.soup.select_one(f"#account-{BAKERY}[data-state=expired]")
         done = api.synchronise(uuid)
         assert (done["status"], done["errors"][0]["code"]) == ("error", "authorizationExpired")
 

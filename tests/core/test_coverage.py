@@ -1,0 +1,219 @@
+"""No day is lost: what is asked for, and what is said of days that could not be had.
+
+Examples worked out by hand from domain.md C, A2.6, M2 and peers.md 1.2, 6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from banklink.core.coverage import (
+    default_start,
+    earliest_start,
+    fetch_window,
+    merge_gaps,
+    start_problem,
+)
+
+
+def day(text: str) -> date:
+    """`05-03` is 3 May 2026."""
+    return date.fromisoformat(f"2026-{text}")
+
+
+def window(
+    start: str, watermark: str | None, history_from: str | None, today: str
+) -> tuple[date, date, tuple[date, date] | None]:
+    found = fetch_window(
+        start=day(start),
+        watermark=day(watermark) if watermark else None,
+        history_from=day(history_from) if history_from else None,
+        today=day(today),
+    )
+    return found.since, found.until, found.gap
+
+
+@pytest.mark.parametrize(
+    ("start", "watermark", "history", "today", "since", "gap"),
+    [
+        pytest.param("05-01", None, None, "05-21", "05-01", None, id="first fetch"),
+        pytest.param("05-21", None, None, "05-21", "05-21", None, id="first fetch, from today"),
+        pytest.param("01-01", "05-20", None, "05-21", "05-13", None, id="yesterday and 7 days"),
+        pytest.param("05-18", "05-20", None, "05-21", "05-18", None, id="never before the start"),
+        pytest.param("05-21", "05-10", None, "05-30", "05-21", None, id="start moved later"),
+        pytest.param("01-01", "05-21", None, "05-21", "05-14", None, id="again on the same day"),
+        pytest.param("01-01", "05-02", None, "06-11", "04-25", None, id="dead 40 days, all asked"),
+        pytest.param("01-01", "05-02", "03-13", "06-11", "04-25", None, id="90 days are enough"),
+        pytest.param(
+            "01-01", "05-02", "05-13", "05-21", "05-13", ("05-03", "05-12"), id="A2.6's example"
+        ),
+        pytest.param("01-01", "05-02", "05-03", "05-21", "05-03", None, id="next day, no gap"),
+        pytest.param(
+            "01-01", "05-02", "05-04", "05-21", "05-04", ("05-03", "05-03"), id="one day missing"
+        ),
+        pytest.param("01-01", "05-02", "04-28", "05-21", "04-28", None, id="only overlap missing"),
+        pytest.param(
+            "01-01", None, "02-20", "05-21", "02-20", ("01-01", "02-19"), id="first, too far back"
+        ),
+        pytest.param("02-20", None, "02-20", "05-21", "02-20", None, id="first, just far enough"),
+        pytest.param(
+            "05-10", "05-02", "05-13", "05-21", "05-13", ("05-10", "05-12"), id="gap from the start"
+        ),
+    ],
+)
+def test_a_fetch_asks_from_the_last_completed_one_less_seven_days(
+    start: str,
+    watermark: str | None,
+    history: str | None,
+    today: str,
+    since: str,
+    gap: tuple[str, str] | None,
+) -> None:
+    expected_gap = (day(gap[0]), day(gap[1])) if gap else None
+    assert window(start, watermark, history, today) == (day(since), day(today), expected_gap)
+
+
+def test_a_gap_once_seen_is_not_forgotten_by_the_next_fetch() -> None:
+    may, june = (day("05-03"), day("05-12")), (day("06-20"), day("06-22"))
+    assert merge_gaps(None, None) is None
+    assert merge_gaps(may, None) == may == merge_gaps(None, may)
+    assert merge_gaps(may, june) == (day("05-03"), day("06-22")) == merge_gaps(june, may)
+    assert merge_gaps((day("05-01"), day("05-30")), may) == (day("05-01"), day("05-30"))
+
+
+@dataclass(frozen=True)
+class Try:
+    """One fetch: days since the one before, how far the provider is behind the bank, how many
+    days the bank gives, and whether it completes."""
+
+    pause: int
+    behind: int
+    history: int | None
+    completes: bool
+
+
+tries = st.builds(
+    Try,
+    pause=st.integers(0, 45),
+    behind=st.sampled_from((0, 0, 0, 1, 5)),
+    history=st.none() | st.integers(5, 90),
+    completes=st.booleans(),
+)
+
+
+def days(since: date, until: date) -> set[date]:
+    return {since + timedelta(n) for n in range((until - since).days + 1)}
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.integers(0, 120), st.lists(tries, max_size=12))
+def test_whatever_happens_every_day_was_asked_for_or_is_reported_as_a_gap(
+    back: int, history: list[Try]
+) -> None:
+    today = day("05-21")
+    start = today - timedelta(back)
+    watermark: date | None = None
+    gap: tuple[date, date] | None = None
+    asked: set[date] = set()
+    for each in [*history, Try(0, 0, None, True)]:
+        today += timedelta(each.pause)
+        oldest = today - timedelta(each.history) if each.history is not None else None
+        found = fetch_window(
+            start=start,
+            watermark=watermark,
+            history_from=oldest,
+            today=max(today - timedelta(each.behind), start),
+        )
+        assert start <= found.since <= found.until <= today
+        if not each.completes:
+            continue
+        if found.gap is not None:
+            missing = days(*found.gap)
+            assert missing and min(missing) >= start
+            assert not missing & (asked | days(found.since, found.until)), "no gap where we asked"
+        asked |= days(found.since, found.until)
+        gap = merge_gaps(gap, found.gap)
+        watermark = max(watermark or found.until, found.until)
+    assert asked | (days(*gap) if gap else set()) >= days(start, today)
+
+
+def problem(start: str, available: str | None = None, locked: str | None = None) -> str | None:
+    return start_problem(
+        day(start),
+        today=day("05-21"),
+        available_from=day(available) if available else None,
+        locked_through=day(locked) if locked else None,
+    )
+
+
+def test_a_start_date_lies_not_in_the_future_nor_in_the_locked_period_nor_before_the_bank() -> None:
+    assert problem("05-21") is None
+    assert problem("05-22") == "future"
+    assert problem("04-01", locked="03-31") is None
+    assert problem("03-31", locked="03-31") == "locked"
+    assert problem("02-20", available="02-20") is None
+    assert problem("02-19", available="02-20") == "too_early"
+    assert problem("02-19", available="02-20", locked="03-31") == "locked"
+    assert problem("03-31", available="04-15", locked="03-31") == "locked"
+    assert problem("04-10", available="04-15", locked="03-31") == "too_early"
+
+
+def proposed(
+    processed: str | None = None,
+    fiscal: str | None = None,
+    available: str | None = None,
+    locked: str | None = None,
+) -> date:
+    return default_start(
+        today=day("05-21"),
+        processed_through=day(processed) if processed else None,
+        fiscal_year_start=day(fiscal) if fiscal else None,
+        available_from=day(available) if available else None,
+        locked_through=day(locked) if locked else None,
+    )
+
+
+def test_the_form_proposes_the_day_after_what_the_journal_holds() -> None:
+    assert proposed(processed="03-31") == day("04-01")
+    assert proposed(processed="03-31", fiscal="01-01") == day("04-01")
+    assert proposed(processed="05-21") == day("05-21"), "not tomorrow"
+    assert proposed(processed="03-31", available="04-15") == day("04-15")
+    assert proposed(processed="01-31", locked="03-31") == day("04-01")
+
+
+def test_the_form_proposes_the_start_of_the_year_when_the_journal_is_empty() -> None:
+    assert proposed() == day("01-01")
+    assert proposed(fiscal="04-01") == day("04-01")
+    assert proposed(fiscal="07-01") == day("05-21"), "a year yet to come"
+    assert proposed(fiscal="01-01", available="02-20") == day("02-20")
+    assert proposed(available="02-20", locked="03-31") == day("04-01")
+
+
+some_day = st.none() | st.dates(date(2025, 1, 1), date(2026, 12, 31))
+
+
+@settings(max_examples=200, deadline=None)
+@given(some_day, some_day, some_day, some_day)
+def test_what_the_form_proposes_is_possible_whenever_anything_is(
+    processed: date | None, fiscal: date | None, available: date | None, locked: date | None
+) -> None:
+    today = day("05-21")
+    start = default_start(
+        today=today,
+        processed_through=processed,
+        fiscal_year_start=fiscal,
+        available_from=available,
+        locked_through=locked,
+    )
+    bounds = {"available_from": available, "locked_through": locked}
+    anything = start_problem(today, today=today, **bounds) is None
+    assert (start_problem(start, today=today, **bounds) is None) == anything
+    first = earliest_start(**bounds)
+    if first is not None and first <= today:
+        assert start_problem(first, today=today, **bounds) is None
+        assert start_problem(first - timedelta(1), today=today, **bounds) is not None
