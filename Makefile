@@ -41,7 +41,7 @@ clean: ## Remove .venv, build and caches; your data stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A half-made environment (no pip, or a Python that has gone) is thrown away, never repaired.
-.venv/.run: requirements.txt
+.venv/.run: requirements.txt pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "Banklink needs Python 3.11 or newer, and found none."; \
 		echo "  Debian, Ubuntu: apt install python3 python3-venv    macOS: brew install python"; \
@@ -56,6 +56,7 @@ clean: ## Remove .venv, build and caches; your data stays
 	@echo "Installing what Banklink needs (once)"
 	@$(BIN)/python -m pip install --quiet -r requirements.txt
 	@$(BIN)/python -m pip install --quiet --no-deps "$(HTMX)"
+	@$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
 .venv/.dev: .venv/.run requirements-dev.txt

@@ -33,7 +33,7 @@ FILE_ERRORS: dict[str, str] = {
     "hostile_xml": N_(
         "The file holds a document type declaration, which no bank writes. It was not read."
     ),
-    "no_statement": N_("There is no statement in the file. Choose a period with bookings."),
+    "no_statement": N_("There is no statement in the file. Choose a period with transactions."),
 }
 
 _NOTES: dict[str, str] = {
@@ -41,10 +41,10 @@ _NOTES: dict[str, str] = {
         "%(reference)s is not a valid IBAN; the account is now %(iban)s (or choose with --iban)."
     ),
     "iban_given": N_("%(reference)s in the file is loaded as %(iban)s, as you asked."),
-    "already_loaded": N_("%(count)s bookings were there already and were not added again."),
+    "already_loaded": N_("Already there and not added again: %(count)s."),
     "every_holder": N_("Every holder of the demo may use this account: %(holders)s."),
     "holder_created": N_("A holder was made for it: %(name)s, %(email)s."),
-    "joined_generated": N_("The account existed already with bookings of its own."),
+    "joined_generated": N_("The account existed already with transactions of its own."),
 }
 
 
@@ -131,11 +131,17 @@ def _report(say: object, report: LoadReport, settings: Settings) -> str:
     period = " – ".join(
         format_date(day, "d MMM y", locale=where) for day in (report.first, report.last) if day
     )
+    translations = catalogue(where)
+    sentence = translations.ngettext(
+        "%(file)s: %(n)s transaction, together %(total)s, in %(iban)s at %(bank)s.",
+        "%(file)s: %(n)s transactions, together %(total)s, in %(iban)s at %(bank)s.",
+        report.count,
+    )
     lines = [
-        say(N_("%(file)s: %(count)s bookings, together %(total)s, in %(iban)s at %(bank)s."))
+        sentence
         % {
             "file": report.path.name,
-            "count": report.count,
+            "n": report.count,
             "total": format_currency(report.total, report.currency, locale=where),
             "iban": report.iban,
             "bank": report.bank,

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from banklink.translations import LOCALES
 
@@ -176,7 +176,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     )
     if simulator_port == port:
         raise SettingsError("BANKLINK_SIMULATOR_PORT must differ from PORT. Choose another port.")
-    data = Path(given["BANKLINK_DATA"] or "data").expanduser().resolve()
+    data = _path("BANKLINK_DATA", given["BANKLINK_DATA"] or "data").resolve()
     secret_key = given["BANKLINK_SECRET_KEY"] or None
     if secret_key is not None and len(secret_key) < 32:
         raise SettingsError("BANKLINK_SECRET_KEY is too short. Use at least 32 characters.")
@@ -209,6 +209,25 @@ def _port(name: str, text: str) -> int:
     return int(text)
 
 
+def _path(name: str, text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            f"{name} is {text!r}, but there is no such user. Write the whole path."
+        ) from None
+
+
+def _parts(text: str) -> SplitResult | None:
+    """The parts of an address, None when it is none."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # reading it checks it
+    except ValueError:
+        return None
+    return parts
+
+
 def _one_of(name: str, text: str, allowed: tuple[str, ...]) -> str:
     if text not in allowed:
         raise SettingsError(f"{name} is {text!r}; it must be {' or '.join(allowed)}.")
@@ -216,8 +235,13 @@ def _one_of(name: str, text: str, allowed: tuple[str, ...]) -> str:
 
 
 def _origin(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+    parts = _parts(text)
+    if (
+        parts is None
+        or parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.path.strip("/")
+    ):
         raise SettingsError(
             f"BANKLINK_ORIGIN is {text!r}; it must look like https://banklink.example.nl."
         )
@@ -266,15 +290,17 @@ def _ponto(given: Mapping[str, str]) -> PontoSettings | None:
                 + ", or none of them."
             )
     for name in ("AUTHORIZE_URL", "TOKEN_URL", "API_URL"):
-        parts = urlsplit(values[name])
-        loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        if not parts.hostname or parts.scheme not in (
-            ("http", "https") if loopback else ("https",)
+        parts = _parts(values[name])
+        loopback = parts is not None and parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if (
+            parts is None
+            or not parts.hostname
+            or parts.scheme not in (("http", "https") if loopback else ("https",))
         ):
             raise SettingsError(f"BANKLINK_PONTO_{name} must be an https address.")
     files: dict[str, Path | None] = {}
     for name in ("CERTIFICATE", "CERTIFICATE_KEY"):
-        files[name] = Path(values[name]).expanduser() if name in values else None
+        files[name] = _path(f"BANKLINK_PONTO_{name}", values[name]) if name in values else None
         path = files[name]
         if path is not None and not path.is_file():
             raise SettingsError(f"BANKLINK_PONTO_{name} names a file that does not exist: {path}")

@@ -311,9 +311,12 @@ def _fingerprint(each: ProviderTransaction) -> str:
 
 def _minor(each: ProviderTransaction) -> int:
     try:
-        return to_minor(each.amount, each.currency)
+        minor = to_minor(each.amount, each.currency)
     except ValueError:
-        raise ContractViolation("amount_finer_than_currency") from None
+        raise ContractViolation("amount_not_exact") from None
+    if abs(minor) >= 2**63:
+        raise ContractViolation("amount_too_large")
+    return minor
 
 
 def _row(job: _Job, each: ProviderTransaction, print_: str) -> dict[str, object]:

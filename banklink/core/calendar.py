@@ -32,7 +32,10 @@ class Moment:
 
 
 def amsterdam_day(instant: datetime) -> date:
-    """The calendar day in the Netherlands at an aware instant."""
+    """The calendar day in the Netherlands at an aware instant. Raises ValueError without a zone:
+    it would silently be read in the machine's own."""
+    if instant.tzinfo is None:
+        raise ValueError("a time without a zone")
     return instant.astimezone(AMSTERDAM).date()
 
 

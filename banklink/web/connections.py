@@ -344,7 +344,7 @@ def fetch(connection_id: int) -> Answer:
         )
         if result.result == "not_active":
             return Notice(tone="error", text=_("Fetching is not possible now; see the status."))
-        return _fetched(result, _("Fetched."))
+        return _fetched(result, _("Fetched.") if result.result == "ok" else "")
 
     return _press(connection_id, do)
 

@@ -269,6 +269,9 @@ def _morning(shown: list[Record], attention: int) -> str:
             0,
             _("Everything runs. Last fetched %(when)s", when=when(max(successes), at().today)),
         )
+        due = [each.connection.next_fetch_at for each in shown if each.connection.next_fetch_at]
+        if due:
+            parts.append(_("next check %(when)s", when=when(max(min(due), at().now), at().today)))
     elif not shown:
         parts.insert(0, _("There are no bank accounts here yet"))
     else:
@@ -288,7 +291,9 @@ def _empty(administration: Administration, shown: list[Record], chosen: str, que
     if shown:
         return Notice(
             tone="info",
-            text=_("Nothing under %(tab)s. Good.", tab=_(_TABS[chosen][0])),
+            text=_("Nothing under %(tab)s. Good.", tab=_(_TABS[chosen][0]))
+            if chosen in ("todo", "soon")
+            else _("Nothing under %(tab)s.", tab=_(_TABS[chosen][0])),
             button=_plain_link(
                 _("Show all"), url_for("maintenance.page", administration=administration.id)
             ),

@@ -103,7 +103,7 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
     events = session.scalars(
         select(Event)
         .where(Event.connection_id == connection.id)
-        .order_by(Event.id.desc())
+        .order_by(Event.at.desc(), Event.id.desc())
         .limit(None if everything else _HISTORY + 1)
     ).all()
     names = {
@@ -183,7 +183,7 @@ def _rung_detail(step: Step, record: Record, holder: HolderFacts | None) -> str:
             return _("from %(date)s", date=day(connection.start_date))
         return _("never") if record.facts.switch is Switch.NEVER else _("switched off")
     if holder is None:
-        return _("no account holder known")
+        return _("no account holder known") if step is Step.ACCESS else ""
     name = holder.name or ""
     if step is Step.ACCESS:
         if holder.grant == "active" and holder.granted_at:
@@ -516,7 +516,7 @@ def _choose_journal(
                 value=typed.get("name", ""),
             ),
         ],
-        "submit": _("Use this journal"),
+        "submit": _("Save"),
     }
 
 

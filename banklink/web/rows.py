@@ -49,7 +49,7 @@ _OUTCOMES: dict[str, tuple[str, str]] = {
         "error",
         N_("Signing in at the bank did not work; nothing was changed. Try again."),
     ),
-    "timed_out": ("error", N_("The bank waited too long; nothing was changed. Start again.")),
+    "timed_out": ("error", N_("It took too long at the bank; nothing was changed. Start again.")),
     "bank_outage": ("error", N_("Outage at the bank; nothing was changed. Try again later.")),
     "failed": ("error", N_("The bank refused; nothing was changed. Try again.")),
     "abandoned": (
@@ -65,7 +65,7 @@ _OUTCOMES: dict[str, tuple[str, str]] = {
         N_("The answer of %(provider)s could no longer be used. Start again."),
     ),
     "unknown": ("error", N_("The answer of %(provider)s got lost on the way. Start again.")),
-    "other_account": ("error", N_("%(others)s was connected, but %(iban)s was wanted.")),
+    "other_account": ("error", N_("You connected %(others)s, but %(iban)s was wanted.")),
     "not_shared": ("error", N_("Permission received, but %(iban)s was not ticked.")),
     "nothing_changed": ("info", N_("The bank reported no new authorisation.")),
     "parked": ("info", N_("The bank's answer arrived in another browser.")),

@@ -264,7 +264,7 @@ class Person:
 
 
 def person(house: TestHouse, watched: Watched, administration: str = "Kapsalon Amira") -> Person:
-    return Person(house, watched.page(), administration=administration)
+    return Person(house, watched.new_page(), administration=administration)
 
 
 # -- what is true behind the screens ------------------------------------------------------------
@@ -307,11 +307,15 @@ def in_the_books(
         return connection.start_date, sorted((a, b, c) for a, b, c in rows)
 
 
-def complete(house: TestHouse, administration_id: int, account: str) -> None:
-    """Everything the bank booked from the start date through today is in the books, once."""
+def complete(
+    house: TestHouse, administration_id: int, account: str, since: date | None = None
+) -> None:
+    """Everything the bank booked from the start date (or `since`) through today is in the books,
+    once."""
     start, books = in_the_books(house, administration_id, account)
-    assert start is not None
-    assert books == at_the_bank(house, account, start, house.at().today)
+    since = since or start
+    assert since is not None
+    assert books == at_the_bank(house, account, since, house.at().today)
     assert books
 
 

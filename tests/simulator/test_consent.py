@@ -475,6 +475,15 @@ class TestInTheApp:
         browser = house.browser().get("/sign-in").press("sign-in", code="9999")
         assert browser.status == 422
 
+    def test_revoked_access_can_be_given_again(self, house: House) -> None:
+        browser = house.browser().sign_in().get("/settings/services").press("revoke")
+        browser.press("revoke-confirm")
+        pkce = new_pkce()
+        browser = ask(house, pkce, "admin-1")
+        assert browser.ticked() == set()  # ended consent is not assumed again
+        browser.press("allow", account=tick(browser, BAKERY))
+        assert set(redeem(house, browser, pkce).accounts()) == {BAKERY}
+
 
 class TestAtTheBank:
     def test_revoking_there_reaches_the_service_at_its_next_synchronisation(
