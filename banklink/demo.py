@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from banklink.actions.activate import activate, arm
@@ -39,10 +39,12 @@ from banklink.store.models import (
     Administration,
     Attempt,
     Connection,
+    Event,
     Grant,
     Holder,
     Journal,
     Membership,
+    Transaction,
     User,
 )
 
@@ -140,9 +142,10 @@ def plant(services: Services, made: Mapping[str, Any], at: Moment) -> None:
                 _grant(services, session, firm, administration_id, key, tokens, at)
         _learn(services, administration_id, at)
         with services.store.write() as session:
+            _forget_learning(session, administration_id)
+            ensure_connections(session, administration_id)
             for example in firm.examples:
                 _sides(session, administration_id, example, at)
-            ensure_connections(session, administration_id)
         for example in firm.examples:
             _live(services, administration_id, example, at)
         _learn(services, administration_id, at)
@@ -234,6 +237,16 @@ def _learn(services: Services, administration_id: int, at: Moment) -> None:
         observe(services, grant_id, at)
 
 
+def _forget_learning(session: Session, administration_id: int) -> None:
+    """What was learnt just now happened long ago; the history tells it with its own days."""
+    session.execute(delete(Event).where(Event.administration_id == administration_id))
+    session.execute(
+        update(Connection)
+        .where(Connection.administration_id == administration_id)
+        .values(noted=None)
+    )
+
+
 def _sides(session: Session, administration_id: int, example: Example, at: Moment) -> None:
     """What Banklink remembers beyond what is shown now: who once shared or was asked."""
     for side in example.sides:
@@ -248,6 +261,15 @@ def _sides(session: Session, administration_id: int, example: Example, at: Momen
             row.listed_at = _ago(at, 200 if example.on is None else example.on + 1).now
         row.attempted_at = None if side.attempted is None else _ago(at, side.attempted).now
         row.ended = row.ended_at = None
+        if side.signature is not None and row.valid_until is not None:
+            add_event(
+                session,
+                _connection(session, administration_id, example),
+                "authorised",
+                _ago(at, side.signature.since),
+                holder=grant.holder_id,
+                until=row.valid_until.isoformat(),
+            )
 
 
 def _live(services: Services, administration_id: int, example: Example, at: Moment) -> None:
@@ -348,6 +370,13 @@ def _finish(session: Session, administration_id: int, example: Example, at: Mome
     if example.on is not None and example.row == "r6":
         hours = example.fetched_hours or 0
         connection.last_success = at.now - timedelta(hours=hours)
+        news = session.scalar(
+            select(func.count(Transaction.id)).where(
+                Transaction.connection_id == connection.id,
+                Transaction.booked_on >= at.today - timedelta(days=2),
+            )
+        )
+        connection.last_new = news or 0
     for side in example.sides:
         grant = _grant_of(session, administration_id, side.holder)
         row = _account_row(session, grant, example)

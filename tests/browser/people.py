@@ -194,6 +194,12 @@ class Person:
         self.page.wait_for_url(re.compile("/bank/"))
         self.at_bank(**bank)
 
+    def leave_and_cancel(self, account: str, action: str) -> None:
+        self.choose(account, action)
+        self.page.wait_for_url(re.compile("/bank/"))
+        self.page.locator('[data-action="cancel"]').click()
+        self.back()
+
     # -- the bank ------------------------------------------------------------------------------
 
     def at_bank(self, *, valid_days: int | None = None, history_days: int | None = None) -> None:

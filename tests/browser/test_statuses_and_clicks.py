@@ -24,7 +24,7 @@ from tests.browser.people import (
     new_holder,
     person,
 )
-from tests.support.browser import open_context
+from tests.support.browser import Watched, open_context
 from tests.support.house import TestHouse
 
 pytestmark = pytest.mark.browser
@@ -91,10 +91,19 @@ CASES = {
 _NUMBERS = {key: number for number, key in enumerate(CASES, start=1)}
 
 
-@pytest.fixture
-def hands(browser: Browser, house: TestHouse) -> Iterator[Person]:
+@pytest.fixture(scope="module")
+def somebody(browser: Browser, house: TestHouse) -> Iterator[tuple[Person, Watched]]:
     with open_context(browser) as watched:
-        yield person(house, watched)
+        yield person(house, watched), watched
+
+
+@pytest.fixture
+def hands(somebody: tuple[Person, Watched]) -> Iterator[Person]:
+    """One browser for all cases; each looks after its own complaints."""
+    hands, watched = somebody
+    hands.administration = "Kapsalon Amira"
+    yield hands
+    watched.check()
 
 
 # -- reaching -----------------------------------------------------------------------------------

@@ -182,6 +182,8 @@ def test_anything_else_that_differs_makes_another_booking(changes: dict[str, Any
 
 
 def test_words_do_not_slip_from_the_name_into_the_description() -> None:
-    assert text(counterparty_name="a\x1fb", remittance="c") != text(
-        counterparty_name="a", remittance="b\x1fc"
-    )
+    def said(name: str, remittance: str) -> str:
+        return text(counterparty_name=name, remittance=remittance)
+
+    assert said("ab", "c") != said("a", "bc")
+    assert said("a\x1fb", "c") != said("a", "b\x1fc")
