@@ -165,7 +165,7 @@ def _books(session: Session, firm: Firm, at: Moment) -> int:
         reference=firm.reference,
         name=firm.name,
         fiscal_year_start=date(at.today.year, 1, 1),
-        lock_date=date(at.today.year - 1, 12, 31),
+        lock_date=date(at.today.year - 1, 12, 31) if firm.locked else None,
     )
     session.add(administration)
     session.flush()
@@ -291,9 +291,8 @@ def _live(services: Services, administration_id: int, example: Example, at: Mome
     side = next(each for each in example.sides if each.holder == example.selected)
     began = _ago(at, example.on)
     start = began.today - timedelta(days=7)
-    with services.store.write() as session:
-        session.get_one(Administration, administration_id).lock_date = None
-        if example.journal is None:
+    if example.journal is None:
+        with services.store.write() as session:
             _journal_iban(session, administration_id, example, example.iban)
     worked = side.shared and side.signature is not None and example.fetched_through is None
     if worked:
@@ -326,11 +325,8 @@ def _live(services: Services, administration_id: int, example: Example, at: Mome
                 holder=holder,
                 start=start.isoformat(),
             )
-    with services.store.write() as session:
-        session.get_one(Administration, administration_id).lock_date = date(
-            at.today.year - 1, 12, 31
-        )
-        if example.journal is None:
+    if example.journal is None:
+        with services.store.write() as session:
             _journal_iban(session, administration_id, example, None)
 
 

@@ -326,12 +326,13 @@ EXAMPLES: tuple[Example, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Firm:
-    """One administration of the demo."""
+    """One administration of the demo. `locked`: its books of last year are closed."""
 
     name: str
     reference: str
     examples: tuple[Example, ...]
     journals: tuple[tuple[str, str], ...] = field(default=())
+    locked: bool = False
 
 
 FIRMS: tuple[Firm, ...] = (
@@ -368,6 +369,7 @@ FIRMS: tuple[Firm, ...] = (
                 on=29,
             ),
         ),
+        locked=True,
     ),
     Firm(
         "Kapsalon Amira",

@@ -377,6 +377,8 @@ def _attempt_notice(record: Record, reader: Reader) -> Notice | None:
     if not waits and age > _NOTICE_LASTS:
         return None
     outcome = attempt.outcome
+    if outcome == "done" and not _still_holds(record, attempt):
+        return None
     if outcome == "done" and not attempt.params.get("until"):
         outcome = "done_open"
     tone, sentence = _OUTCOMES.get(outcome, _OUTCOMES["failed"])
@@ -384,6 +386,15 @@ def _attempt_notice(record: Record, reader: Reader) -> Notice | None:
         tone=tone,
         text=_(sentence, **_outcome_params(attempt, reader)),
         button=_finish(record) if can_finish(attempt, reader.browser) else None,
+    )
+
+
+def _still_holds(record: Record, attempt: Attempt) -> bool:
+    """A success is news only while what it reached is so: not after a later renewal or an end."""
+    until = attempt.params.get("until")
+    return any(
+        holder.usable and (holder.valid_until.isoformat() if holder.valid_until else None) == until
+        for holder in record.facts.holders.values()
     )
 
 
