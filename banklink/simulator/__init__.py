@@ -58,6 +58,8 @@ from flask_wtf.csrf import CSRFError, CSRFProtect  # type: ignore[import-untyped
 from sqlalchemy import select
 from werkzeug.exceptions import HTTPException, SecurityError
 
+from banklink.paths import STATIC, TEMPLATES
+
 from . import api, app_screens, bank, browser, consent, i18n, oauth
 from . import load as loading
 from . import seed as seeding
@@ -68,7 +70,6 @@ from .model import Bank, BankAccount, Holder, Store
 
 __all__ = ["Client", "LoadReport", "Simulator", "SimulatorConfig", "create_simulator"]
 
-ROOT = Path(__file__).resolve().parents[2]
 log = logging.getLogger(__name__)
 
 
@@ -147,8 +148,8 @@ def create_simulator(config: SimulatorConfig) -> Flask:
     app = Flask(
         "banklink.simulator",
         root_path=str(Path(__file__).parent),
-        template_folder=str(ROOT / "templates"),
-        static_folder=str(ROOT / "static"),
+        template_folder=str(TEMPLATES),
+        static_folder=str(STATIC),
         static_url_path="/static",
     )
     app.config.update(
@@ -289,7 +290,7 @@ def _handle_errors(app: Flask) -> None:
     @app.errorhandler(Exception)
     def bug(error: Exception) -> Response:
         incident = secrets.token_hex(4)
-        log.exception("incident %s", incident)
+        log.error("incident %s", incident, exc_info=error)
         if for_a_machine():
             return machine_answer(500, "internalServerError", f"Incident {incident}")
         return browser.problem(

@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 from . import world
 from .bookings import NAMESPACE, with_check_digits
 from .clock import business_day
-from .model import Bank, BankAccount, BankBooking, Holder, Owner, StatedBalance
+from .model import BOOKINGS, Bank, BankAccount, BankBooking, Holder, Owner, StatedBalance
 from .seed import bank_uuid
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ def _store_bookings(
             }
         )
     if rows:
-        db.execute(insert(BankBooking), rows)
+        db.execute(insert(BOOKINGS), rows)
     return skipped
 
 

@@ -144,6 +144,10 @@ class BankBooking(Base):
     created_at: Mapped[datetime]
 
 
+# For many rows at once: the ORM would split them by which of their values are None.
+BOOKINGS = Base.metadata.tables[BankBooking.__tablename__]
+
+
 class StatedBalance(Base):
     """A balance exactly as a statement states it; never computed, never corrected."""
 

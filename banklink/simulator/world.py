@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from . import bookings
 from .clock import business_day, end_of_day
 from .model import (
+    BOOKINGS,
     AppAccount,
     Bank,
     BankAccount,
@@ -342,7 +343,7 @@ def generate_until(session: Session, account: BankAccount, now: datetime) -> Non
         for made in bookings.generate(account.iban + _suffix(account), first, today)
     ]
     if rows:
-        session.execute(insert(BankBooking), rows)
+        session.execute(insert(BOOKINGS), rows)
     account.generated_through = today
 
 

@@ -116,7 +116,7 @@ class TestAuthorise:
         ],
     )
     def test_other_faults_return_with_state_and_issuer(
-        self, house: House, changes: dict[str, str | None], error: str
+        self, house: House, changes: dict[str, Any], error: str
     ) -> None:
         answer = house.browser().get(authorise_url(**changes)).answer()
         assert answer["error"] == error

@@ -11,12 +11,13 @@ from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po
 
 import banklink.simulator
+from banklink import paths
 from banklink.translations import FOLDER
 
 from .conftest import ACTIVE, BAKERY, SHOP, House, account
 
 PACKAGE = Path(banklink.simulator.__file__).parent
-TEMPLATES = banklink.simulator.ROOT / "templates" / "simulator"
+TEMPLATES = paths.TEMPLATES / "simulator"
 
 
 @pytest.fixture
