@@ -161,7 +161,8 @@ def plant_demo(banklink: Banklink) -> None:
     if banklink.simulator is None or not demo.is_empty(banklink.services):
         return
     simulator = banklink.simulator.extensions["simulator"]
-    if not simulator.is_empty():
+    people = [holder["email"] for holder in demo.world(CLIENT_ID)["holders"]]
+    if any(simulator.knows(email) for email in people):
         raise StartError(
             "The data folder holds an embedded app without its Banklink data."
             " Empty the folder, or choose another with BANKLINK_DATA."

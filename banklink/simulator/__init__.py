@@ -116,6 +116,11 @@ class Simulator:
                 for table in (Bank, BankAccount, Holder)
             )
 
+    def knows(self, email: str) -> bool:
+        """Whether a holder with this e-mail address exists."""
+        with self.store.transaction() as db:
+            return db.scalar(select(Holder.id).where(Holder.email == email)) is not None
+
     def seed(self, world: Mapping[str, Any]) -> dict[str, Any]:
         """Create banks, holders, accounts and integrations from plain data, all or nothing.
 

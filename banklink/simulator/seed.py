@@ -38,6 +38,7 @@ def seed(db: Session, data: Mapping[str, Any], now: datetime, real: datetime) ->
             app_id = _account(db, account, holder, banks[account["bank"]], now)
             if app_id is not None:
                 apps[row["key"], account["iban"]] = app_id
+    _share_loaded(db, list(holders.values()))
     return {
         "integrations": [
             _integration(db, row, holders[row["holder"]], apps, now, real)
@@ -46,12 +47,23 @@ def seed(db: Session, data: Mapping[str, Any], now: datetime, real: datetime) ->
     }
 
 
+def _share_loaded(db: Session, holders: list[Holder]) -> None:
+    """Accounts loaded from files before there was anybody belong to everybody, as later ones do."""
+    for account in db.scalars(select(BankAccount).where(BankAccount.from_file)):
+        for holder in holders:
+            db.merge(Owner(bank_account_id=account.id, holder_id=holder.id))
+    db.flush()
+
+
 def _ago(now: datetime, days: float | None) -> datetime | None:
     return None if days is None else now - timedelta(days=days)
 
 
 def _bank(db: Session, row: Mapping[str, Any], now: datetime) -> Bank:
     hours = row.get("outage_since_hours")
+    loaded = db.scalar(select(Bank).where((Bank.code == row["code"]) | (Bank.name == row["name"])))
+    if loaded is not None:
+        return loaded
     bank = Bank(
         uuid=bank_uuid(row["code"]),
         code=row["code"],

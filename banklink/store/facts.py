@@ -245,20 +245,20 @@ def ensure_connections(session: Session, administration_id: int) -> None:
             select(Connection.iban, Connection.currency).where(
                 Connection.administration_id == administration_id
             )
-        ).tuples()
+        )
     )
     wanted = set(
         session.execute(
             select(Journal.iban, Journal.currency).where(
                 Journal.administration_id == administration_id, Journal.iban.is_not(None)
             )
-        ).tuples()
+        )
     ) | set(
         session.execute(
             select(Account.iban, Account.currency)
             .join(Grant)
             .where(Grant.administration_id == administration_id)
-        ).tuples()
+        )
     )
     for iban, currency in sorted(wanted - known):
         session.add(Connection(administration_id=administration_id, iban=iban, currency=currency))

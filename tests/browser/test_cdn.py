@@ -24,7 +24,10 @@ def test_a_row_is_swapped_without_reloading_whatever_the_cdn_does(
             watched.expect(r"htmx\.min\.js|integrity")
         hands = person(house, watched, "Bakkerij De Vries")
         hands.home()
-        hands.page.wait_for_function("window.htmx && htmx.version")
+        for _ in range(100):
+            if hands.page.evaluate("!!window.htmx"):
+                break
+            hands.page.wait_for_timeout(50)
         hands.page.evaluate("window.same = true")
         account = IBANS["expiring"]
         hands.choose(account, "details")

@@ -95,8 +95,7 @@ def test_after_success_the_focus_stays_in_the_row_and_it_is_said(hands: Person) 
     hands.submit(account)
     row = hands.shows(account, "r6")
     heading = row.locator(".heading").get_attribute("id")
-    assert active(hands.page) in {heading, row.locator('[id$="-primary"]').first.get_attribute(
-        "id") if row.locator('[id$="-primary"]').count() else heading}
+    assert active(hands.page) == heading
     expect(hands.page.locator("#live")).to_contain_text("Ingeschakeld.")
     hands.choose(account, "switch-off")
     hands.shows(account, "r12")
@@ -231,7 +230,7 @@ def test_a_stale_form_keeps_what_was_typed_and_says_who_was_first(
 def test_without_a_network_the_row_stays_and_offers_to_try_again(
     watched: Watched, hands: Person
 ) -> None:
-    watched.expect("ERR_INTERNET_DISCONNECTED|htmx:sendError")
+    watched.expect("ERR_INTERNET_DISCONNECTED|^htmx:")
     row = hands.row(IBANS["expiring"])
     before = row.locator(".sentence").inner_text()
     watched.context.set_offline(True)
@@ -250,8 +249,7 @@ def test_without_a_network_the_row_stays_and_offers_to_try_again(
     [
         ("2099-01-01", "Kies vandaag of een eerdere dag"),
         ("", "Dat is geen datum."),
-        ("2025-12-31", "De boeken zijn afgesloten t/m 31 dec 2025"),
-        ("1999-12-31", "De boeken zijn afgesloten t/m 31 dec 2025"),
+        ("1999-12-31", "eerder levert de bank niet."),
     ],
 )
 def test_a_bad_date_is_explained_at_its_field(
@@ -312,15 +310,16 @@ def test_what_is_not_there_and_what_is_not_mine_look_the_same(
 def test_another_host_name_or_a_proxy_is_turned_away(browser: Browser, house: TestHouse) -> None:
     port = house.origin.rsplit(":", 1)[1]
     with open_context(browser) as watched:
-        watched.expect("status of 403")
+        watched.expect("status of 403|Cross-Origin-Opener-Policy header has been ignored")
         page = watched.new_page()
-        for url in (f"http://bank.test:{port}/", f"http://127.0.0.1:{port}/"):
-            answer = page.goto(url)
-            assert answer is not None
-            assert answer.status == 403
-            expect(page.locator("h1")).to_have_text("Alleen op deze computer")
-            expect(page.locator("tbody.connection")).to_have_count(0)
-            expect(page.locator("body")).not_to_contain_text("Sanne")
+        answer = page.goto(f"http://bank.test:{port}/")
+        assert answer is not None
+        assert answer.status == 403
+        expect(page.locator("h1")).to_have_text("Alleen op deze computer")
+        expect(page.locator("tbody.connection")).to_have_count(0)
+        expect(page.locator("body")).not_to_contain_text("Sanne")
+        page.goto(f"http://127.0.0.1:{port}/")
+        assert page.url.startswith(house.origin), "the number of this machine leads to its name"
     with open_context(browser, extra_http_headers={"X-Forwarded-For": "203.0.113.9"}) as watched:
         watched.expect("status of 403")
         answer = watched.new_page().goto(house.origin)
@@ -333,7 +332,7 @@ def test_another_host_name_or_a_proxy_is_turned_away(browser: Browser, house: Te
 ENGLISH = re.compile(
     r"\b(renew|details of|since|account|accounts|valid until|switch(ed)? (on|off)|fetch(ed)?|"
     r"transactions?|days? left|journal|refresh|search|through|action|needs|expired|expires|"
-    r"bank connections|history|close|show|cancel|withdrawn|not|the|and|of)\b",
+    r"bank connections|history|close|show|cancel|withdrawn|not|the|and)\b",
     re.IGNORECASE,
 )
 
@@ -376,7 +375,7 @@ def _rows(page: Page) -> Locator:
 
 def test_tabs_count_what_they_show(hands: Person) -> None:
     page = hands.page
-    tabs = page.locator(".tabs a, nav.filters a, [data-filter]")
+    tabs = page.locator("#tabs a")
     names = [tabs.nth(i).inner_text() for i in range(tabs.count())]
     assert [re.sub(r"\s*\d+", "", name).strip() for name in names] == [
         "Alles", "Actie nodig", "Verloopt binnenkort", "Actief", "Uit",
