@@ -231,6 +231,8 @@ def run(settings: Settings) -> None:
         for server in reversed(servers):
             server.close()
         scheduler.shutdown(wait=True)
+        for provider in banklink.services.providers.values():
+            provider.close()
         if lock is not None:
             lock.close()
 

@@ -64,6 +64,11 @@ class Ponto:
         self._sleep = sleep
         self.issuer = settings.issuer
 
+    def close(self) -> None:
+        """Let go of the connections that are kept open between calls."""
+        if "_client" in self.__dict__:
+            self._client.close()
+
     # -- permission of the holder -------------------------------------------------------------
 
     def begin_grant(

@@ -187,7 +187,7 @@ def _language() -> BaseResponse:
         session["locale"] = wanted
         session.permanent = True
     target = request.form.get("next", "")
-    safe = target.startswith("/") and not target.startswith(("//", "/\\"))
+    safe = target.startswith("/") and target.isprintable() and target[1:2] not in ("/", "\\")
     return redirect(target if safe else url_for("maintenance.page"), 303)
 
 

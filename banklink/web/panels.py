@@ -274,7 +274,8 @@ def _technical(record: Record) -> tuple[tuple[str, str], ...]:
         (_("Status"), record.diagnosis.status.value),
         (_("Row version"), str(record.connection.version)),
     ]
-    if share and share.account and share.account.listed and share.account.ref:
+    holder = record.facts.holders.get(record.diagnosis.concerns or "")
+    if share and share.account and share.account.ref and holder and holder.visible:
         rows.append((_("Account at the provider"), share.account.ref))
         if share.account.synchronized_at:
             rows.append((_("Bank last asked"), moment(share.account.synchronized_at)))

@@ -99,4 +99,7 @@ def running(
     finally:
         for server in servers:
             server.close()
+        for provider in house.services.providers.values():
+            provider.close()
         house.services.store.engine.dispose()
+        house.simulator.close()
