@@ -201,7 +201,7 @@ def run(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
-    for quiet in ("waitress.queue", "httpx2", "apscheduler"):
+    for quiet in ("waitress.queue", "httpx2", "apscheduler", "alembic"):
         logging.getLogger(quiet).setLevel(logging.ERROR if quiet[0] == "w" else logging.WARNING)
     logging.getLogger("authlib").setLevel(logging.INFO)
     settings.data.mkdir(parents=True, exist_ok=True)

@@ -520,6 +520,12 @@ class Browser:
         self.left: str | None = None
         self.soup = BeautifulSoup("", "html.parser")
 
+    def __enter__(self) -> Browser:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
     def get(self, url: str) -> Browser:
         return self._send("GET", url, None)
 
@@ -589,7 +595,20 @@ def visit(
     screen of the bank. `card`: the IBAN of the card used, or private. `panel`: fields of the
     bank's test panel and sign-in (outcome, valid_days, history_days, code).
     """
-    browser = Browser(house.bank_origin).get(url)
+    with Browser(house.bank_origin) as browser:
+        return _play(house, browser.get(url), who, tick, decision, confirm, card, panel)
+
+
+def _play(
+    house: House,
+    browser: Browser,
+    who: str,
+    tick: Sequence[str] | None,
+    decision: str,
+    confirm: str,
+    card: str | None,
+    panel: Mapping[str, str],
+) -> dict[str, str]:
     for _ in range(12):
         if browser.left is not None:
             assert browser.left.startswith(house.redirect_uri + "?")

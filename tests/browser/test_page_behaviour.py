@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from sqlalchemy import select
 
 from banklink.actions.choose_journal import add_journal
-from banklink.examples import EXAMPLES
+from banklink.examples import EXAMPLES, FIRMS
 from banklink.store.models import Administration, Connection, Event
 from tests.browser.people import Person, iban, person
 from tests.support.browser import Watched, open_context
@@ -271,6 +271,22 @@ def test_a_bad_date_is_explained_at_its_field(
     hands.shows(account, "r11")
 
 
+def test_closed_books_are_named_and_the_first_open_day_is_offered(
+    watched: Watched, hands: Person, house: TestHouse
+) -> None:
+    watched.expect("status of 422")
+    hands.administration = next(firm.name for firm in FIRMS if firm.locked)
+    hands.home()
+    account = str(_rows(hands.page).first.get_attribute("data-iban"))
+    hands.choose(account, "change-start")
+    year = house.at().today.year
+    hands.form(account).locator('[name="start"]').fill(f"{year - 1}-12-31")
+    hands.form(account).locator(".buttons .primary").click()
+    error = hands.form(account).locator("p.error")
+    expect(error).to_contain_text(f"De boeken zijn afgesloten t/m 31 dec {year - 1}.")
+    expect(hands.form(account).locator('[name="take_start"]')).to_contain_text(f"1 jan {year}")
+
+
 # -- who may see what ---------------------------------------------------------------------------
 
 
@@ -307,20 +323,26 @@ def test_what_is_not_there_and_what_is_not_mine_look_the_same(
     assert len(seen) == 1
 
 
-def test_another_host_name_or_a_proxy_is_turned_away(browser: Browser, house: TestHouse) -> None:
+def test_another_host_name_is_turned_away(browser: Browser, house: TestHouse) -> None:
     port = house.origin.rsplit(":", 1)[1]
     with open_context(browser) as watched:
         watched.expect("status of 403|Cross-Origin-Opener-Policy header has been ignored")
         page = watched.new_page()
-        answer = page.goto(f"http://bank.test:{port}/")
-        assert answer is not None
-        assert answer.status == 403
-        expect(page.locator("h1")).to_have_text("Alleen op deze computer")
-        expect(page.locator("tbody.connection")).to_have_count(0)
-        expect(page.locator("body")).not_to_contain_text("Sanne")
-        page.goto(f"http://127.0.0.1:{port}/")
-        assert page.url.startswith(house.origin), "the number of this machine leads to its name"
-    with open_context(browser, extra_http_headers={"X-Forwarded-For": "203.0.113.9"}) as watched:
+        for url in (f"http://bank.test:{port}/", f"http://127.0.0.1:{port}/"):
+            answer = page.goto(url)
+            assert answer is not None
+            assert answer.status == 403
+            expect(page.locator("h1")).to_have_text("Alleen op deze computer")
+            expect(page.locator("tbody.connection")).to_have_count(0)
+            expect(page.locator("body")).not_to_contain_text("Sanne")
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
+def test_a_proxy_in_between_is_turned_away(
+    browser: Browser, house: TestHouse, header: str
+) -> None:
+    """Such a proxy asks for "localhost" itself, and lets the whole world in."""
+    with open_context(browser, extra_http_headers={header: "203.0.113.9"}) as watched:
         watched.expect("status of 403")
         answer = watched.new_page().goto(house.origin)
         assert answer is not None
