@@ -146,7 +146,15 @@ def serve_in_thread(app: Flask, host: str, port: int, threads: int) -> Any:
     from waitress.server import create_server
 
     try:
-        server = create_server(app, host=host, port=port, threads=threads, ident=None)
+        server = create_server(
+            app,
+            host=host,
+            port=port,
+            threads=threads,
+            ident=None,
+            # By default waitress hides forwarding headers; the demo must see them to refuse.
+            clear_untrusted_proxy_headers=False,
+        )
     except OSError as error:
         raise StartError(
             f"Port {port} is in use ({error.strerror}). Stop what uses it, or choose another"

@@ -80,6 +80,7 @@ class Person:
     page: Page
     clicks: list[str] = field(default_factory=list)
     administration: str = "Kapsalon Amira"
+    signed_in: str = ""
 
     # -- hands ---------------------------------------------------------------------------------
 
@@ -160,8 +161,7 @@ class Person:
             self.press(self.page.locator("#refresh"))
 
     def add_journal(self, code: str, name: str, account: str) -> None:
-        self.home()
-        self.press(self.page.locator('[data-action="add-journal"]').first)
+        self.home("&open=add-journal")
         form = self.page.locator(".page-form")
         self.fill(form.locator('[name="code"]'), code)
         self.fill(form.locator('[name="name"]'), name)
@@ -231,6 +231,9 @@ class Person:
 
     def sign_in_as(self, email: str) -> None:
         page = self.page
+        if self.signed_in == email:
+            return
+        self.signed_in = email
         page.goto(f"{self.house.bank_origin}/sign-in")
         page.locator(f'#sign-in [data-email="{email}"]').check()
         page.locator('[data-action="sign-in"]').click()

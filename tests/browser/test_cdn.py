@@ -58,7 +58,10 @@ def test_the_policy_allows_no_code_in_the_page(browser: Browser, house: TestHous
         assert "unsafe" not in policy
         assert "default-src 'none'" in policy
         assert page.locator("script:not([src])").count() == 0
-        assert page.evaluate(
-            "[...document.querySelectorAll('*')].filter(e => e.style && e.getAttribute('style')"
-            " || [...e.attributes].some(a => a.name.startsWith('on'))).length"
-        ) == 0
+        assert (
+            page.evaluate(
+                "[...document.querySelectorAll('*')].filter(e => e.style && e.getAttribute('style')"
+                " || [...e.attributes].some(a => a.name.startsWith('on'))).length"
+            )
+            == 0
+        )

@@ -39,7 +39,7 @@ def test_a_lapsed_authorisation_is_renewed(hands: Person, house: TestHouse) -> N
     complete(house, hands.administration_id, account)
 
 
-def test_activating_with_a_wrong_date_offers_one_that_works(
+def test_activating_with_a_wrong_date_offers_one_that_works_and_removing_undoes_it(
     watched: Watched, hands: Person, house: TestHouse
 ) -> None:
     watched.expect("status of 422")
@@ -56,6 +56,11 @@ def test_activating_with_a_wrong_date_offers_one_that_works(
     row = hands.shows(account, "r6")
     expect(row.locator(".notice.ok")).to_contain_text("Ingeschakeld.")
     complete(house, hands.administration_id, account)
+
+    hands.choose(account, "remove")
+    hands.submit(account)
+    row = hands.shows(account, "r11")
+    expect(row.locator(".notice.ok")).to_contain_text("Koppeling verwijderd")
 
 
 def test_a_journal_is_chosen(hands: Person) -> None:

@@ -244,31 +244,25 @@ def test_without_a_network_the_row_stays_and_offers_to_try_again(
     expect(row.locator(".slot [role=alert]")).to_have_count(0)
 
 
-@pytest.mark.parametrize(
-    ("typed", "message"),
-    [
-        ("2099-01-01", "Kies vandaag of een eerdere dag"),
-        ("", "Dat is geen datum."),
-        ("1999-12-31", "eerder levert de bank niet."),
-    ],
-)
-def test_a_bad_date_is_explained_at_its_field(
-    watched: Watched, hands: Person, typed: str, message: str
-) -> None:
+def test_a_bad_date_is_explained_at_its_field(watched: Watched, hands: Person) -> None:
     watched.expect("status of 422")
     account = IBANS["new"]
     hands.choose(account, "activate")
-    field = hands.form(account).locator('[name="start"]')
-    field.fill(typed)
-    hands.form(account).locator(".buttons .primary").click()
-    error = hands.form(account).locator("p.error")
-    expect(error).to_contain_text(message)
-    field = hands.form(account).locator('[name="start"]')
-    expect(field).to_be_focused()
-    expect(field).to_have_attribute("aria-invalid", "true")
-    expect(field).to_have_value(typed)
-    assert str(error.get_attribute("id")) in str(field.get_attribute("aria-describedby"))
-    hands.shows(account, "r11")
+    for typed, message in (
+        ("2099-01-01", "Kies vandaag of een eerdere dag"),
+        ("", "Dat is geen datum."),
+        ("1999-12-31", "eerder levert de bank niet."),
+    ):
+        field = hands.form(account).locator('[name="start"]')
+        field.fill(typed)
+        hands.form(account).locator(".buttons .primary").click()
+        error = hands.form(account).locator("p.error")
+        expect(error).to_contain_text(message)
+        expect(field).to_be_focused()
+        expect(field).to_have_attribute("aria-invalid", "true")
+        expect(field).to_have_value(typed)
+        assert str(error.get_attribute("id")) in str(field.get_attribute("aria-describedby"))
+        hands.shows(account, "r11")
 
 
 def test_closed_books_are_named_and_the_first_open_day_is_offered(
@@ -338,9 +332,7 @@ def test_another_host_name_is_turned_away(browser: Browser, house: TestHouse) ->
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
-def test_a_proxy_in_between_is_turned_away(
-    browser: Browser, house: TestHouse, header: str
-) -> None:
+def test_a_proxy_in_between_is_turned_away(browser: Browser, house: TestHouse, header: str) -> None:
     """Such a proxy asks for "localhost" itself, and lets the whole world in."""
     with open_context(browser, extra_http_headers={header: "203.0.113.9"}) as watched:
         watched.expect("status of 403")
@@ -412,19 +404,15 @@ def test_tabs_count_what_they_show(hands: Person) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        (" ".join(IBANS["gap"][i : i + 4] for i in range(0, 18, 4)), "gap"),
-        (IBANS["gap"].lower(), "gap"),
-        ("verkoop", "gap"),
-    ],
-)
-def test_search_finds_an_account(hands: Person, query: str, found: str) -> None:
-    hands.page.locator("#q").fill(query)
-    hands.page.locator("#search").click()
-    expect(_rows(hands.page)).to_have_count(1)
-    expect(_rows(hands.page)).to_have_attribute("data-iban", IBANS[found])
+def test_search_finds_an_account(hands: Person) -> None:
+    account = IBANS["gap"]
+    spaced = " ".join(account[i : i + 4] for i in range(0, 18, 4))
+    for query in (spaced, account.lower(), "verkoop"):
+        hands.page.locator("#q").fill(query)
+        hands.page.locator("#search").click()
+        expect(hands.page.locator("#q")).to_have_value(query)
+        expect(_rows(hands.page)).to_have_count(1)
+        expect(_rows(hands.page)).to_have_attribute("data-iban", account)
 
 
 def test_search_finds_a_holder_and_says_when_nothing_is_found(hands: Person) -> None:

@@ -25,7 +25,7 @@ from tests.browser.people import (
     person,
 )
 from tests.support.browser import open_context
-from tests.support.house import TestHouse, running
+from tests.support.house import TestHouse
 
 HOLDER = "amira@kapsalonamira.example"
 
@@ -107,6 +107,11 @@ ACCOUNTS = {"mt940": iban(940001, "SWFT"), "camt053": iban(53001, "XMLB")}
 
 
 @pytest.fixture(scope="module")
+def house(own_house: TestHouse) -> TestHouse:
+    return own_house
+
+
+@pytest.fixture(scope="module")
 def hands(browser: Browser, house: TestHouse) -> Iterator[Person]:
     with open_context(browser) as watched:
         hands = person(house, watched)
@@ -176,49 +181,45 @@ def test_half_a_year_later_a_renewal_brings_every_day_between_and_none_twice(
         assert re.match(rf"{count} mutaties, samen ", _summary(hands, account))
 
 
-def test_the_command_fills_a_bank_before_the_house_is_opened(
-    browser: Browser, tmp_path: Path
+def test_the_command_fills_a_bank_while_the_house_is_open(
+    hands: Person, house: TestHouse, tmp_path: Path
 ) -> None:
     """`banklink simulator load`: then the page alone is enough to see the same number and sum."""
-    account, data = iban(940002, "SWFT"), tmp_path / "data"
-    with running(data, web=False) as before:
-        first = before.at().today - timedelta(days=50)
+    account = iban(940002, "SWFT")
+    first = house.at().today - timedelta(days=50)
     file = tmp_path / "export.sta"
     file.write_bytes(mt940(account, first))
-    done = subprocess.run(
-        [sys.executable, "-m", "banklink.cli", "simulator", "load", str(file), "--holder", HOLDER],
+    done = _load(house.parts.settings.data, file, "--holder", HOLDER)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.replace("\u00a0", " ")
+    assert f"export.sta: 7 mutaties, samen € 4.763,72, op {account}" in said
+    again = _load(house.parts.settings.data, file, "--holder", HOLDER)
+    assert "Stonden er al en zijn niet opnieuw toegevoegd: 7." in again.stdout
+
+    hands.add_journal("600", "Bank opdracht", account)
+    hands.grant(account, account)
+    hands.choose(account, "activate")
+    hands.form(account).locator('[name="start"]').fill(first.isoformat())
+    hands.submit(account)
+    hands.shows(account, "r6")
+    assert _summary(hands, account) == "7 mutaties, samen € 4.763,72"
+    complete(house, hands.administration_id, account)
+
+
+def _load(data: Path, file: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "banklink.cli", "simulator", "load", str(file), *options],
         env={**os.environ, "BANKLINK_DATA": str(data)},
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr
-    said = done.stdout.replace("\u00a0", " ")
-    assert f"export.sta: 7 mutaties, samen € 4.763,72, op {account}" in said
-
-    with running(data) as house, open_context(browser) as watched:
-        hands = person(house, watched)
-        hands.sign_in_as(HOLDER)
-        hands.add_journal("600", "Bank opdracht", account)
-        hands.grant(account, account)
-        hands.choose(account, "activate")
-        hands.form(account).locator('[name="start"]').fill(first.isoformat())
-        hands.submit(account)
-        hands.shows(account, "r6")
-        assert _summary(hands, account) == "7 mutaties, samen € 4.763,72"
-        complete(house, hands.administration_id, account)
 
 
 def test_a_file_that_breaks_off_loads_nothing_and_says_so(tmp_path: Path) -> None:
     file = tmp_path / "half.sta"
     file.write_bytes(mt940(iban(940003, "SWFT"), date(2026, 9, 1))[:180])
-    done = subprocess.run(
-        [sys.executable, "-m", "banklink.cli", "simulator", "load", str(file)],
-        env={**os.environ, "BANKLINK_DATA": str(tmp_path / "data")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = _load(tmp_path / "data", file)
     assert done.returncode != 0
     assert str(file) in done.stderr
     assert "niets geladen" in done.stderr or "niet te lezen" in done.stderr

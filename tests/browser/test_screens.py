@@ -22,6 +22,8 @@ from tests.support.house import TestHouse
 pytestmark = pytest.mark.browser
 
 DRAW = bool(os.environ.get("SCREENSHOTS"))
+BRIEF = ("page", "panels", "undo", "gallery")
+"""What is looked at in English too: there the words differ, not the shapes."""
 IBANS = {each.name: each.iban for each in EXAMPLES}
 
 STICKS_OUT = """() => {
@@ -51,9 +53,12 @@ STICKS_OUT = """() => {
 
 SMALL_TARGETS = """() => [...document.querySelectorAll('main button, main a.button, main summary')]
   .filter(e => e.checkVisibility() && !e.closest('.unseen'))
-  .filter(e => { const r = e.getBoundingClientRect(); return r.width && (r.height < 24 || r.width < 24); })
+  .filter(e => {
+    const r = e.getBoundingClientRect();
+    return r.width && (r.height < 24 || r.width < 24);
+  })
   .map(e => `${e.id} ${Math.round(e.getBoundingClientRect().width)}x`
-    + `${Math.round(e.getBoundingClientRect().height)}`)"""  # noqa: E501
+    + `${Math.round(e.getBoundingClientRect().height)}`)"""
 
 
 def _page(query: str) -> Callable[[Person], None]:
@@ -98,6 +103,24 @@ def _transactions(hands: Person) -> None:
     expect(hands.page.locator(".bookings")).to_be_visible()
 
 
+PANELS = {
+    "expired_with_rescue": "details",
+    "unticked": "details",
+    "new": "activate",
+    "never_connected": "arm",
+    "active": "change-start",
+    "no_journal_yet": "choose-journal",
+    "gap": "remove",
+}
+
+
+def _panels(hands: Person) -> None:
+    hands.home()
+    for name, panel in PANELS.items():
+        hands.choose(IBANS[name], panel)
+        expect(hands.row(IBANS[name]).locator("tr.panel")).to_be_visible()
+
+
 def _undo(hands: Person) -> None:
     hands.home()
     hands.choose(IBANS["switched_off"], "activate")
@@ -128,14 +151,8 @@ BANKLINK: dict[str, Callable[[Person], None]] = {
     "administrations": _administrations,
     "menu": _menu,
     "via": _via,
-    "details": _row("expired_with_rescue", "details"),
-    "details-unticked": _row("unticked", "details"),
-    "activate": _row("new", "activate"),
+    "panels": _panels,
     "activate-error": _error,
-    "arm": _row("never_connected", "arm"),
-    "change-start": _row("active", "change-start"),
-    "choose-journal": _row("no_journal_yet", "choose-journal"),
-    "remove": _row("active", "remove"),
     "undo": _undo,
     "transactions": _transactions,
     "gallery": _at("/gallery"),
@@ -182,6 +199,8 @@ def test_nothing_sticks_out_of_banklink(seat: tuple[Person, Watched, str]) -> No
     hands, watched, suffix = seat
     found = []
     for name, go in BANKLINK.items():
+        if suffix == "en" and name not in BRIEF and not DRAW:
+            continue
         go(hands)
         found += _look(hands.page, f"{suffix}-{name}")
     watched.check()
@@ -193,7 +212,7 @@ def test_nothing_sticks_out_of_the_app_and_the_bank(
 ) -> None:
     hands, watched, suffix = seat
     page = hands.page
-    found = []
+    found: list[str] = []
     for name, path in {
         "app-home": "/",
         "app-sign-in": "/sign-in",

@@ -1,8 +1,8 @@
 """Every status is reached and mended through the screens alone, in few clicks.
 
 The house starts with the demo's data; the statuses tested are brought about here, in the books of
-"Kapsalon Amira". Each case has a holder of its own, with a bank of their own, so that no case
-leans on another. Clicks are those of a holder who is signed in at the entrepreneur app: every
+"Kapsalon Amira", each with a holder and a bank of their own. What begins with a working link
+begins with the same one, as long as the case before left it whole. Clicks are those of a holder who is signed in at the entrepreneur app: every
 press, filled-in field and address typed outside the bank's screens and the demo panel. Most clicks
 and wording: domain A3.
 """
@@ -92,6 +92,11 @@ _NUMBERS = {key: number for number, key in enumerate(CASES, start=1)}
 
 
 @pytest.fixture(scope="module")
+def house(own_house: TestHouse) -> TestHouse:
+    return own_house
+
+
+@pytest.fixture(scope="module")
 def somebody(browser: Browser, house: TestHouse) -> Iterator[tuple[Person, Watched]]:
     with open_context(browser) as watched:
         yield person(house, watched), watched
@@ -119,13 +124,26 @@ def _granted(hands: Person, holder: Holder) -> None:
     hands.shows(holder.iban, "r11")
 
 
-def _active(hands: Person, holder: Holder) -> None:
+_working: list[Holder] = []
+
+
+def _active(hands: Person, holder: Holder) -> Holder:
+    """A link that works: the one of the case before, if that left it so, else a new one."""
+    hands.home()
+    for known in _working:
+        if hands.row(known.iban).get_attribute("data-key") == "r6":
+            hands.sign_in_as(known.email)
+            hands.home()
+            return known
+    hands.sign_in_as(holder.email)
     _granted(hands, holder)
     hands.activate(holder.iban)
+    _working[:] = [holder]
+    return holder
 
 
 def _r1(hands: Person, holder: Holder) -> str:
-    _active(hands, holder)
+    holder = _active(hands, holder)
     hands.choose(holder.iban, "choose-journal")
     hands.tick(hands.form(holder.iban).locator('[name="journal"][value=""]'))
     hands.submit(holder.iban)
@@ -133,7 +151,7 @@ def _r1(hands: Person, holder: Holder) -> str:
 
 
 def _r2(hands: Person, holder: Holder) -> str:
-    _active(hands, holder)
+    holder = _active(hands, holder)
     hands.revoke_access()
     hands.home()
     hands.refresh()
@@ -141,7 +159,7 @@ def _r2(hands: Person, holder: Holder) -> str:
 
 
 def _r3(hands: Person, holder: Holder) -> str:
-    _active(hands, holder)
+    holder = _active(hands, holder)
     hands.change_ticks(holder.iban, on=False)
     hands.home()
     hands.refresh()
@@ -158,7 +176,7 @@ def _r4(hands: Person, holder: Holder) -> str:
 
 
 def _r5a(hands: Person, holder: Holder) -> str:
-    _active(hands, holder)
+    holder = _active(hands, holder)
     hands.remove_and_add_again(holder.iban)
     hands.change_ticks(holder.iban, on=True)
     hands.home()
@@ -167,7 +185,7 @@ def _r5a(hands: Person, holder: Holder) -> str:
 
 
 def _r5b(hands: Person, holder: Holder) -> str:
-    _active(hands, holder)
+    holder = _active(hands, holder)
     hands.revoke_at_bank(holder)
     hands.home()
     hands.choose(holder.iban, "fetch")
@@ -175,7 +193,7 @@ def _r5b(hands: Person, holder: Holder) -> str:
 
 
 def _r6(hands: Person, holder: Holder) -> str:
-    _active(hands, holder)
+    holder = _active(hands, holder)
     return holder.iban
 
 
@@ -227,7 +245,7 @@ def _r11(hands: Person, holder: Holder) -> str:
 
 
 def _r12(hands: Person, holder: Holder) -> str:
-    _active(hands, holder)
+    holder = _active(hands, holder)
     hands.choose(holder.iban, "switch-off")
     return holder.iban
 
@@ -248,6 +266,9 @@ REACH: dict[str, Callable[[Person, Holder], str]] = {
     "r11": _r11,
     "r12": _r12,
 }
+
+
+FROM_A_WORKING_LINK = ("r1", "r2", "r3", "r5a", "r5b", "r6", "r12")
 
 
 # -- mending ------------------------------------------------------------------------------------
@@ -298,7 +319,8 @@ def test_a_status_is_reached_and_mended_through_the_screens(
 ) -> None:
     case = CASES[key]
     holder = new_holder(house, key, _NUMBERS[key])
-    hands.sign_in_as(holder.email)
+    if key not in FROM_A_WORKING_LINK:
+        hands.sign_in_as(holder.email)
 
     account = REACH[key](hands, holder)
     row = hands.shows(account, key)
