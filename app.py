@@ -141,8 +141,29 @@ def _demo_person(services: Services) -> Callable[[], Person | None]:
     return load_user
 
 
-def serve_in_thread(app: Flask, host: str, port: int, threads: int) -> Any:
-    """A waitress server with a pool of its own, in the background. Raises StartError."""
+class Serving:
+    """A waitress server with a pool of its own, in the background."""
+
+    def __init__(self, server: Any, port: int):
+        self._server = server
+        self._thread = threading.Thread(target=server.run, daemon=True, name=f"server-{port}")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Finish what is being answered, then let go of every connection."""
+        self._server.task_dispatcher.shutdown()
+        self._server.trigger.pull_trigger(self._close_all)
+        self._thread.join(5)
+
+    def _close_all(self) -> None:
+        """In the server's own thread: it waits on these sockets."""
+        for channel in list(self._server.active_channels.values()):
+            channel.handle_close()
+        self._server.close()
+
+
+def serve_in_thread(app: Flask, host: str, port: int, threads: int) -> Serving:
+    """Serve an application on a port of this machine. Raises StartError."""
     from waitress.server import create_server
 
     try:
@@ -154,14 +175,14 @@ def serve_in_thread(app: Flask, host: str, port: int, threads: int) -> Any:
             ident=None,
             # By default waitress hides forwarding headers; the demo must see them to refuse.
             clear_untrusted_proxy_headers=False,
+            map={},
         )
     except OSError as error:
         raise StartError(
             f"Port {port} is in use ({error.strerror}). Stop what uses it, or choose another"
             " with PORT or BANKLINK_SIMULATOR_PORT."
         ) from None
-    threading.Thread(target=server.run, daemon=True, name=f"server-{port}").start()
-    return server
+    return Serving(server, port)
 
 
 def plant_demo(banklink: Banklink) -> None:

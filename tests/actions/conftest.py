@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 import httpx2
 import pytest
 from bs4 import BeautifulSoup, Tag
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from banklink import jobs
 from banklink.actions.activate import activate
@@ -670,7 +670,16 @@ def built_house(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Itera
         environment["BANKLINK_DATABASE_URL"] = request.getfixturevalue("postgres_server").create()
     folder = tmp_path_factory.mktemp(request.param)
     with running(folder, demo_data=False, web=False, **environment) as parts:
+        for engine in (parts.simulator.store.engine, parts.services.store.engine):
+            if engine.dialect.name == "sqlite":
+                engine.dispose()
+                event.listen(engine, "connect", _hurry)
         yield House(parts)
+
+
+def _hurry(dbapi: Any, _record: Any) -> None:
+    """No power fails here: waiting for the disk would be most of the run."""
+    dbapi.execute("PRAGMA synchronous=OFF")
 
 
 @pytest.fixture

@@ -142,8 +142,10 @@ class Person:
         self.press(button)
 
     def form(self, account: str) -> Locator:
+        """The open form, once it listens: a person is not faster than that either."""
         found = self.row(account).locator("tr.panel form.fill")
         expect(found).to_be_visible()
+        expect(self.page.locator(".htmx-added, .htmx-settling")).to_have_count(0)
         return found
 
     def submit(self, account: str) -> None:

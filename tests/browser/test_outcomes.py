@@ -35,9 +35,10 @@ def opened(browser: Browser, house: TestHouse) -> Iterator[tuple[Person, Watched
 
 
 @pytest.fixture
-def hands(opened: tuple[Person, Watched, Holder]) -> Iterator[Person]:
+def hands(opened: tuple[Person, Watched, Holder], house: TestHouse) -> Iterator[Person]:
     hands, watched, _ = opened
-    hands.home()
+    if not hands.page.url.startswith(f"{house.origin}/?"):
+        hands.home()
     yield hands
     watched.check()
 

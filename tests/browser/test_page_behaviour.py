@@ -23,17 +23,25 @@ IBANS = {each.name: each.iban for each in EXAMPLES}
 ADMINISTRATION = "Bakkerij De Vries"
 
 
-@pytest.fixture
-def watched(browser: Browser) -> Iterator[Watched]:
+@pytest.fixture(scope="module")
+def desk(browser: Browser, house: TestHouse) -> Iterator[tuple[Person, Watched]]:
     with open_context(browser) as opened:
-        yield opened
+        yield person(house, opened, ADMINISTRATION), opened
 
 
 @pytest.fixture
-def hands(watched: Watched, house: TestHouse) -> Person:
-    hands = person(house, watched, ADMINISTRATION)
+def watched(desk: tuple[Person, Watched]) -> Watched:
+    return desk[1]
+
+
+@pytest.fixture
+def hands(desk: tuple[Person, Watched]) -> Iterator[Person]:
+    """One browser for all, at the list; each test looks after its own complaints."""
+    hands, watched = desk
+    hands.administration = ADMINISTRATION
     hands.home()
-    return hands
+    yield hands
+    watched.check()
 
 
 @pytest.fixture
@@ -228,20 +236,23 @@ def test_a_stale_form_keeps_what_was_typed_and_says_who_was_first(
 
 
 def test_without_a_network_the_row_stays_and_offers_to_try_again(
-    watched: Watched, hands: Person
+    browser: Browser, house: TestHouse
 ) -> None:
-    watched.expect("ERR_INTERNET_DISCONNECTED|^htmx:")
-    row = hands.row(IBANS["expiring"])
-    before = row.locator(".sentence").inner_text()
-    watched.context.set_offline(True)
-    row.locator('.act [data-action="details"]').click()
-    alert = row.locator('.slot [role="alert"]')
-    expect(alert).to_contain_text("Er kwam geen antwoord.")
-    expect(row.locator(".sentence")).to_have_text(before)
-    watched.context.set_offline(False)
-    alert.get_by_role("button", name="Opnieuw").click()
-    expect(row.locator("tr.panel")).to_be_visible()
-    expect(row.locator(".slot [role=alert]")).to_have_count(0)
+    with open_context(browser) as watched:
+        watched.expect("ERR_INTERNET_DISCONNECTED|^htmx:")
+        hands = person(house, watched, ADMINISTRATION)
+        hands.home()
+        row = hands.row(IBANS["expiring"])
+        before = row.locator(".sentence").inner_text()
+        watched.context.set_offline(True)
+        row.locator('.act [data-action="details"]').click()
+        alert = row.locator('.slot [role="alert"]')
+        expect(alert).to_contain_text("Er kwam geen antwoord.")
+        expect(row.locator(".sentence")).to_have_text(before)
+        watched.context.set_offline(False)
+        alert.get_by_role("button", name="Opnieuw").click()
+        expect(row.locator("tr.panel")).to_be_visible()
+        expect(row.locator(".slot [role=alert]")).to_have_count(0)
 
 
 def test_a_bad_date_is_explained_at_its_field(watched: Watched, hands: Person) -> None:

@@ -168,7 +168,7 @@ def test_half_a_year_later_a_renewal_brings_every_day_between_and_none_twice(
             hands.leave(account, "renew")
         hands.shows(account, "r6")
         complete(house, hands.administration_id, account)
-        start, books = in_the_books(house, hands.administration_id, account)
+        _, books = in_the_books(house, hands.administration_id, account)
         between = [row for row in books if row[0] > lapsed_at]
         assert between == at_the_bank(
             house, account, lapsed_at + timedelta(days=1), house.at().today

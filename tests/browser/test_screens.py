@@ -44,7 +44,7 @@ STICKS_OUT = """() => {
     if (!seen(e)) continue;
     const r = e.getBoundingClientRect(), what = `${e.tagName}.${e.className} "${(e.innerText
       || e.value || '').slice(0, 40)}"`;
-    if ((r.right > room + 1 || r.left < -1) && !slides(e)) found.push(`outside the window: ${what}`);
+    if ((r.right > room + 1 || r.left < -1) && !slides(e)) found.push(`outside: ${what}`);
     else if (e.matches('button, a.button, summary, .chip')
         && (e.scrollWidth > e.clientWidth + 1 && e.clientWidth)) found.push(`cut: ${what}`);
   }
@@ -57,7 +57,7 @@ SMALL_TARGETS = """() => [...document.querySelectorAll('main button, main a.butt
     const r = e.getBoundingClientRect();
     return r.width && (r.height < 24 || r.width < 24);
   })
-  .map(e => `${e.id} ${Math.round(e.getBoundingClientRect().width)}x`
+  .map(e => `${e.id} "${e.innerText}" ${Math.round(e.getBoundingClientRect().width)}x`
     + `${Math.round(e.getBoundingClientRect().height)}`)"""
 
 
@@ -185,6 +185,7 @@ def seat(
 def _look(page: Page, name: str) -> list[str]:
     """The same page on a desk and on a phone."""
     found = []
+    page.wait_for_load_state()
     for width, height in ((390, 844), (1280, 900)):
         page.set_viewport_size({"width": width, "height": height})
         wrong = page.evaluate(STICKS_OUT)

@@ -2,9 +2,9 @@
 
 The house starts with the demo's data; the statuses tested are brought about here, in the books of
 "Kapsalon Amira", each with a holder and a bank of their own. What begins with a working link
-begins with the same one, as long as the case before left it whole. Clicks are those of a holder who is signed in at the entrepreneur app: every
-press, filled-in field and address typed outside the bank's screens and the demo panel. Most clicks
-and wording: domain A3.
+begins with the same one, as long as the case before left it whole. Clicks are those of a holder
+who is signed in at the entrepreneur app: every press, filled-in field and address typed outside
+the bank's screens and the demo panel. Most clicks and wording: domain A3.
 """
 
 from __future__ import annotations

@@ -78,6 +78,33 @@ def test_a_fetch_asks_from_the_last_completed_one_less_seven_days(
     assert window(start, watermark, history, today) == (day(since), day(today), expected_gap)
 
 
+@pytest.mark.parametrize(
+    ("watermark", "available", "since", "gap"),
+    [
+        pytest.param(None, "2026-01-01", "2026-01-01", None, id="first fetch has what was kept"),
+        pytest.param(None, "2025-11-03", "2026-01-01", None, id="but nothing before the start"),
+        pytest.param(
+            None, "2026-01-11", "2026-01-11", ("2026-01-01", "2026-01-10"), id="kept too little"
+        ),
+        pytest.param(
+            "2026-01-31", "2025-11-03", "2026-02-20", ("2026-02-01", "2026-02-19"), id="later: bank"
+        ),
+    ],
+)
+def test_only_a_first_fetch_counts_on_what_the_provider_kept(
+    watermark: str | None, available: str, since: str, gap: tuple[str, str] | None
+) -> None:
+    found = fetch_window(
+        start=day("01-01"),
+        watermark=date.fromisoformat(watermark) if watermark else None,
+        history_from=day("02-20"),
+        today=day("05-21"),
+        available_from=date.fromisoformat(available),
+    )
+    expected_gap = (date.fromisoformat(gap[0]), date.fromisoformat(gap[1])) if gap else None
+    assert (found.since, found.gap) == (date.fromisoformat(since), expected_gap)
+
+
 def test_a_gap_once_seen_is_not_forgotten_by_the_next_fetch() -> None:
     may, june = (day("05-03"), day("05-12")), (day("06-20"), day("06-22"))
     assert merge_gaps(None, None) is None
@@ -89,11 +116,12 @@ def test_a_gap_once_seen_is_not_forgotten_by_the_next_fetch() -> None:
 @dataclass(frozen=True)
 class Try:
     """One fetch: days since the one before, how far the provider is behind the bank, how many
-    days the bank gives, and whether it completes."""
+    days the bank gives, how many more the provider kept, and whether it completes."""
 
     pause: int
     behind: int
     history: int | None
+    kept: int | None
     completes: bool
 
 
@@ -102,6 +130,7 @@ tries = st.builds(
     pause=st.integers(0, 45),
     behind=st.sampled_from((0, 0, 0, 1, 5)),
     history=st.none() | st.integers(5, 90),
+    kept=st.none() | st.integers(0, 60),
     completes=st.booleans(),
 )
 
@@ -110,7 +139,7 @@ def days(since: date, until: date) -> set[date]:
     return {since + timedelta(n) for n in range((until - since).days + 1)}
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.integers(0, 120), st.lists(tries, max_size=12))
 def test_whatever_happens_every_day_was_asked_for_or_is_reported_as_a_gap(
     back: int, history: list[Try]
@@ -120,7 +149,7 @@ def test_whatever_happens_every_day_was_asked_for_or_is_reported_as_a_gap(
     watermark: date | None = None
     gap: tuple[date, date] | None = None
     asked: set[date] = set()
-    for each in [*history, Try(0, 0, None, True)]:
+    for each in [*history, Try(0, 0, None, None, True)]:
         today += timedelta(each.pause)
         oldest = today - timedelta(each.history) if each.history is not None else None
         found = fetch_window(
@@ -128,6 +157,9 @@ def test_whatever_happens_every_day_was_asked_for_or_is_reported_as_a_gap(
             watermark=watermark,
             history_from=oldest,
             today=max(today - timedelta(each.behind), start),
+            available_from=oldest - timedelta(each.kept)
+            if oldest is not None and each.kept is not None
+            else None,
         )
         assert start <= found.since <= found.until <= today
         if not each.completes:

@@ -97,7 +97,7 @@ def deliveries(
     return truth, partial, whole
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(deliveries())
 def test_whatever_the_order_the_pages_and_the_holder_each_booking_is_there_once(
     case: tuple[list[str], list[Delivery], list[Delivery]],
