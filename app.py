@@ -233,7 +233,13 @@ def run(settings: Settings) -> None:
     for quiet in ("waitress.queue", "httpx2", "apscheduler", "alembic"):
         logging.getLogger(quiet).setLevel(logging.ERROR if quiet[0] == "w" else logging.WARNING)
     logging.getLogger("authlib").setLevel(logging.INFO)
-    settings.data.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(
+            f"The data folder {settings.data} cannot be made ({error.strerror})."
+            " Choose another with BANKLINK_DATA."
+        ) from None
     lock = only_process(settings)
     banklink = build(settings)
     servers = []

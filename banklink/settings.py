@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -128,7 +128,7 @@ class PontoSettings:
     token_url: str
     api_url: str
     client_id: str
-    client_secret: str
+    client_secret: str = field(repr=False)
     issuer: str | None = None
     certificate: Path | None = None
     certificate_key: Path | None = None
@@ -138,15 +138,15 @@ class PontoSettings:
 class Settings:
     port: int
     data: Path
-    database_url: str
+    database_url: str = field(repr=False)  # holds a password
     demo: bool
     origin: str
     simulator_port: int
     app_name: str
     provider_name: str
     locale: str
-    secret_key: str | None
-    encryption_keys: tuple[str, ...]
+    secret_key: str | None = field(repr=False)
+    encryption_keys: tuple[str, ...] = field(repr=False)
     assets_local: bool
     log_level: str
     ponto: PontoSettings | None
@@ -241,6 +241,8 @@ def _origin(text: str) -> str:
         or parts.scheme not in ("http", "https")
         or not parts.hostname
         or parts.path.strip("/")
+        or parts.query
+        or parts.fragment
     ):
         raise SettingsError(
             f"BANKLINK_ORIGIN is {text!r}; it must look like https://banklink.example.nl."
@@ -263,6 +265,8 @@ def _keys(text: str) -> tuple[str, ...]:
     from cryptography.fernet import Fernet
 
     keys = tuple(key.strip() for key in text.split(",") if key.strip())
+    if text and not keys:
+        raise SettingsError("BANKLINK_ENCRYPTION_KEYS holds no key. Set one, or leave it empty.")
     for key in keys:
         try:
             Fernet(key)

@@ -63,6 +63,7 @@ def test_a_second_one_on_the_same_folder_stops_and_the_first_goes_on(tmp_path: P
         ({"BANKLINK_DATABASE_URL": "mysql://x"}, "postgresql://"),
         ({"BANKLINK_PONTO_CLIENT_ID": "only this"}, "BANKLINK_PONTO_AUTHORIZE_URL is missing"),
         ({"BANKLINK_COLOUR": "red"}, "BANKLINK_COLOUR is not a setting"),
+        ({"BANKLINK_DATA": __file__}, "cannot be made"),
     ],
 )
 def test_a_wrong_setting_stops_the_start(

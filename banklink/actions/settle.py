@@ -36,18 +36,27 @@ def settle(
     only: Iterable[int] | None = None,
 ) -> list[int]:
     """Returns the connections whose fetch is due now because they work (again)."""
-    session.flush()
     wanted = list(only) if only is not None else None
+    session.flush()
     if wanted is None:
         ensure_connections(session, administration_id)
-    note_changes(session, administration_id, at, actor=actor, only=wanted)
-    for each in records(session, administration_id, at, only=wanted):
-        waits = each.attempt is not None and each.attempt.outcome in WAITING
-        if each.connection.armed and not waits:
+    found = records(session, administration_id, at, only=wanted)
+    armed = [
+        each
+        for each in found
+        if each.connection.armed
+        and each.diagnosis.status is Status.NEW
+        and not (each.attempt is not None and each.attempt.outcome in WAITING)
+    ]
+    note_changes(session, found, at, actor=actor)
+    if armed:
+        for each in armed:
             _switch_on_armed(session, each, at)
-    note_changes(session, administration_id, at, actor=actor, only=wanted)
+        session.flush()
+        found = records(session, administration_id, at, only=wanted)
+        note_changes(session, found, at, actor=actor)
     due = []
-    for each in records(session, administration_id, at, only=wanted):
+    for each in found:
         connection = each.connection
         if each.diagnosis.status is Status.ACTIVE and connection.next_fetch_at is None:
             connection.next_fetch_at = at.now
@@ -58,7 +67,7 @@ def settle(
 def _switch_on_armed(session: Session, each: Record, at: Moment) -> None:
     """The bookkeeper asked for this before the holder went to the bank (auto_activate)."""
     connection, share = each.connection, each.concerned_share
-    if each.diagnosis.status is not Status.NEW or share is None or share.account is None:
+    if share is None or share.account is None:
         return
     administration = session.get_one(Administration, connection.administration_id)
     floor = earliest_start(

@@ -36,7 +36,7 @@ def fingerprint(
         value_on.isoformat() if value_on else "",
         str(amount),
         currency,
-        _plain(counterparty_iban or "").replace(" ", ""),
+        _plain(counterparty_iban or ""),
         _plain(counterparty_name or ""),
         _plain(remittance),
     )
@@ -44,7 +44,7 @@ def fingerprint(
 
 
 def _plain(text: str) -> str:
-    return _SPACE.sub(" ", text).strip().casefold()
+    return _SPACE.sub("", text).casefold()
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ def to_minor(amount: Decimal, currency: str) -> int:
     shift = power + exponent(currency)
     if amount.adjusted() + exponent(currency) >= _MOST_DIGITS:
         raise ValueError("amount is too large")
+    if -shift > len(digits):
+        raise ValueError("amount is finer than the currency's minor unit")
     if shift < 0:
         whole, rest = divmod(whole, 10**-shift)
         if rest:

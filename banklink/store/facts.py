@@ -4,11 +4,11 @@ queries. Everything that is shown or decided about a connection starts here."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
 from banklink.core.calendar import Moment, days_left, has_expired
@@ -22,7 +22,6 @@ from banklink.core.facts import (
 from banklink.core.facts import Grant as GrantState
 from banklink.store.models import (
     Account,
-    Administration,
     Attempt,
     Connection,
     Event,
@@ -133,7 +132,9 @@ def records(
             )
         )
     }
-    shares = _shares(session, administration_id)
+    shares = _shares(
+        session, administration_id, None if only is None else {row.iban for row in connections}
+    )
     attempt_ids = [row.last_attempt_id for row in connections if row.last_attempt_id is not None]
     attempts = {
         attempt.id: attempt
@@ -165,13 +166,17 @@ class _Shares:
     by_holder: dict[int, Share]
 
 
-def _shares(session: Session, administration_id: int) -> _Shares:
+def _shares(session: Session, administration_id: int, ibans: set[str] | None) -> _Shares:
+    """Who shares what; with `ibans` only these accounts, but every holder."""
     by_account: dict[tuple[str, str], list[Share]] = defaultdict(list)
     by_holder: dict[int, Share] = {}
     rows = session.execute(
         select(Grant, Holder, Account)
         .join(Holder, Holder.id == Grant.holder_id)
-        .outerjoin(Account, Account.grant_id == Grant.id)
+        .outerjoin(
+            Account,
+            (Account.grant_id == Grant.id) & (true() if ibans is None else Account.iban.in_(ibans)),
+        )
         .where(Grant.administration_id == administration_id)
         .order_by(Holder.name, Holder.id, Account.id)
     )
@@ -266,28 +271,17 @@ def ensure_connections(session: Session, administration_id: int) -> None:
 
 
 def note_changes(
-    session: Session,
-    administration_id: int,
-    at: Moment,
-    *,
-    actor: str | None = None,
-    only: Iterable[int] | None = None,
-) -> list[int]:
-    """Write a change of diagnosis into the history; returns the connections that changed.
-
-    `noted` is what the history last said, so that each change is told once, whoever notices it.
-    """
-    session.flush()
-    changed = []
-    for each in records(session, administration_id, at, only=only):
+    session: Session, found: Iterable[Record], at: Moment, *, actor: str | None = None
+) -> None:
+    """Write changes of diagnosis into the history. `noted` is what the history last said, so that
+    each change is told once, whoever notices it."""
+    for each in found:
         key = each.diagnosis.row.key
         if each.connection.noted == key:
             continue
         if each.connection.noted is not None or each.facts.switch is not Switch.NEVER:
             add_event(session, each.connection, "status", at, actor=actor, to=key)
         each.connection.noted = key
-        changed.append(each.connection.id)
-    return changed
 
 
 def add_event(
@@ -309,7 +303,3 @@ def add_event(
             params=params,
         )
     )
-
-
-def administration_ids(session: Session) -> Sequence[int]:
-    return list(session.scalars(select(Administration.id).order_by(Administration.id)))

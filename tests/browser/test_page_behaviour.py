@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from sqlalchemy import select
 
 from banklink.actions.choose_journal import add_journal
@@ -191,20 +191,28 @@ def test_the_poll_leaves_an_open_form_alone_and_says_that_the_row_changed(
 # -- pressing twice, pressing late, pressing without a network -----------------------------------
 
 
-def test_a_double_click_acts_once(hands: Person, house: TestHouse) -> None:
+def _press_twice(page: Page, button: Locator, address: str) -> None:
+    """The second press comes while the first is still on its way; it must not leave the page."""
+    sent: list[Route] = []
+    page.route(re.compile(address), sent.append)
+    button.click(no_wait_after=True)
+    button.click(no_wait_after=True)
+    page.wait_for_timeout(300)
+    expect(button).to_have_attribute("aria-busy", "true")
+    expect(button).to_have_text("Bezig…")
+    assert len(sent) == 1
+    page.unroute(re.compile(address))
+    sent[0].continue_()
+
+
+def test_a_second_press_while_switching_on_changes_nothing(hands: Person, house: TestHouse) -> None:
     account = IBANS["active"]
     hands.choose(account, "switch-off")
     hands.shows(account, "r12")
     hands.choose(account, "activate")
-    form = hands.form(account)
-    sent: list[str] = []
-    hands.page.on(
-        "request", lambda asked: sent.append(asked.url) if asked.method == "POST" else None
-    )
-    form.locator(".buttons .primary").dblclick()
+    _press_twice(hands.page, hands.form(account).locator(".buttons .primary"), "/activate$")
     row = hands.shows(account, "r6")
     expect(row.locator(".notice.ok")).to_contain_text("Ingeschakeld.")
-    assert len(sent) == 1
     with house.services.store.read() as session:
         latest = session.scalars(
             select(Event.kind)
@@ -213,6 +221,15 @@ def test_a_double_click_acts_once(hands: Person, house: TestHouse) -> None:
             .limit(3)
         ).all()
     assert list(latest).count("switched_on") == 1
+
+
+def test_a_second_press_on_the_way_to_the_bank_leaves_once(hands: Person) -> None:
+    row = hands.row(IBANS["expired_with_rescue"])
+    _press_twice(hands.page, row.locator('[id$="-primary"]'), "/renew$")
+    hands.page.wait_for_url(re.compile("/bank/"))
+    hands.page.locator('[data-action="cancel"]').click()
+    hands.back()
+    expect(row.locator(".notice")).to_contain_text("Afgebroken; er is niets gewijzigd.")
 
 
 def test_a_stale_form_keeps_what_was_typed_and_says_who_was_first(

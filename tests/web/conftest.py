@@ -23,14 +23,12 @@ EXAMPLES: dict[str, Example] = {each.name: each for firm in FIRMS for each in fi
 
 
 class Visitor(FlaskClient):
-    """Reads pages as a bookkeeper's browser would; a page with a fault in it is a failed test.
-
-    `told` keeps nothing between two visitors: each has its own cookies.
-    """
+    """Reads pages as a bookkeeper's browser would; a page with a fault in it is a failed test."""
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         if args and isinstance(args[0], str):
             kwargs.setdefault("base_url", BASE)
+        kwargs.setdefault("buffered", True)
         answer = super().open(*args, **kwargs)
         if answer.mimetype == "text/html" and answer.data:
             problems = lint(answer.text)

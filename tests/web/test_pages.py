@@ -134,9 +134,7 @@ def test_the_other_administrations_are_one_press_away(both: Visitor) -> None:
 # -- links into the list ------------------------------------------------------------------------
 
 
-def test_what_is_not_there_or_not_ours_is_not_found(
-    both: Visitor, shown_books: Books
-) -> None:
+def test_what_is_not_there_or_not_ours_is_not_found(both: Visitor, shown_books: Books) -> None:
     """An administration of somebody else does not exist for this bookkeeper."""
     for address in (
         "/?administration=999",
@@ -161,26 +159,26 @@ def test_what_is_not_there_or_not_ours_is_not_found(
         assert soup(answer).select_one("div.message p") is not None, address
 
 
-def test_a_link_to_a_row_opens_its_panel(both: Visitor, shown_books: Books) -> None:
-    for example in FIRMS[0].examples:
-        number = shown_books.id(example.name)
-        for panel in PANELS:
-            answer = both.get(f"/?connection={number}&open={panel}")
-            assert answer.status_code == 200
-            row = row_of(answer, number)
-            kind = "details" if panel in {"details", "history"} else "form"
-            assert row["data-panel"] == kind, (example.name, panel)
-            opened = [each["id"] for each in rows_of(answer) if each.has_attr("data-panel")]
-            assert opened == [f"connection-{number}"]
+def test_a_link_to_a_row_opens_its_panel(reader: Visitor, shown_books: Books) -> None:
+    for number, example in enumerate(FIRMS[0].examples):
+        panel = PANELS[number % len(PANELS)]
+        connection_id = shown_books.id(example.name)
+        answer = reader.get(f"/?connection={connection_id}&open={panel}")
+        assert answer.status_code == 200
+        kind = "details" if panel in {"details", "history"} else "form"
+        assert row_of(answer, connection_id)["data-panel"] == kind, (example.name, panel)
+        opened = [each["id"] for each in rows_of(answer) if each.has_attr("data-panel")]
+        assert opened == [f"connection-{connection_id}"]
 
 
 def test_the_row_alone_is_the_row_of_the_page(both: Visitor, shown_books: Books) -> None:
+    digests = {row["id"]: row["data-digest"] for row in rows_of(both.get("/"))}
     for example in FIRMS[0].examples:
         number = shown_books.id(example.name)
         alone = both.get(f"/connections/{number}/row")
         assert alone.status_code == 200
         assert "<html" not in alone.text
-        assert row_of(alone, number)["data-digest"] == row_of(both.get("/"), number)["data-digest"]
+        assert row_of(alone, number)["data-digest"] == digests[f"connection-{number}"]
         for panel in PANELS:
             opened = both.get(f"/connections/{number}/row?open={panel}")
             assert row_of(opened, number).has_attr("data-panel"), (example.name, panel)
@@ -193,9 +191,9 @@ def test_an_unknown_panel_is_the_row_without_one(reader: Visitor, shown_books: B
         assert not row.has_attr("data-panel")
 
 
-def test_every_link_of_the_page_leads_somewhere(both: Visitor) -> None:
+def test_every_link_of_the_page_leads_somewhere(reader: Visitor) -> None:
     """Links and the addresses htmx would fetch; what leaves this machine is not followed."""
-    page = soup(both.get("/"))
+    page = soup(reader.get("/"))
     addresses = {str(tag["href"]) for tag in page.select("a[href]")}
     addresses |= {str(tag["hx-get"]) for tag in page.select("[hx-get]")}
     addresses |= {str(tag["href"]) for tag in page.select("link[href]")}
@@ -203,7 +201,7 @@ def test_every_link_of_the_page_leads_somewhere(both: Visitor) -> None:
     for address in sorted(addresses):
         if urlsplit(address).netloc or address.startswith("#"):
             continue
-        assert both.get(address).status_code in {200, 204}, address
+        assert reader.get(address).status_code in {200, 204}, address
 
 
 def test_every_button_is_a_form_that_posts_to_an_address_of_ours(
@@ -263,10 +261,11 @@ def test_a_withdrawn_permission_hides_what_was_listed_under_it(
     with shown.services.store.write() as session:
         row = session.get_one(Connection, number)
         account = (
-            session.query(Account).join(Grant).filter(
-                Account.iban == row.iban, Grant.holder_id == row.selected_id
-            )
-        ).one()
+            session.query(Account)
+            .join(Grant)
+            .filter(Account.iban == row.iban, Grant.holder_id == row.selected_id)
+            .one()
+        )
         grant = session.get_one(Grant, account.grant_id)
         assert account.listed
         hidden = [str(account.name), str(account.bank), str(account.ref)]
@@ -278,8 +277,7 @@ def test_a_withdrawn_permission_hides_what_was_listed_under_it(
             shown_row = row_of(reader.get(f"/connections/{number}/row?open={panel}"), number)
             text = words(shown_row)
             for word in hidden:
-                if word != "Meridiaanbank":  # the history may not name it either, but see below
-                    assert word not in text, (panel, word)
+                assert word not in text, (panel, word)
     finally:
         with shown.services.store.write() as session:
             session.get_one(Grant, grant.id).state = "active"
