@@ -177,7 +177,7 @@ class Account(Model):
         Index(
             "ix_accounts_expiry_due",
             "expires_at",
-            sqlite_where=text("NOT expiry_noted"),
+            sqlite_where=text("expiry_noted = 0"),
             postgresql_where=text("NOT expiry_noted"),
         ),
     )

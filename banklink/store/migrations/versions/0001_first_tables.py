@@ -190,7 +190,7 @@ def upgrade() -> None:
             "ix_accounts_expiry_due",
             ["expires_at"],
             unique=False,
-            sqlite_where=sa.text("NOT expiry_noted"),
+            sqlite_where=sa.text("expiry_noted = 0"),
             postgresql_where=sa.text("NOT expiry_noted"),
         )
         batch_op.create_index(batch_op.f("ix_accounts_iban"), ["iban"], unique=False)
@@ -387,7 +387,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_accounts_iban"))
         batch_op.drop_index(
             "ix_accounts_expiry_due",
-            sqlite_where=sa.text("NOT expiry_noted"),
+            sqlite_where=sa.text("expiry_noted = 0"),
             postgresql_where=sa.text("NOT expiry_noted"),
         )
 
