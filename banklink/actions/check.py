@@ -85,6 +85,9 @@ def check_grants(services: Services, at: Moment) -> int:
             observe(services, grant_id, at)
         except ProviderError as error:
             log.info("grant %s not checked: %s", grant_id, error.code)
+        except Exception:
+            # A fault of ours with one grant must not keep the others waiting.
+            log.exception("grant %s could not be checked", grant_id)
     return done
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 
@@ -24,14 +24,17 @@ from banklink.actions.observe import observe, store_accounts
 from banklink.actions.services import Missing, Services
 from banklink.actions.settle import WAITING, settle
 from banklink.core.calendar import Moment
+from banklink.core.facts import Authorisation
 from banklink.core.facts import Grant as GrantState
 from banklink.core.statuses import Action
 from banklink.providers.contract import (
     CallbackInvalid,
+    GrantRevoked,
     Person,
     ProviderAccount,
     ProviderError,
 )
+from banklink.store.facts import authorisation_of
 from banklink.store.models import Account, Attempt, Connection, Grant, Holder
 
 log = logging.getLogger(__name__)
@@ -48,7 +51,8 @@ ERRORS = {
 @dataclass(frozen=True, slots=True)
 class Return:
     """Where the person goes now. kind: row (the row tells), elsewhere (finish in the browser that
-    started), or refused with a reason: unknown, expired, used, issuer, incomplete."""
+    started), ended (elsewhere too, but there is nothing to finish), or refused with a reason:
+    unknown, expired, used, issuer, incomplete."""
 
     kind: str
     administration_id: int | None = None
@@ -75,7 +79,7 @@ def come_back(
         return Return("refused", reason="issuer")
     if "error" in answer:
         _failed(services, attempt.id, answer["error"], at)
-        return row
+        return row if same else replace(row, kind="ended")
     granting = attempt.purpose == Action.GRANT
     if granting and not answer.get("code"):
         return Return("refused", reason="incomplete")
@@ -87,10 +91,10 @@ def come_back(
         stored = session.get_one(Attempt, attempt.id)
         if not same and stored.outcome is None:
             stored.outcome, stored.ended_at = "parked", at.real
-        waiting = stored.outcome is None
-    if same and waiting:
+        outcome = stored.outcome
+    if same and outcome is None:
         _finish(services, attempt.id, at)
-    return row
+    return row if same or outcome == "parked" else replace(row, kind="ended")
 
 
 def finish(services: Services, connection_id: int, at: Moment, *, browser: str | None) -> None:
@@ -109,7 +113,13 @@ def finish(services: Services, connection_id: int, at: Moment, *, browser: str |
 
 
 def can_finish(attempt: Attempt, browser: str | None) -> bool:
-    return attempt.outcome in WAITING and browser is not None and hashed(browser) == attempt.browser
+    """Whether something waits for this browser; also what a crash left half taken in."""
+    left = attempt.outcome is None and attempt.parked is not None
+    return (
+        (attempt.outcome in WAITING or left)
+        and browser is not None
+        and hashed(browser) == attempt.browser
+    )
 
 
 def _from_issuer(services: Services, attempt: Attempt, answer: Mapping[str, str]) -> bool:
@@ -172,13 +182,20 @@ def _finish(services: Services, attempt_id: int, at: Moment) -> None:
     """Take in what the attempt brought, then fetch what works now. When the provider does not
     answer, what was brought stays parked and the row offers to finish."""
     with services.store.write() as session:
-        attempt = session.get_one(Attempt, attempt_id)
+        attempt = session.get_one(Attempt, attempt_id, with_for_update=True)
+        if attempt.outcome is not None and attempt.outcome not in WAITING:
+            return  # somebody finished it meanwhile
         attempt.outcome = None  # a person is here: from now on armed connections may switch on
     try:
         if attempt.purpose == Action.GRANT:
             due = _take_grant(services, attempt, at)
         else:
             due = _take_authorisation(services, attempt, at)
+    except GrantRevoked:
+        with services.store.write() as session:
+            stored = session.get_one(Attempt, attempt_id)
+            stored.outcome, stored.ended_at, stored.parked = "refused", at.real, None
+        return
     except ProviderError as error:
         log.info("attempt %s waits: %s", attempt.id, error.code)
         with services.store.write() as session:
@@ -189,8 +206,14 @@ def _finish(services: Services, attempt_id: int, at: Moment) -> None:
 
 
 def _take_grant(services: Services, attempt: Attempt, at: Moment) -> list[int]:
-    credentials = unseal(services, attempt.parked or "")
     provider = services.providers[attempt.provider]
+    if attempt.parked is None:
+        return []  # somebody finished it meanwhile
+    credentials = unseal(services, attempt.parked)
+    if credentials.access_expires_at <= at.real:
+        credentials = provider.refresh(credentials, real=at.real)
+        with services.store.write() as session:  # kept before it is used: the old pair is spent
+            session.get_one(Attempt, attempt.id).parked = seal(services, credentials)
     person = provider.person(credentials)
     accounts = provider.accounts(credentials)
     with services.store.write() as session:
@@ -203,7 +226,7 @@ def _take_grant(services: Services, attempt: Attempt, at: Moment) -> list[int]:
         store_accounts(session, grant, accounts, at)
         connection = session.get_one(Connection, attempt.connection_id)
         wanted = _account(session, grant, connection)
-        stored.outcome, stored.params = _verdict(connection, wanted, before, accounts)
+        stored.outcome, stored.params = _verdict(connection, wanted, before, accounts, at)
         stored.parked, stored.ended_at = None, at.real
         return settle(session, attempt.administration_id, at, actor=attempt.actor)
 
@@ -269,6 +292,7 @@ def _verdict(
     wanted: Account,
     before: Snapshot,
     accounts: Sequence[ProviderAccount],
+    at: Moment,
 ) -> tuple[str, dict[str, object]]:
     """done, granted (bank step still to come), other_account, or not_shared."""
     others = [
@@ -282,7 +306,7 @@ def _verdict(
     ]
     params: dict[str, object] = {"iban": connection.iban}
     if wanted.listed:
-        if wanted.authorised_at is None:
+        if authorisation_of(wanted, at.now) is not Authorisation.ACTIVE:
             return "granted", params
         until = wanted.valid_until.isoformat() if wanted.valid_until else None
         return "done", {**params, "until": until}

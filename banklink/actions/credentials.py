@@ -110,6 +110,7 @@ def _lease(services: Services, grant_id: int, version: int, real: datetime) -> b
                 .where(
                     Grant.id == grant_id,
                     Grant.credentials_version == version,
+                    Grant.state == GrantState.ACTIVE.value,
                     Grant.refresh_until.is_(None) | (Grant.refresh_until < real),
                 )
                 .values(refresh_until=real + _LEASE)

@@ -90,10 +90,24 @@ def fetch(
         if user_ip is not None:
             _ask_bank(services, connection_id, at, user_ip)
         return _fetch(services, connection_id, at, actor)
+    except Exception:
+        # A fault of ours with one account must not keep the others waiting.
+        log.exception("connection %s could not be fetched", connection_id)
+        return _set_back(services, connection_id, at)
     finally:
         with services.store.write() as session:
             connection = session.get_one(Connection, connection_id, with_for_update=True)
             connection.fetch_until = None
+
+
+def _set_back(services: Services, connection_id: int, at: Moment) -> Fetched:
+    """Try later, with growing pauses, and let the row say so."""
+    with services.store.write() as session:
+        connection = session.get_one(Connection, connection_id, with_for_update=True)
+        connection.failures += 1
+        connection.outage_since = connection.outage_since or at.now
+        connection.next_fetch_at = at.now + back_off(connection.failures)
+    return Fetched("outage")
 
 
 def fetch_all(
@@ -204,13 +218,15 @@ def _begin(session: Session, found: Record, at: Moment) -> _Job:
 def _pages(services: Services, job: _Job, at: Moment) -> int:
     """Newest first until the window's first day is behind us. Returns how many were new."""
     added, cursor = 0, job.cursor
+    seen = {cursor}
     for _ in range(_MOST_PAGES):
         page = page_of(services, job.grant_id, job.scope, cursor, at)
-        if page.cursor is not None and page.cursor == cursor:
+        if page.cursor is not None and page.cursor in seen:
             raise ContractViolation("cursor_does_not_move")
         with services.store.write() as session:
             added += _store_page(session, job, page)
         cursor = page.cursor
+        seen.add(cursor)
         if cursor is None or (page.transactions and page.transactions[-1].booked_on < job.since):
             return added
     raise ContractViolation("too_many_pages")
@@ -367,14 +383,17 @@ def _complete(session: Session, job: _Job, at: Moment, actor: str | None, added:
             since=window.gap[0].isoformat(),
             until=window.gap[1].isoformat(),
         )
-    connection.watermark = max(filter(None, (connection.watermark, run.until)))
+    covers = run.since <= window.since  # unless an earlier start was chosen while it ran
+    if covers:
+        connection.watermark = max(filter(None, (connection.watermark, run.until)))
     silent = account is not None and account.outage_since is not None
     if not silent:
         connection.last_success = at.now
         connection.last_new = added
     connection.outage_since = None
     connection.failures = 0
-    connection.next_fetch_at = at.now if not job.fresh else at.now + FETCH_EVERY
+    again = not job.fresh or not covers
+    connection.next_fetch_at = at.now if again else at.now + FETCH_EVERY
     if added or actor is not None:
         add_event(session, connection, "fetched", at, actor=actor, added=added)
     return Fetched("ok", added)

@@ -135,6 +135,7 @@ def _update(
             )
         )
         if connection is not None:
+            connection.next_fetch_at = None  # due at once: now the bank gives the most
             add_event(
                 session,
                 connection,

@@ -27,4 +27,13 @@ def sweep(services: Services, at: Moment) -> int:
                 .values(outcome="abandoned", ended_at=at.real)
             ),
         )
+        session.execute(
+            update(Attempt)
+            .where(
+                Attempt.outcome.is_(None),
+                Attempt.consumed_at.is_not(None),
+                Attempt.created_at < at.real - ATTEMPT_RUNS,
+            )
+            .values(outcome="unfinished", ended_at=at.real)
+        )
         return swept.rowcount

@@ -421,10 +421,11 @@ def _retry_after(response: httpx2.Response) -> timedelta | None:
     """Seconds, or an HTTP date read against the answer's own clock."""
     text = response.headers.get("retry-after", "")
     if text.isdecimal():
-        return timedelta(seconds=int(text))
+        return timedelta(seconds=min(int(text[:9]), 7 * 86_400))
     try:
         moment = parsedate_to_datetime(text)
-        return max(moment - parsedate_to_datetime(response.headers["date"]), timedelta(0))
+        pause = moment - parsedate_to_datetime(response.headers["date"])
+        return min(max(pause, timedelta(0)), timedelta(days=7))
     except (TypeError, ValueError, KeyError):
         return None
 
@@ -437,7 +438,10 @@ def _items(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _next(answer: Mapping[str, Any]) -> str | None:
-    link = (answer.get("links") or {}).get("next")
+    links = answer.get("links") or {}
+    if not isinstance(links, dict):
+        raise ContractViolation("links_not_an_object")
+    link = links.get("next")
     return link if isinstance(link, str) and link else None
 
 
@@ -491,10 +495,20 @@ def _transaction(item: Mapping[str, Any]) -> ProviderTransaction:
         value_on=_day(attributes.get("valueDate")),
         amount=Decimal(amount),
         currency=_text(attributes, "currency"),
-        counterparty_name=attributes.get("counterpartName"),
-        counterparty_iban=attributes.get("counterpartReference"),
-        remittance=attributes.get("remittanceInformation") or attributes.get("description") or "",
+        counterparty_name=_storable(attributes.get("counterpartName")),
+        counterparty_iban=_storable(attributes.get("counterpartReference")),
+        remittance=_storable(
+            attributes.get("remittanceInformation") or attributes.get("description")
+        )
+        or "",
     )
+
+
+def _storable(text: object) -> str | None:
+    """A text as every database takes it: no NUL, no half characters."""
+    if not isinstance(text, str):
+        return None
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def _origin(url: str) -> tuple[str, str]:

@@ -59,6 +59,19 @@ def ponto() -> Response | tuple[str, int]:
     if outcome.kind == "row":
         assert outcome.administration_id is not None and outcome.connection_id is not None
         return redirect(row_address(outcome.administration_id, outcome.connection_id), 303)
+    if outcome.kind == "ended":
+        page = render_template(
+            "pages/message.html",
+            tone="info",
+            title=_("Nothing to finish here"),
+            text=_(
+                "You may close this window. The row in the browser in which you started"
+                " says how it ended."
+            ),
+            back=None,
+            incident=None,
+        )
+        return page, 200
     if outcome.kind == "elsewhere":
         page = render_template(
             "pages/message.html",
