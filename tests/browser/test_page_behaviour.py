@@ -102,8 +102,7 @@ def test_after_success_the_focus_stays_in_the_row_and_it_is_said(hands: Person) 
     hands.choose(account, "activate")
     hands.submit(account)
     row = hands.shows(account, "r6")
-    heading = row.locator(".heading").get_attribute("id")
-    assert active(hands.page) == heading
+    expect(row.locator(".heading")).to_be_focused()
     expect(hands.page.locator("#live")).to_contain_text("Ingeschakeld.")
     hands.choose(account, "switch-off")
     hands.shows(account, "r12")
@@ -191,18 +190,22 @@ def test_the_poll_leaves_an_open_form_alone_and_says_that_the_row_changed(
 # -- pressing twice, pressing late, pressing without a network -----------------------------------
 
 
-def _press_twice(page: Page, button: Locator, address: str) -> None:
+def _press_twice(page: Page, button: Locator, address: str, *, leaves: bool = False) -> None:
     """The second press comes while the first is still on its way; it must not leave the page."""
     sent: list[Route] = []
-    page.route(re.compile(address), sent.append)
-    button.click(no_wait_after=True)
-    button.click(no_wait_after=True)
-    page.wait_for_timeout(300)
-    expect(button).to_have_attribute("aria-busy", "true")
-    expect(button).to_have_text("Bezig…")
+    page.route(re.compile(address), lambda route: sent.append(route))
+    button.scroll_into_view_if_needed()
+    box = button.bounding_box()
+    assert box is not None
+    for _ in range(2):
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_timeout(400)
+    if not leaves:
+        expect(button).to_have_attribute("aria-busy", "true")
+        expect(button).to_have_text("Bezig…")
     assert len(sent) == 1
-    page.unroute(re.compile(address))
     sent[0].continue_()
+    page.unroute(re.compile(address))
 
 
 def test_a_second_press_while_switching_on_changes_nothing(hands: Person, house: TestHouse) -> None:
@@ -224,8 +227,8 @@ def test_a_second_press_while_switching_on_changes_nothing(hands: Person, house:
 
 
 def test_a_second_press_on_the_way_to_the_bank_leaves_once(hands: Person) -> None:
-    row = hands.row(IBANS["expired_with_rescue"])
-    _press_twice(hands.page, row.locator('[id$="-primary"]'), "/renew$")
+    row = hands.row(IBANS["not_completed"])
+    _press_twice(hands.page, row.locator('[id$="-primary"]'), "/connect$", leaves=True)
     hands.page.wait_for_url(re.compile("/bank/"))
     hands.page.locator('[data-action="cancel"]').click()
     hands.back()
@@ -449,12 +452,12 @@ def test_search_finds_a_holder_and_says_when_nothing_is_found(hands: Person) -> 
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("q=Piet"))
     names = page.locator("tbody.connection .via")
-    assert names.count() >= 5
+    expect(names.nth(4)).to_be_visible()
     page.locator("#q").fill("<b>niemand</b>")
     page.keyboard.press("Enter")
     expect(page.locator(".empty")).to_contain_text("Niets gevonden voor ‘<b>niemand</b>’.")
     page.locator(".empty .button").click()
-    assert _rows(page).count() > 15
+    expect(_rows(page).nth(15)).to_be_visible()
 
 
 def test_sixty_journals_make_pages_and_a_link_leads_to_the_right_one(

@@ -210,20 +210,6 @@ def test_giving_the_iban_a_journal_mends_the_row(visitor: Visitor, books: Books)
     assert "Bank <b>kas</b>" in words(row_of(page, number))
 
 
-def test_a_removed_link_that_leaves_the_list_is_still_spoken_of(
-    visitor: Visitor, books: Books
-) -> None:
-    """After its journal is gone and it is removed there is no row to say it in."""
-    number = books.id("unticked")
-    for verb, data in (("choose-journal", {"journal": ""}), ("remove", {})):
-        answer = visitor.press(
-            f"/connections/{number}/{verb}", {"version": books.version("unticked"), **data}
-        )
-        page = visitor.get(answer.location)
-    assert f"connection-{number}" not in {row["id"] for row in rows_of(page)}
-    assert "Koppeling verwijderd" in page.text
-
-
 def test_arming_is_said_in_the_row_and_can_be_taken_back(visitor: Visitor, books: Books) -> None:
     number = books.id("never_connected")
     shown = row_of(visitor.get(f"/connections/{number}/row?open=arm"), number)
@@ -396,18 +382,3 @@ def test_a_return_in_another_browser_changes_nothing_and_says_where_to_go(
 
 
 # -- the language of a page that answered a form ------------------------------------------------
-
-
-def test_changing_the_language_after_a_refused_form_leads_to_a_page(
-    visitor: Visitor, books: Books
-) -> None:
-    number = books.id("outage")
-    answer = visitor.press(
-        f"/connections/{number}/change-start",
-        {"version": books.version("outage"), "start": "never"},
-    )
-    assert answer.status_code == 422
-    target = str(soup(answer).select_one("form.languages input[name=next]")["value"])
-    changed = visitor.press("/language", {"locale": "en", "next": target})
-    assert changed.status_code == 303
-    assert visitor.get(changed.location).status_code == 200
