@@ -247,7 +247,8 @@ class Attempt(Model):
 
     `purpose`: grant, connect or renew. `outcome`: None while under way, else a code of
     domain.md A2.7. `parked` are sealed credentials that arrived in another browser than the one
-    that started; `browser` is the hash that tells them apart.
+    that started; `browser` is the hash that tells them apart. `finishing_until` leases taking in
+    what was brought to one caller (machine time).
     """
 
     __tablename__ = "attempts"
@@ -277,6 +278,7 @@ class Attempt(Model):
     outcome: Mapped[str | None]
     params: Mapped[dict[str, Any]] = mapped_column(default=dict)
     parked: Mapped[str | None] = mapped_column(Text)
+    finishing_until: Mapped[datetime | None]
 
 
 class Transaction(Model):
