@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from banklink.actions.fetch import Fetched, fetch, page_of
 from banklink.actions.services import Missing, Refused, Services
-from banklink.actions.settle import opened, settle, switch_on
+from banklink.actions.settle import changed, opened, settle, switch_on
 from banklink.core.calendar import Moment
 from banklink.core.coverage import (
     StartProblem,
@@ -107,7 +107,7 @@ def activate(
 ) -> Fetched:
     """Switch on and fetch. Raises Refused, Stale, Missing; nothing changes then."""
     with services.store.write() as session:
-        found = opened(session, connection_id, at, version=version, actor=actor)
+        found = opened(session, connection_id, at, version=version)
         if found.facts.switch is Switch.ON:
             raise Refused("already_on")
         if found.journal is None:
@@ -139,7 +139,7 @@ def arm(
 ) -> None:
     """Switch on by itself once the bank step is done. Raises Refused, Stale, Missing."""
     with services.store.write() as session:
-        found = opened(session, connection_id, at, version=version, actor=actor)
+        found = opened(session, connection_id, at, version=version)
         if found.facts.switch is not Switch.NEVER:
             raise Refused("was_on_before")
         if found.journal is None:
@@ -147,6 +147,7 @@ def arm(
         day = check_start(start, terms(session, found, None, at))
         connection = found.connection
         connection.armed, connection.armed_by, connection.armed_start = True, actor, day
+        changed(connection, actor)
         add_event(session, connection, "armed", at, actor=actor, start=day.isoformat())
 
 
@@ -154,8 +155,9 @@ def disarm(
     services: Services, connection_id: int, at: Moment, *, version: int | None, actor: str
 ) -> None:
     with services.store.write() as session:
-        connection = opened(session, connection_id, at, version=version, actor=actor).connection
+        connection = opened(session, connection_id, at, version=version).connection
         if connection.armed:
+            changed(connection, actor)
             connection.armed = False
             connection.armed_by = connection.armed_start = None
             add_event(session, connection, "disarmed", at, actor=actor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from banklink.actions.activate import check_start, terms
 from banklink.actions.fetch import Fetched, fetch
 from banklink.actions.services import Refused, Services
-from banklink.actions.settle import opened
+from banklink.actions.settle import changed, opened
 from banklink.core.calendar import Moment
 from banklink.core.facts import Switch
 from banklink.core.statuses import Status
@@ -23,7 +23,7 @@ def change_start(
 ) -> Fetched | None:
     """Returns the fetch an earlier date sets off, else None. Raises Refused, Stale, Missing."""
     with services.store.write() as session:
-        found = opened(session, connection_id, at, version=version, actor=actor)
+        found = opened(session, connection_id, at, version=version)
         connection = found.connection
         if found.facts.switch is not Switch.ON:
             raise Refused("not_on")
@@ -32,6 +32,7 @@ def change_start(
         if earlier:
             connection.watermark = None
         connection.start_date = day
+        changed(connection, actor)
         add_event(session, connection, "start_changed", at, actor=actor, start=day.isoformat())
         fetchable = earlier and found.diagnosis.status is Status.ACTIVE
     return fetch(services, connection_id, at, actor=actor) if fetchable else None

@@ -4,7 +4,6 @@ the database, the timer is only an alarm clock."""
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from typing import cast
 
 from sqlalchemy import CursorResult, false, select, update
@@ -12,7 +11,7 @@ from sqlalchemy import CursorResult, false, select, update
 from banklink.actions.fetch import fetch
 from banklink.actions.observe import CHECK_EVERY, observe
 from banklink.actions.services import Services
-from banklink.actions.settle import settle
+from banklink.actions.settle import hold, settle
 from banklink.core.calendar import Moment
 from banklink.core.facts import Grant as GrantState
 from banklink.providers.contract import ProviderError
@@ -23,38 +22,44 @@ log = logging.getLogger(__name__)
 
 def check_expiries(services: Services, at: Moment) -> int:
     """Tell the history of authorisations whose last day has passed. Returns how many ended."""
-    with services.store.write() as session:
-        ended = list(
-            session.execute(
-                select(Account.id, Account.iban, Account.currency, Grant.administration_id)
-                .join(Grant)
-                .where(Account.expiry_noted == false(), Account.expires_at <= at.now)
-                .with_for_update(of=Account, skip_locked=True)
+    ended = Account.expiry_noted == false(), Account.expires_at <= at.now
+    with services.store.read() as session:
+        administrations = list(
+            session.scalars(
+                select(Grant.administration_id)
+                .join(Account, Account.grant_id == Grant.id)
+                .where(*ended)
+                .distinct()
             )
         )
-        if not ended:
-            return 0
-        by_administration: dict[int, set[tuple[str, str]]] = defaultdict(set)
-        for _, iban, currency, administration_id in ended:
-            by_administration[administration_id].add((iban, currency))
-        for administration_id, keys in by_administration.items():
+    told = 0
+    for administration_id in administrations:
+        with services.store.write() as session:
+            hold(session, administration_id)
+            rows = session.execute(
+                select(Account.id, Account.iban, Account.currency)
+                .join(Grant)
+                .where(Grant.administration_id == administration_id, *ended)
+            ).all()
+            keys = {(iban, currency) for _, iban, currency in rows}
             only = [
                 row.id
                 for row in session.scalars(
                     select(Connection).where(
                         Connection.administration_id == administration_id,
-                        Connection.iban.in_([iban for iban, _ in keys]),
+                        Connection.iban.in_({iban for iban, _ in keys}),
                     )
                 )
                 if (row.iban, row.currency) in keys
             ]
             settle(session, administration_id, at, only=only)
-        session.execute(
-            update(Account)
-            .where(Account.id.in_([row[0] for row in ended]))
-            .values(expiry_noted=True)
-        )
-        return len(ended)
+            session.execute(
+                update(Account)
+                .where(Account.id.in_([row[0] for row in rows]))
+                .values(expiry_noted=True)
+            )
+            told += len(rows)
+    return told
 
 
 def check_grants(services: Services, at: Moment) -> int:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from banklink.actions.fetch import fetch_all
 from banklink.actions.services import Missing, Refused, Services
-from banklink.actions.settle import opened, settle
+from banklink.actions.settle import changed, hold, opened, settle
 from banklink.core.calendar import Moment
 from banklink.store.facts import add_event
 from banklink.store.models import Connection, Journal
@@ -64,8 +64,9 @@ def choose_journal(
     Raises Refused, Stale, Missing.
     """
     with services.store.write() as session:
-        found = opened(session, connection_id, at, version=version, actor=actor)
+        found = opened(session, connection_id, at, version=version)
         connection, current = found.connection, found.journal
+        changed(connection, actor)
         target: Journal | None = None
         if journal == "new":
             target = _create(session, connection.administration_id, code, name)
@@ -118,6 +119,7 @@ def add_journal(
     """A new bank journal with an IBAN; returns its connection. Raises Refused."""
     with services.store.write() as session:
         plain = check_iban(iban)
+        hold(session, administration_id)
         journal = _create(session, administration_id, code, name)
         put_iban(session, journal, plain)
         due = settle(session, administration_id, at, actor=actor)

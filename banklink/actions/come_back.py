@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 
 from sqlalchemy import CursorResult, select, update
@@ -22,22 +22,29 @@ from banklink.actions.depart import hashed
 from banklink.actions.fetch import fetch_all
 from banklink.actions.observe import observe, store_accounts
 from banklink.actions.services import Missing, Services
-from banklink.actions.settle import WAITING, settle
+from banklink.actions.settle import WAITING, hold, settle
 from banklink.core.calendar import Moment
 from banklink.core.facts import Authorisation
 from banklink.core.facts import Grant as GrantState
 from banklink.core.statuses import Action
 from banklink.providers.contract import (
+    BankProvider,
     CallbackInvalid,
+    Credentials,
     GrantRevoked,
     Person,
     ProviderAccount,
     ProviderError,
+    TokenRefused,
 )
 from banklink.store.facts import authorisation_of
 from banklink.store.models import Account, Attempt, Connection, Grant, Holder
 
 log = logging.getLogger(__name__)
+
+_FINISHING = timedelta(minutes=3)
+"""Longer than the few calls to the provider can take; then a crash is assumed."""
+_MARGIN = timedelta(seconds=30)
 
 ERRORS = {
     "access_denied": "cancelled",
@@ -179,47 +186,74 @@ def _redeem(services: Services, attempt: Attempt, code: str, at: Moment) -> None
 
 
 def _finish(services: Services, attempt_id: int, at: Moment) -> None:
-    """Take in what the attempt brought, then fetch what works now. When the provider does not
-    answer, what was brought stays parked and the row offers to finish."""
-    with services.store.write() as session:
-        attempt = session.get_one(Attempt, attempt_id, with_for_update=True)
-        if attempt.outcome is not None and attempt.outcome not in WAITING:
-            return  # somebody finished it meanwhile
-        attempt.outcome = None  # a person is here: from now on armed connections may switch on
+    """Take in what the attempt brought, then fetch what works now. One caller at a time: a second
+    press while the first still asks does nothing. When the provider does not answer, what was
+    brought stays parked and the row offers to finish."""
+    attempt = _begin_finishing(services, attempt_id, at)
+    if attempt is None:
+        return
     try:
         if attempt.purpose == Action.GRANT:
             due = _take_grant(services, attempt, at)
         else:
             due = _take_authorisation(services, attempt, at)
     except GrantRevoked:
-        with services.store.write() as session:
-            stored = session.get_one(Attempt, attempt_id)
-            stored.outcome, stored.ended_at, stored.parked = "refused", at.real, None
+        _end_finishing(services, attempt_id, at, "refused")
         return
     except ProviderError as error:
         log.info("attempt %s waits: %s", attempt.id, error.code)
-        with services.store.write() as session:
-            stored = session.get_one(Attempt, attempt_id)
-            stored.outcome, stored.ended_at = "unfinished", at.real
+        _end_finishing(services, attempt_id, at, "unfinished")
         return
+    except BaseException:
+        _end_finishing(services, attempt_id, at, "unfinished")
+        raise
     fetch_all(services, due, at)
+
+
+def _begin_finishing(services: Services, attempt_id: int, at: Moment) -> Attempt | None:
+    """The attempt, claimed by one conditional UPDATE; None when another caller has it or it is
+    done. Its outcome is open again: a person is here, so armed connections may switch on."""
+    open_or_waiting = Attempt.outcome.is_(None) | Attempt.outcome.in_(WAITING)
+    with services.store.write() as session:
+        claimed = cast(
+            CursorResult[object],
+            session.execute(
+                update(Attempt)
+                .where(
+                    Attempt.id == attempt_id,
+                    Attempt.consumed_at.is_not(None),
+                    open_or_waiting,
+                    Attempt.finishing_until.is_(None) | (Attempt.finishing_until < at.real),
+                )
+                .values(finishing_until=at.real + _FINISHING, outcome=None)
+            ),
+        )
+        return session.get_one(Attempt, attempt_id) if claimed.rowcount == 1 else None
+
+
+def _end_finishing(services: Services, attempt_id: int, at: Moment, outcome: str) -> None:
+    with services.store.write() as session:
+        stored = session.get_one(Attempt, attempt_id, with_for_update=True)
+        stored.outcome, stored.ended_at, stored.finishing_until = outcome, at.real, None
+        if outcome not in WAITING:
+            stored.parked = None
 
 
 def _take_grant(services: Services, attempt: Attempt, at: Moment) -> list[int]:
     provider = services.providers[attempt.provider]
     if attempt.parked is None:
-        return []  # somebody finished it meanwhile
+        raise GrantRevoked("nothing_parked")
     credentials = unseal(services, attempt.parked)
-    if credentials.access_expires_at <= at.real:
-        credentials = provider.refresh(credentials, real=at.real)
-        with services.store.write() as session:  # kept before it is used: the old pair is spent
-            session.get_one(Attempt, attempt.id).parked = seal(services, credentials)
-    person = provider.person(credentials)
-    accounts = provider.accounts(credentials)
+    if credentials.access_expires_at <= at.real + _MARGIN:
+        credentials = _refreshed(services, provider, attempt, credentials, at)
+    try:
+        person, accounts = provider.person(credentials), provider.accounts(credentials)
+    except TokenRefused:
+        credentials = _refreshed(services, provider, attempt, credentials, at)
+        person, accounts = provider.person(credentials), provider.accounts(credentials)
     with services.store.write() as session:
+        hold(session, attempt.administration_id)
         stored = session.get_one(Attempt, attempt.id, with_for_update=True)
-        if stored.parked is None:
-            return []  # somebody finished it meanwhile
         grant = _grant(session, attempt, person, at)
         put(services, grant, credentials)
         before = _snapshot(session, grant)
@@ -227,8 +261,18 @@ def _take_grant(services: Services, attempt: Attempt, at: Moment) -> list[int]:
         connection = session.get_one(Connection, attempt.connection_id)
         wanted = _account(session, grant, connection)
         stored.outcome, stored.params = _verdict(connection, wanted, before, accounts, at)
-        stored.parked, stored.ended_at = None, at.real
+        stored.parked, stored.ended_at, stored.finishing_until = None, at.real, None
         return settle(session, attempt.administration_id, at, actor=attempt.actor)
+
+
+def _refreshed(
+    services: Services, provider: BankProvider, attempt: Attempt, old: Credentials, at: Moment
+) -> Credentials:
+    """The next pair, kept before it is used: the old one is spent."""
+    new = provider.refresh(old, real=at.real)
+    with services.store.write() as session:
+        session.get_one(Attempt, attempt.id).parked = seal(services, new)
+    return new
 
 
 def _grant(session: Session, attempt: Attempt, person: Person, at: Moment) -> Grant:
@@ -340,5 +384,5 @@ def _take_authorisation(services: Services, attempt: Attempt, at: Moment) -> lis
             stored.outcome, params = "other_account", {**params, "others": others}
         else:
             stored.outcome = "nothing_changed"
-        stored.params, stored.ended_at = params, at.real
+        stored.params, stored.ended_at, stored.finishing_until = params, at.real, None
     return due

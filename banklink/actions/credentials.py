@@ -8,11 +8,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar, cast
 
-from sqlalchemy import CursorResult, update
+from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 
 from banklink.actions.services import Services
-from banklink.actions.settle import settle
+from banklink.actions.settle import hold, settle
 from banklink.core.calendar import Moment
 from banklink.core.facts import Grant as GrantState
 from banklink.providers.contract import (
@@ -146,8 +146,16 @@ def _refresh(
         return new, grant.credentials_version
 
 
+def hold_of(session: Session, grant_id: int) -> None:
+    """Take hold of the administration a grant is for."""
+    administration_id = session.scalar(select(Grant.administration_id).where(Grant.id == grant_id))
+    if administration_id is not None:
+        hold(session, administration_id)
+
+
 def mark_revoked(session: Session, grant_id: int, version: int, at: Moment) -> None:
     """The provider no longer honours the grant. A grant given anew meanwhile stays."""
+    hold_of(session, grant_id)
     grant = session.get_one(Grant, grant_id, with_for_update=True)
     if grant.credentials_version != version:
         return

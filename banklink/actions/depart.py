@@ -7,10 +7,12 @@ import hashlib
 import secrets
 from datetime import timedelta
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from banklink.actions.credentials import ask
 from banklink.actions.services import Missing, Refused, Services
+from banklink.actions.settle import hold
 from banklink.core.calendar import Moment
 from banklink.core.statuses import Action
 from banklink.providers.contract import GrantRevoked, ProviderError
@@ -43,9 +45,14 @@ def depart(
     """
     state = secrets.token_urlsafe(32)
     with services.store.write() as session:
-        found = record(session, connection_id, at)
-        if found is None:
+        administration_id = session.scalar(
+            select(Connection.administration_id).where(Connection.id == connection_id)
+        )
+        if administration_id is None:
             raise Missing
+        hold(session, administration_id)
+        found = record(session, connection_id, at)
+        assert found is not None
         attempt = _attempt(session, services, found, purpose, at, actor, browser, state, holder)
         administration = session.get_one(Administration, attempt.administration_id)
         label, reference = administration.name, administration.reference

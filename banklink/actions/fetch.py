@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from banklink.actions.credentials import ask
 from banklink.actions.observe import back_off, observe
 from banklink.actions.services import Missing, Services
-from banklink.actions.settle import settle
+from banklink.actions.settle import hold, settle
 from banklink.core.calendar import Moment, amsterdam_day
 from banklink.core.coverage import fetch_window, merge_gaps
 from banklink.core.dedup import Known, fingerprint, judge
@@ -64,6 +64,7 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    administration_id: int
     connection_id: int
     grant_id: int
     scope: str
@@ -211,7 +212,14 @@ def _begin(session: Session, found: Record, at: Moment) -> _Job:
         session.add(run)
         session.flush()
     return _Job(
-        connection.id, share.grant.id, run.scope, run.id, run.since, run.cursor, not resumable
+        connection.administration_id,
+        connection.id,
+        share.grant.id,
+        run.scope,
+        run.id,
+        run.since,
+        run.cursor,
+        not resumable,
     )
 
 
@@ -408,14 +416,19 @@ def _failed(services: Services, job: _Job, at: Moment, error: ProviderError) -> 
         except ProviderError as again:
             error = again
     with services.store.write() as session:
+        hold(session, job.administration_id)
         connection = session.get_one(Connection, job.connection_id, with_for_update=True)
         run = session.get_one(FetchRun, job.run_id)
         if isinstance(error, AuthorisationEnded):
             _end_authorisation(session, job, error.code, at)
         if isinstance(error, GrantRevoked | AuthorisationEnded | AccountNotFound):
             run.result, run.finished_at = "refused", at.now
-            connection.next_fetch_at = at.now + back_off(3)
-            settle(session, connection.administration_id, at, only=[connection.id])
+            connection.next_fetch_at = None
+            if settle(session, connection.administration_id, at, only=[connection.id]):
+                # Refused, and yet nothing we can see is wrong: ask again, but not at once.
+                connection.failures += 1
+                connection.outage_since = connection.outage_since or at.now
+                connection.next_fetch_at = at.now + back_off(max(3, connection.failures))
             return Fetched("refused")
         if isinstance(error, ContractViolation):
             run.result, run.finished_at = "unreadable", at.now

@@ -9,7 +9,7 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from banklink.actions.credentials import ask
+from banklink.actions.credentials import ask, hold_of
 from banklink.actions.services import Services
 from banklink.actions.settle import settle
 from banklink.core.calendar import Moment, end_of_validity
@@ -45,6 +45,7 @@ def observe(services: Services, grant_id: int, at: Moment) -> list[int]:
             grant.next_check_at = at.now + (error.retry_after or back_off(grant.failures))
         raise
     with services.store.write() as session:
+        hold_of(session, grant_id)
         grant = session.get_one(Grant, grant_id, with_for_update=True)
         if grant.state != GrantState.ACTIVE:
             return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from banklink.actions.services import Services
-from banklink.actions.settle import opened, settle
+from banklink.actions.settle import changed, opened, settle
 from banklink.core.calendar import Moment
 from banklink.core.facts import Switch
 from banklink.store.facts import add_event
@@ -15,7 +15,8 @@ def remove(
     """Back to never switched: no holder, no date, no warnings. Transactions and history stay, and
     switching it on again later adds nothing twice. Raises Stale, Missing."""
     with services.store.write() as session:
-        connection = opened(session, connection_id, at, version=version, actor=actor).connection
+        connection = opened(session, connection_id, at, version=version).connection
+        changed(connection, actor)
         connection.switch = Switch.NEVER.value
         connection.selected_id = connection.start_date = None
         connection.switched_at = connection.switched_by = None

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from banklink.actions.services import Missing, Stale
@@ -27,6 +28,18 @@ WAITING = frozenset({"parked", "unfinished"})
 """Outcomes of a departure that a person still has to confirm: until then nothing switches on."""
 
 
+def hold(session: Session, administration_id: int) -> None:
+    """Take one administration's books for the rest of the transaction, before anything of them is
+    read: what follows from a change is decided once, by one at a time. Where a database locks rows
+    (PostgreSQL) every action takes this lock before any other, so that none waits in a circle; rows
+    that merely refer to the administration may still be added."""
+    session.execute(
+        select(Administration.id)
+        .where(Administration.id == administration_id)
+        .with_for_update(key_share=True)
+    )
+
+
 def settle(
     session: Session,
     administration_id: int,
@@ -35,7 +48,8 @@ def settle(
     actor: str | None = None,
     only: Iterable[int] | None = None,
 ) -> list[int]:
-    """Returns the connections whose fetch is due now because they work (again)."""
+    """Returns the connections whose fetch is due now because they work (again). The caller has
+    taken hold of the administration before it read what it changed."""
     wanted = list(only) if only is not None else None
     session.flush()
     if wanted is None:
@@ -58,7 +72,9 @@ def settle(
     due = []
     for each in found:
         connection = each.connection
-        if each.diagnosis.status is Status.ACTIVE and connection.next_fetch_at is None:
+        if each.diagnosis.status is not Status.ACTIVE:
+            connection.next_fetch_at = None  # a pause does not outlast what it was for
+        elif connection.next_fetch_at is None:
             connection.next_fetch_at = at.now
             due.append(connection.id)
     return due
@@ -113,8 +129,7 @@ def switch_on(
     connection.outage_since = None
     connection.failures = 0
     connection.next_fetch_at = None
-    connection.version += 1
-    connection.changed_by = actor
+    changed(connection, actor)
     add_event(
         session,
         connection,
@@ -132,20 +147,26 @@ def opened(
     at: Moment,
     *,
     version: int | None,
-    actor: str | None,
 ) -> Record:
-    """The record, locked and numbered on for a change by a person.
+    """The record, locked for a change by a person; `changed` numbers it on.
 
     Raises Missing, and Stale when `version` is not the one the person saw.
     """
-    connection = session.get(Connection, connection_id, with_for_update=True)
-    if connection is None:
+    administration_id = session.scalar(
+        select(Connection.administration_id).where(Connection.id == connection_id)
+    )
+    if administration_id is None:
         raise Missing
+    hold(session, administration_id)
+    connection = session.get_one(Connection, connection_id, with_for_update=True)
     if version is not None and connection.version != version:
         raise Stale(connection.changed_by)
-    connection.version += 1
-    connection.changed_by = actor
-    session.flush()
     found = record(session, connection_id, at)
     assert found is not None
     return found
+
+
+def changed(connection: Connection, actor: str | None) -> None:
+    """Number the row on: whoever saw the older one is told who changed it."""
+    connection.version += 1
+    connection.changed_by = actor

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
-from sqlalchemy import CursorResult, update
+from sqlalchemy import CursorResult, and_, case, update
 
 from banklink.actions.services import Services
 from banklink.core.calendar import Moment
+from banklink.core.statuses import Action
 from banklink.store.facts import ATTEMPT_RUNS
 from banklink.store.models import Attempt
 
@@ -27,13 +28,19 @@ def sweep(services: Services, at: Moment) -> int:
                 .values(outcome="abandoned", ended_at=at.real)
             ),
         )
+        # A crash halfway: what was brought can still be taken in, unless it got lost with it.
+        lost = and_(Attempt.purpose == Action.GRANT.value, Attempt.parked.is_(None))
         session.execute(
             update(Attempt)
             .where(
                 Attempt.outcome.is_(None),
-                Attempt.consumed_at.is_not(None),
-                Attempt.created_at < at.real - ATTEMPT_RUNS,
+                Attempt.consumed_at < at.real - ATTEMPT_RUNS,
+                Attempt.finishing_until.is_(None) | (Attempt.finishing_until < at.real),
             )
-            .values(outcome="unfinished", ended_at=at.real)
+            .values(
+                outcome=case((lost, "unknown"), else_="unfinished"),
+                ended_at=at.real,
+                private=None,
+            )
         )
         return swept.rowcount

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from banklink.actions.fetch import Fetched, fetch
 from banklink.actions.services import Refused, Services
-from banklink.actions.settle import opened, settle
+from banklink.actions.settle import changed, opened, settle
 from banklink.core.calendar import Moment
 from banklink.core.facts import Switch
 from banklink.store.facts import add_event
@@ -21,12 +21,13 @@ def use_holder(
 ) -> Fetched | None:
     """Returns the fetch that follows when the connection is on. Raises Refused, Stale, Missing."""
     with services.store.write() as session:
-        found = opened(session, connection_id, at, version=version, actor=actor)
+        found = opened(session, connection_id, at, version=version)
         facts = found.facts.holders.get(holder)
         if facts is None or not facts.usable:
             raise Refused("holder_not_usable", field="holder")
         connection = found.connection
         connection.selected_id = int(holder)
+        changed(connection, actor)
         add_event(session, connection, "holder_chosen", at, actor=actor, holder=int(holder))
         if found.facts.switch is not Switch.ON:
             return None
