@@ -108,16 +108,13 @@ def store_tokens(
         )
 
 
-def revoke_families(
-    session: Session, integration_id: int, real: datetime, *, keep: int | None = None
-) -> None:
-    """End every token of an integration, except those of the family `keep`."""
+def revoke_families(session: Session, integration_id: int, real: datetime) -> None:
+    """End every token of an integration: the holder, or the client, withdrew the access."""
     session.execute(
         update(TokenFamily)
         .where(
             TokenFamily.integration_id == integration_id,
             TokenFamily.revoked_at.is_(None),
-            TokenFamily.id != (keep or 0),
         )
         .values(revoked_at=real)
     )
@@ -382,7 +379,8 @@ def build_server(simulator: Simulator) -> Server:
                 ).rowcount  # type: ignore[attr-defined]
                 if won:
                     store_tokens(session, family, access, refresh, real)
-                    revoke_families(session, code.integration_id, real, keep=family.id)
+                    # Families of earlier permissions live on: who permits again, perhaps in another
+                    # browser, breaks nothing that runs until the client has taken the new one in.
                 else:
                     reused = True
                     session.delete(family)

@@ -364,6 +364,21 @@ def test_finishing_can_wait_for_the_one_who_started(unlinked: Books, minutes: in
     assert (unlinked.attempt().outcome, unlinked.row()) == ("done", "r11")
 
 
+def test_permission_given_again_elsewhere_breaks_nothing_that_runs(linked: Books) -> None:
+    """Renewing in time must not disturb what runs (domain.md R13), also while it is parked."""
+    house = linked.house
+    linked.come_back(linked.visit(linked.depart(Action.GRANT), tick=[BAKERY]), ELSEWHERE)
+    house.time.pushed += timedelta(hours=1)
+    house.later(hours=7)
+    house.jobs()
+    assert (linked.row(), linked.attempt().outcome) == ("r6", "parked")
+    assert house.at().now - linked.connection().last_success < timedelta(minutes=1)
+    finish(linked.services, linked.connection().id, house.at(), browser=HERE)
+    house.later(hours=7)
+    house.jobs()
+    assert (linked.row(), linked.grant().state) == ("r6", "active")
+
+
 def test_a_failure_that_arrives_elsewhere_does_not_say_almost_done(linked: Books) -> None:
     """`elsewhere` sends the person back to press Finish: then there must be something to finish."""
     answer = linked.visit(linked.depart(Action.RENEW), confirm="cancel")
