@@ -61,6 +61,14 @@ def run() -> None:
     serve()
 
 
+@main.command()
+def handbook() -> None:
+    """Print docs/statuses.md, made from the status table."""
+    from banklink.handbook import statuses_page
+
+    click.echo(statuses_page(), nl=False)
+
+
 @main.group()
 def simulator() -> None:
     """The embedded entrepreneur app and its banks."""

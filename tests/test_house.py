@@ -30,10 +30,11 @@ ARROWS: dict[str, set[str]] = {
     "jobs": {"core", "actions"},
     "simulator": {"statements"},
     "examples": {"core"},
+    "handbook": {"core"},
     # The demo's data is told to both sides, like a bookkeeper would have done it.
     "demo": {"core", "store", "providers", "actions", "examples"},
     # Commands do what the web does, and take the composition root for the rest.
-    "cli": {"core", "store", "actions", "statements", "simulator", "jobs", "demo"},
+    "cli": {"core", "store", "actions", "statements", "simulator", "jobs", "demo", "handbook"},
 }
 # The leaves a room has no business with: core decides without a clock or settings, and the
 # simulator meets Banklink only over HTTP.

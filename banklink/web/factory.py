@@ -33,7 +33,7 @@ from banklink.settings import Settings
 from banklink.store.database import Store, prepare
 from banklink.store.models import db
 from banklink.translations import LOCALES
-from banklink.web import connections, gallery, maintenance, returned
+from banklink.web import connections, gallery, help, maintenance, returned
 from banklink.web.context import House, at
 from banklink.web.i18n import _, day, gettext, ngettext
 from banklink.web.viewmodel import Link
@@ -84,7 +84,7 @@ def furnish(app: Flask, house: House) -> Flask:
     app.context_processor(_common)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _incident)
-    for module in (maintenance, connections, returned, gallery):
+    for module in (maintenance, connections, returned, gallery, help):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/healthz", "healthz", _healthz)
     app.add_url_rule("/static/<path:filename>", "static", _static)

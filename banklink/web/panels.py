@@ -16,6 +16,7 @@ from banklink.core.statuses import Action
 from banklink.core.texts import N_
 from banklink.store.facts import Record
 from banklink.store.models import Event, FetchRun, Holder, Journal, Transaction
+from banklink.web.addresses import help_address
 from banklink.web.history import event_view
 from banklink.web.i18n import _, day, day_of, iban, moment, ngettext, number, when
 from banklink.web.rows import Reader, row_url, row_view, spoken_title
@@ -151,6 +152,18 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
             url=url_for("connections.transactions", connection_id=connection.id),
         ),
         technical=_technical(record),
+        help=_what_it_means(record, view.chip, spoken),
+    )
+
+
+def _what_it_means(record: Record, chip: str, title: str) -> Button:
+    label = _("What does “%(chip)s” mean?", chip=chip)
+    return Button(
+        action="help",
+        label=label,
+        name=f"{label} – {title}",
+        method="get",
+        url=help_address(record.diagnosis.status.value),
     )
 
 

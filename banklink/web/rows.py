@@ -24,6 +24,7 @@ from banklink.core.statuses import (
 from banklink.core.texts import N_
 from banklink.store.facts import Record
 from banklink.store.models import Attempt
+from banklink.web.addresses import help_address
 from banklink.web.i18n import _, clock_time, day, day_of, iban, ngettext, when
 from banklink.web.viewmodel import (
     Button,
@@ -137,7 +138,8 @@ def row_view(
         validity=_validity(record, reader, current),
         primary=primary,
         menu=tuple(_offer(offer, record, spoken, reader.app) for offer in diagnosis.menu)
-        + ((_disarm(record, spoken),) if connection.armed else ()),
+        + ((_disarm(record, spoken),) if connection.armed else ())
+        + (_help(record, spoken),),
         details=Button(
             action="details",
             label=_("Details"),
@@ -160,6 +162,17 @@ def _disarm(record: Record, title: str) -> Button:
         method="post",
         url=url_for("connections.disarm", connection_id=record.connection.id),
         fields=(("version", str(record.connection.version)),),
+    )
+
+
+def _help(record: Record, title: str) -> Button:
+    chip = _(record.diagnosis.row.chip)
+    return Button(
+        action="help",
+        label=_("Explanation"),
+        name=_("Explanation of %(chip)s: %(title)s", chip=chip, title=title),
+        method="get",
+        url=help_address(record.diagnosis.status.value),
     )
 
 

@@ -99,6 +99,7 @@ class Details:
     facts: tuple[tuple[str, str], ...]
     transactions: Button
     technical: tuple[tuple[str, str], ...]
+    help: Button | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
