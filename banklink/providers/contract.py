@@ -17,7 +17,7 @@ Exceptions, all ProviderError:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
@@ -94,7 +94,7 @@ class Departure:
     """Where to send the holder, and what must be remembered until they return (sealed)."""
 
     url: str
-    private: Mapping[str, str]
+    private: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

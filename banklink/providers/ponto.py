@@ -4,6 +4,10 @@ The same adapter reaches the embedded entrepreneur app and the real service; onl
 credentials and client certificate differ (BANKLINK_PONTO_…). Errors are classified by the body's
 code first and the status second; a 401 never means "revoked" by itself: only a refused refresh
 (`invalid_grant`) does.
+
+Whatever the service answers, nothing but a ProviderError leaves a public method: wrong types are
+refused where they are read, answers and lists are bounded, and what is still not understood is a
+ContractViolation (`_understood`).
 """
 
 from __future__ import annotations
@@ -17,9 +21,9 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from functools import cached_property
-from typing import Any
-from urllib.parse import urlencode, urlsplit
+from functools import cached_property, wraps
+from typing import Any, ParamSpec, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx2
 
@@ -50,8 +54,42 @@ _SCOPE = "offline_access ai"
 _TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
 _MOST_BYTES = 20 * 1024 * 1024
 _PAGE = 100
+_MOST_PAGES = 200
 _SYNC_WAIT = 10.0
 _ENDED = {"authorizationInvalid": "revoked", "authorizationExpired": "expired"}
+
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+
+
+def _understood(method: Callable[Given, Made]) -> Callable[Given, Made]:
+    """An answer that trips our reading of it is the service's fault, not a crash of ours: the log
+    has the place, the caller a ContractViolation."""
+
+    @wraps(method)
+    def careful(*args: Given.args, **kwargs: Given.kwargs) -> Made:
+        try:
+            return method(*args, **kwargs)
+        except ProviderError:
+            raise
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+            httpx2.InvalidURL,
+        ) as error:
+            place = error.__traceback__
+            while place is not None and place.tb_next is not None:
+                place = place.tb_next
+            where = f"{place.tb_frame.f_code.co_name}:{place.tb_lineno}" if place else "?"
+            log.warning("%s: %s at %s", method.__name__, type(error).__name__, where)
+            raise ContractViolation("answer_not_understood") from None
+
+    return careful
 
 
 class Ponto:
@@ -71,6 +109,7 @@ class Ponto:
 
     # -- permission of the holder -------------------------------------------------------------
 
+    @_understood
     def begin_grant(
         self, *, redirect_uri: str, state: str, label: str, reference: str
     ) -> Departure:
@@ -89,6 +128,7 @@ class Ponto:
             )
         return Departure(url, {"verifier": verifier})
 
+    @_understood
     def complete_grant(
         self, *, code: str, private: Mapping[str, str], redirect_uri: str, real: datetime
     ) -> Credentials:
@@ -105,6 +145,7 @@ class Ponto:
         )
         return self._credentials(token, real=real, previous=None)
 
+    @_understood
     def refresh(self, credentials: Credentials, *, real: datetime) -> Credentials:
         """The next pair. The caller stores it before using it, one refresh at a time per grant.
         Raises GrantRevoked when the service refuses the refresh token."""
@@ -118,20 +159,28 @@ class Ponto:
         )
         return self._credentials(token, real=real, previous=credentials.refresh_token)
 
+    @_understood
     def person(self, credentials: Credentials) -> Person:
         answer = self._get("/userinfo", credentials)
         return Person(
-            subject=_text(answer, "sub"), name=_text(answer, "name"), email=answer.get("email")
+            subject=_text(answer, "sub"),
+            name=_text(answer, "name"),
+            email=_words(answer.get("email")),
         )
 
     # -- accounts -----------------------------------------------------------------------------
 
+    @_understood
     def accounts(self, credentials: Credentials) -> Sequence[ProviderAccount]:
         """Every account the holder shares, whatever its authorisation."""
         banks: dict[str, str | None] = {}
         found: list[ProviderAccount] = []
         url: str | None = f"{self._settings.api_url}/accounts?{urlencode({'page[limit]': _PAGE})}"
+        asked: set[str] = set()
         while url is not None:
+            if url in asked or len(asked) >= _MOST_PAGES:
+                raise ContractViolation("accounts_without_end")
+            asked.add(url)
             answer = self._get(url, credentials)
             for item in _items(answer):
                 account = self._account(item, credentials, banks)
@@ -140,6 +189,7 @@ class Ponto:
             url = _next(answer)
         return found
 
+    @_understood
     def begin_authorisation(
         self, credentials: Credentials, *, account_ref: str, redirect_uri: str, state: str
     ) -> str:
@@ -147,7 +197,7 @@ class Ponto:
         address, where it comes back untouched."""
         answer = self._send(
             "POST",
-            f"/accounts/{account_ref}/reauthorization-requests",
+            f"/accounts/{_in_path(account_ref)}/reauthorization-requests",
             credentials.access_token,
             {
                 "data": {
@@ -160,10 +210,11 @@ class Ponto:
             url = answer["data"]["links"]["redirect"]
         except (KeyError, TypeError):
             raise ContractViolation("reauthorization_without_link") from None
-        if not isinstance(url, str) or urlsplit(url).scheme not in ("https", "http"):
+        if not isinstance(url, str) or not _is_web_address(url):
             raise ContractViolation("reauthorization_link_not_http")
         return url
 
+    @_understood
     def synchronise(
         self, credentials: Credentials, *, account_ref: str, user_ip: str | None
     ) -> None:
@@ -191,15 +242,19 @@ class Ponto:
         while _status(answer) in ("pending", "running") and waited < _SYNC_WAIT:
             self._sleep(0.2)
             waited += 0.2
-            answer = self._get(f"/synchronizations/{answer['data']['id']}", credentials)
+            answer = self._get(
+                f"/synchronizations/{_in_path(_text(_object(answer.get('data')), 'id'))}",
+                credentials,
+            )
 
+    @_understood
     def transactions(
         self, credentials: Credentials, *, account_ref: str, cursor: str | None
     ) -> Page:
         """One page of booked transactions, newest first. `cursor` is the service's own next link,
         followed only within its origin."""
         url = cursor or (
-            f"{self._settings.api_url}/accounts/{account_ref}/transactions?"
+            f"{self._settings.api_url}/accounts/{_in_path(account_ref)}/transactions?"
             + urlencode({"page[limit]": _PAGE})
         )
         answer = self._get(url, credentials)
@@ -208,9 +263,10 @@ class Ponto:
     # -- the wire -----------------------------------------------------------------------------
 
     @cached_property
-    def _tls(self) -> ssl.SSLContext | bool:
+    def _tls(self) -> ssl.SSLContext:
+        """Made once: reading the authorities' certificates costs more than most calls."""
         if self._settings.certificate is None:
-            return True
+            return httpx2.create_ssl_context()
         context = ssl.create_default_context()
         context.load_cert_chain(self._settings.certificate, self._settings.certificate_key)
         return context
@@ -230,7 +286,9 @@ class Ponto:
             token_endpoint_auth_method="client_secret_basic",  # noqa: S106 (a method, no secret)
             code_challenge_method="S256",
             timeout=_TIMEOUT,
-            verify=self._tls,
+            transport=_Bounded(self._tls),
+            headers={"Accept-Encoding": "identity"},
+            follow_redirects=False,
             **kwargs,
         ) as client:
             yield client
@@ -257,10 +315,16 @@ class Ponto:
             ) from None
         except httpx2.HTTPError as error:
             raise Temporary(type(error).__name__) from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ContractViolation("token_answer_not_json") from None
-        if not isinstance(token, Mapping) or not isinstance(token.get("access_token"), str):
+        if not isinstance(token, Mapping):
             raise ContractViolation("token_answer_incomplete")
+        for name, value in (
+            ("access_token", token.get("access_token")),
+            ("refresh_token", token.get("refresh_token", "none")),
+        ):
+            if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+                raise ContractViolation(f"token_answer_{name}")
         return token
 
     @staticmethod
@@ -269,11 +333,11 @@ class Ponto:
     ) -> Credentials:
         """A service that sends no new refresh token lets the old one live on."""
         seconds = token.get("expires_in")
-        if not isinstance(seconds, int | float) or seconds <= 0:
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
             raise ContractViolation("token_expires_in")
         refresh = token.get("refresh_token") or previous
         return Credentials(
-            token["access_token"], refresh, real + timedelta(seconds=min(float(seconds), 86_400))
+            token["access_token"], refresh, real + timedelta(seconds=float(min(seconds, 86_400)))
         )
 
     def _onboarding(self, *, label: str, reference: str) -> str:
@@ -327,20 +391,21 @@ class Ponto:
         self, item: Mapping[str, Any], credentials: Credentials, banks: dict[str, str | None]
     ) -> ProviderAccount | None:
         """None for what has no IBAN (cards, e-money): Banklink matches on the IBAN."""
-        attributes, meta = item.get("attributes") or {}, item.get("meta") or {}
+        attributes, meta = _object(item.get("attributes")), _object(item.get("meta"))
         if attributes.get("referenceType") != "IBAN" or attributes.get("deprecated"):
             return None
-        sync = ((meta.get("latestSynchronization") or {}).get("attributes")) or {}
-        codes = {
-            error.get("code") for error in sync.get("errors") or () if isinstance(error, Mapping)
-        }
+        sync = _object(_object(meta.get("latestSynchronization")).get("attributes"))
+        errors = sync.get("errors") or []
+        if not isinstance(errors, list):
+            raise ContractViolation("errors_not_a_list")
+        codes = {str(error.get("code")) for error in errors if isinstance(error, Mapping)}
         ended = next((word for code, word in _ENDED.items() if code in codes), None)
         failed = sync.get("status") == "error" and ended is None
         return ProviderAccount(
             ref=_text(item, "id"),
             iban=_text(attributes, "reference").replace(" ", "").upper(),
             currency=_text(attributes, "currency"),
-            name=attributes.get("description") or attributes.get("product"),
+            name=_words(attributes.get("description")) or _words(attributes.get("product")),
             bank=self._bank(item, credentials, banks),
             authorised_at=_instant(attributes.get("authorizedAt")),
             valid_until=_instant(attributes.get("authorizationExpirationExpectedAt")),
@@ -360,11 +425,39 @@ class Ponto:
             return None
         if bank_id not in banks:
             try:
-                answer = self._get(f"/financial-institutions/{bank_id}", credentials)
-                banks[bank_id] = answer["data"]["attributes"]["name"]
+                answer = self._get(f"/financial-institutions/{_in_path(bank_id)}", credentials)
+                banks[bank_id] = _words(answer["data"]["attributes"]["name"])
             except (ProviderError, KeyError, TypeError):
                 banks[bank_id] = None  # a name is a nicety; its absence must not stop the rest
         return banks[bank_id]
+
+
+class _Bounded(httpx2.HTTPTransport):
+    """Token answers are read by the OAuth library, whole: here they end at a limit."""
+
+    def __init__(self, verify: ssl.SSLContext):
+        super().__init__(verify=verify)
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = super().handle_request(request)
+        response.stream = _BoundedStream(response.stream)  # type: ignore[arg-type]
+        return response
+
+
+class _BoundedStream(httpx2.SyncByteStream):
+    def __init__(self, stream: httpx2.SyncByteStream):
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        for chunk in self._stream:
+            size += len(chunk)
+            if size > _MOST_BYTES:
+                raise ContractViolation("answer_too_large")
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 def _read(response: httpx2.Response) -> bytes:
@@ -381,7 +474,7 @@ def _parse(content: bytes) -> dict[str, Any]:
         return {}
     try:
         answer = json.loads(content, parse_float=Decimal, parse_constant=_no_constant)
-    except ValueError:
+    except (ValueError, ArithmeticError, RecursionError):
         raise ContractViolation("answer_not_json") from None
     if not isinstance(answer, dict):
         raise ContractViolation("answer_not_an_object")
@@ -398,7 +491,7 @@ def _refusal(response: httpx2.Response, content: bytes) -> ProviderError:
     try:
         errors = json.loads(content)["errors"]
         code = str(errors[0]["code"])
-    except (ValueError, KeyError, IndexError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         pass
     details: dict[str, Any] = {
         "http_status": response.status_code,
@@ -446,24 +539,54 @@ def _next(answer: Mapping[str, Any]) -> str | None:
 
 
 def _status(answer: Mapping[str, Any]) -> str | None:
-    return ((answer.get("data") or {}).get("attributes") or {}).get("status")
+    return _words(_object(_object(answer.get("data")).get("attributes")).get("status"))
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    """A JSON object; what is absent or null is an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ContractViolation("not_an_object")
+    return value
+
+
+def _in_path(reference: str) -> str:
+    """An id of theirs as one segment of a path, whatever is in it."""
+    if not reference or not reference.strip("."):
+        raise ContractViolation("id_not_usable")
+    return quote(reference, safe="")
+
+
+def _is_web_address(url: str) -> bool:
+    """An address a person can be sent to."""
+    parts = urlsplit(url)
+    return (
+        parts.scheme in ("https", "http")
+        and bool(parts.hostname)
+        and "@" not in parts.netloc
+        and url.isprintable()
+        and " " not in url
+    )
 
 
 def _text(mapping: Mapping[str, Any], key: str) -> str:
     value = mapping.get(key)
-    if not isinstance(value, str) or not value.strip():
+    text = _storable(value)
+    if text is None or not text.strip() or text != value:
         raise ContractViolation(f"missing_{key}")
-    return value
+    return text
 
 
 def _instant(value: object) -> datetime | None:
     if value is None:
         return None
     try:
-        instant = datetime.fromisoformat(str(value))
-    except ValueError:
+        instant = datetime.fromisoformat(value if isinstance(value, str) else "")
+        instant = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ContractViolation("not_a_time") from None
-    return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+    return _of_our_times(instant)
 
 
 def _day(value: object) -> date | None:
@@ -471,18 +594,28 @@ def _day(value: object) -> date | None:
     before in UTC (providers.md 2.7)."""
     if value is None:
         return None
-    text = str(value)
+    text = value if isinstance(value, str) else ""
     try:
         if len(text) == 10:
-            return date.fromisoformat(text)
+            return _of_our_times(date.fromisoformat(text))
     except ValueError:
         raise ContractViolation("not_a_date") from None
     instant = _instant(text)
     return amsterdam_day(instant) if instant else None
 
 
+Day = TypeVar("Day", date, datetime)
+
+
+def _of_our_times(day: Day) -> Day:
+    """Days far outside a bank's life are no days: reckoning with them leaves the calendar."""
+    if not 1900 <= day.year <= 2200:
+        raise ContractViolation("not_of_our_times")
+    return day
+
+
 def _transaction(item: Mapping[str, Any]) -> ProviderTransaction:
-    attributes = item.get("attributes") or {}
+    attributes = _object(item.get("attributes"))
     booked_on = _day(attributes.get("executionDate"))
     if booked_on is None:
         booked_on = _day(attributes.get("valueDate"))
@@ -495,13 +628,26 @@ def _transaction(item: Mapping[str, Any]) -> ProviderTransaction:
         value_on=_day(attributes.get("valueDate")),
         amount=Decimal(amount),
         currency=_text(attributes, "currency"),
-        counterparty_name=_storable(attributes.get("counterpartName")),
-        counterparty_iban=_storable(attributes.get("counterpartReference")),
-        remittance=_storable(
+        counterparty_name=_booked_words(attributes.get("counterpartName")),
+        counterparty_iban=_booked_words(attributes.get("counterpartReference")),
+        remittance=_booked_words(
             attributes.get("remittanceInformation") or attributes.get("description")
         )
         or "",
     )
+
+
+def _booked_words(value: object) -> str | None:
+    """A text of a booking: part of its identity, so anything but a text is refused, not dropped."""
+    if value is not None and not isinstance(value, str):
+        raise ContractViolation("booking_text_not_a_text")
+    return _storable(value)
+
+
+def _words(value: object) -> str | None:
+    """A text that may be missing; anything else in its place counts as missing."""
+    text = _storable(value)
+    return text if text and text.strip() else None
 
 
 def _storable(text: object) -> str | None:
