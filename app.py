@@ -27,7 +27,7 @@ from banklink.providers.ponto import Ponto
 from banklink.settings import PontoSettings, Settings, SettingsError, load
 from banklink.store.database import migrate
 from banklink.store.vault import Vault
-from banklink.web.context import DemoLinks, House, Person
+from banklink.web.context import DemoLinks, House, Person, person_from
 from banklink.web.factory import create_database, furnish
 
 log = logging.getLogger("banklink")
@@ -128,15 +128,11 @@ def _embedded(settings: Settings, client_secret: str) -> PontoSettings:
 
 
 def _demo_person(services: Services) -> Callable[[], Person | None]:
-    known: list[Person] = []
+    """Read each time: the account page may change the name."""
 
     def load_user() -> Person | None:
-        if not known:
-            found = demo.demo_user(services)
-            if found is None:
-                return None
-            known.append(Person(*found))
-        return known[0]
+        found = demo.demo_user(services)
+        return person_from(found) if found else None
 
     return load_user
 

@@ -33,7 +33,7 @@ from banklink.settings import Settings
 from banklink.store.database import Store, prepare
 from banklink.store.models import db
 from banklink.translations import LOCALES
-from banklink.web import connections, gallery, maintenance, returned
+from banklink.web import access, connections, gallery, maintenance, returned
 from banklink.web.context import House, at
 from banklink.web.i18n import _, day, gettext, ngettext
 from banklink.web.viewmodel import Link
@@ -70,7 +70,8 @@ def create_database(settings: Settings, secret_key: str) -> tuple[Flask, Store]:
 
 
 def furnish(app: Flask, house: House) -> Flask:
-    """Everything else. `house` carries what the composition root made."""
+    """Everything else. `house` carries what the composition root made. Raises UndeclaredRoute when
+    nobody said who may ask for a route."""
     app.extensions["banklink"] = house
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.add_extension("jinja2.ext.i18n")
@@ -78,8 +79,8 @@ def furnish(app: Flask, house: House) -> Flask:
         lambda text: gettext(text), lambda one, many, n: ngettext(one, many, n), newstyle=True
     )
     app.jinja_env.globals.update(asset=_asset, _=_translate)
-    CSRFProtect(app)
     app.before_request(_who)
+    CSRFProtect(app)
     app.after_request(_headers)
     app.context_processor(_common)
     app.register_error_handler(HTTPException, _http_error)
@@ -90,6 +91,7 @@ def furnish(app: Flask, house: House) -> Flask:
     app.add_url_rule("/static/<path:filename>", "static", _static)
     app.add_url_rule("/assets/htmx.min.js", "htmx", _htmx)
     app.add_url_rule("/language", "language", _language, methods=["POST"])
+    access.declared(app)
     return app
 
 
@@ -102,16 +104,17 @@ def _translate(message: str, **params: object) -> str:
 _OPEN = frozenset({"healthz", "static", "htmx"})
 
 
-def _who() -> None:
+def _who() -> BaseResponse | None:
     house: House = _house()
     chosen = session.get("locale")
     g.locale = chosen if chosen in LOCALES else house.settings.locale
     if request.endpoint in _OPEN:
-        return
+        return None
     if house.settings.demo and not _only_here():
         g.shut = True
         abort(403)
-    g.person = house.load_user()
+    g.person = house.load_user() if house.load_user else None
+    return access.guard()
 
 
 def _house() -> House:
@@ -186,9 +189,8 @@ def _language() -> BaseResponse:
     if wanted in LOCALES:
         session["locale"] = wanted
         session.permanent = True
-    target = request.form.get("next", "")
-    safe = target.startswith("/") and target.isprintable() and target[1:2] not in ("/", "\\")
-    return redirect(target if safe else url_for("maintenance.page"), 303)
+    target = access.local(request.form.get("next", ""))
+    return redirect(target or url_for("maintenance.page"), 303)
 
 
 def _static(filename: str) -> Response:
@@ -264,6 +266,12 @@ def _http_error(error: HTTPException) -> Any:
         text = _(
             "Nothing was changed. Go back, reload the page and try again; what you typed is"
             " still in the form."
+        )
+    elif status == 403:
+        title = _("Not with your role")
+        text = _(
+            "You may look, but this is for others to change. Nothing was changed. Ask an"
+            " administrator to do it, or to give you another role."
         )
     elif status == 404:
         title, text = _("Not found"), _("There is nothing at this address, or not for you.")

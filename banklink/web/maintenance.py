@@ -6,7 +6,16 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -24,6 +33,7 @@ from banklink.web.context import (
     at,
     house,
     is_htmx,
+    may_change,
     my_administration,
     my_administrations,
     person,
@@ -76,6 +86,8 @@ def page() -> str:
         target = next((each for each in found if each.connection.id == connection_id), None)
         panel = open_panel(session, target, request.args.get("open")) if target else None
         adding = request.args.get("open") == "add-journal"
+        if adding and not may_change():
+            abort(403)
         messages = told()
         view = page_view(
             session,
@@ -102,6 +114,8 @@ def open_panel(session: Session, record: Record, name: str | None) -> Details | 
     action = _PANEL_ACTIONS.get(name or "")
     if action is None:
         return None
+    if not may_change():
+        abort(403)
     view = panels.form(session, record, action, reader())
     return view
 
@@ -189,11 +203,13 @@ def page_view(
         attention=attention,
         updated=clock_time(at().now),
         updated_iso=at().now.isoformat(),
-        refresh_url=url_for("maintenance.refresh", administration_id=administration.id),
+        refresh_url=url_for("maintenance.refresh", administration_id=administration.id)
+        if may_change()
+        else None,
         poll_url=url_for("maintenance.rows", administration_id=administration.id),
         base_url=url_for("maintenance.page"),
         empty=_empty(administration, shown, chosen, query) if not rows else None,
-        add_journal=_add_journal(administration),
+        add_journal=_add_journal(administration) if may_change() else None,
         form=form,
         flash=flash,
         crumbs=(
@@ -298,6 +314,8 @@ def _empty(administration: Administration, shown: list[Record], chosen: str, que
                 _("Show all"), url_for("maintenance.page", administration=administration.id)
             ),
         )
+    if not may_change():
+        return Notice(tone="info", text=_("There are no bank accounts here yet."))
     return Notice(
         tone="info",
         text=_("Add a bank journal with its IBAN first; then its account appears here."),

@@ -78,12 +78,14 @@ _OUTCOMES: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """For whom a row is drawn: when, under which names, in which browser."""
+    """For whom a row is drawn: when, under which names, in which browser. Who may not change
+    anything gets no button that would."""
 
     at: Moment
     app: str
     provider: str
     browser: str | None
+    may_change: bool = True
 
 
 def row_url(record: Record, panel: str | None = None) -> str:
@@ -148,6 +150,8 @@ def row_view(
         ),
         notice=_attempt_notice(record, reader),
     )
+    if not reader.may_change:
+        view = replace(view, primary=None, rescue=(), menu=())
     digest = hashlib.sha256(repr(view).encode()).hexdigest()[:16]
     return replace(view, digest=digest, panel=panel, notice=flash or view.notice)
 
@@ -278,7 +282,7 @@ def _holder(key: str, record: Record, reader: Reader, title: str) -> HolderView:
         use=_offer(
             Offer(Action.USE_HOLDER, N_("Fetch via %(holder)s"), key), record, title, reader.app
         )
-        if usable_elsewhere
+        if usable_elsewhere and reader.may_change
         else None,
     )
 
@@ -385,7 +389,9 @@ def _attempt_notice(record: Record, reader: Reader) -> Notice | None:
     return Notice(
         tone=tone,
         text=_(sentence, **_outcome_params(attempt, reader)),
-        button=_finish(record) if can_finish(attempt, reader.browser) else None,
+        button=_finish(record)
+        if reader.may_change and can_finish(attempt, reader.browser)
+        else None,
     )
 
 

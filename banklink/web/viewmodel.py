@@ -216,7 +216,7 @@ class PageView:
     attention: int
     updated: str
     updated_iso: str
-    refresh_url: str
+    refresh_url: str | None  # None for who may change nothing
     poll_url: str
     base_url: str
     empty: Notice | None = None
