@@ -11,7 +11,7 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -22,10 +22,12 @@ from flask import Flask
 from banklink import clock as clocks
 from banklink import demo
 from banklink.actions.services import Services
+from banklink.actions.shelf import Shelf
 from banklink.clock import Clock, SystemClock
+from banklink.providers.contract import BankProvider
 from banklink.providers.ponto import Ponto
 from banklink.settings import PontoSettings, Settings, SettingsError, load
-from banklink.store.database import migrate
+from banklink.store.database import Store, migrate
 from banklink.store.vault import Vault
 from banklink.web.context import DemoLinks, House, Person, person_from
 from banklink.web.factory import create_database, furnish
@@ -65,8 +67,8 @@ def build(settings: Settings) -> Banklink:
     client_secret = _kept(settings.data / "simulator-client.key", secrets.token_urlsafe)
     simulator = _simulator(settings, client_secret)
     clock: Clock = simulator.extensions["simulator"].clock if simulator else SystemClock()
-    provider = Ponto(settings.ponto or _embedded(settings, client_secret))
-    services = Services(store, {provider.id: provider}, vault, settings.redirect_uri)
+    providers = _providers(settings, store, vault, client_secret)
+    services = Services(store, providers, vault, settings.redirect_uri)
     furnish(
         web,
         House(
@@ -112,6 +114,14 @@ def _simulator(settings: Settings, client_secret: str) -> Flask:
             default_locale=settings.locale,
         )
     )
+
+
+def _providers(
+    settings: Settings, store: Store, vault: Vault, client_secret: str
+) -> Mapping[str, BankProvider]:
+    """Environment settings win; else the demo's embedded app; else what is entered on the page."""
+    fixed = settings.ponto or (_embedded(settings, client_secret) if settings.demo else None)
+    return Shelf(store, vault) if fixed is None else {Ponto.id: Ponto(fixed)}
 
 
 def _embedded(settings: Settings, client_secret: str) -> PontoSettings:

@@ -107,6 +107,62 @@ def load_statements(
         click.echo(_report(say, report, settings))
 
 
+@simulator.command("serve")
+@click.option("--port", type=click.IntRange(1, 65535), required=True, help="Port on this machine.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("data-simulator"),
+    show_default=True,
+    help="Folder for its own database; made if absent.",
+)
+@click.option("--client-id", required=True, help="The id it knows Banklink by.")
+@click.option("--client-secret", required=True, help="The secret that goes with it.")
+@click.option("--redirect-uri", required=True, help="The redirect address Banklink shows.")
+@click.option("--seed", is_flag=True, help="Add fictitious account holders with their accounts.")
+def serve_simulator(
+    port: int, data: Path, client_id: str, client_secret: str, redirect_uri: str, seed: bool
+) -> None:
+    """Run the embedded entrepreneur app alone, as a stranger's service on this machine.
+
+    For trying out a real set-up: BANKLINK_DEMO=0 on one side, this on the other, and its addresses
+    and credentials entered on Banklink's page.
+    """
+    from waitress.server import create_server
+
+    from banklink.simulator import Client, SimulatorConfig, create_simulator
+    from banklink.simulator.fictitious import WORLD
+
+    logging.basicConfig(level=logging.WARNING)
+    origin = f"http://127.0.0.1:{port}"
+    data.mkdir(parents=True, exist_ok=True)
+    client = Client(client_id, client_secret, "Banklink", (redirect_uri,))
+    app = create_simulator(SimulatorConfig(data, origin, (client,)))
+    embedded = app.extensions["simulator"]
+    try:
+        server = create_server(app, host="127.0.0.1", port=port, threads=8, ident=None)
+    except OSError as error:
+        raise click.ClickException(f"Port {port} is in use ({error.strerror}).") from None
+    if seed and embedded.is_empty():
+        embedded.seed(WORLD)
+    click.echo(f"The entrepreneur app runs at {origin}")
+    click.echo(f"  authorisation address  {origin}/oauth2/auth")
+    click.echo(f"  token address          {origin}/oauth2/token")
+    click.echo(f"  API address            {origin}/ponto-connect")
+    click.echo(f"  issuer                 {origin}")
+    if seed:
+        for holder in WORLD["holders"]:
+            click.echo(f"{holder['name']} <{holder['email']}>")
+            for account in holder["accounts"]:
+                click.echo(f"  {account['iban']}  {account['description']}, {account['bank']}")
+    try:
+        server.run()
+    except (KeyboardInterrupt, SystemExit):
+        server.close()
+    finally:
+        embedded.close()
+
+
 def _shown(error: object) -> dict[str, object]:
     params: dict[str, object] = dict(getattr(error, "params", {}))
     if "max_bytes" in params:

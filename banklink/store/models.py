@@ -171,7 +171,8 @@ class Membership(Model):
 
 class Journal(Model):
     """A bank journal. At most one carries an IBAN and currency within an administration, else a
-    transaction would not know where to go (domain.md A1)."""
+    transaction would not know where to go (domain.md A1). `version` counts changes by people on
+    the journal's own page, so that the second of two is told of the first."""
 
     __tablename__ = "journals"
     __table_args__ = (
@@ -186,6 +187,21 @@ class Journal(Model):
     iban: Mapped[str | None]
     currency: Mapped[str] = mapped_column(default="EUR")
     processed_through: Mapped[date | None]
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
+    changed_by: Mapped[str | None]
+
+
+class ProviderSettings(Model):
+    """Addresses and credentials of a provider, entered on the page. `sealed` holds all of them;
+    `version` tells a running process to make its adapter anew (actions/shelf.py)."""
+
+    __tablename__ = "provider_settings"
+
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    sealed: Mapped[str] = mapped_column(Text)
+    version: Mapped[int] = mapped_column(default=1)
+    updated_at: Mapped[datetime]
+    updated_by: Mapped[str | None]
 
 
 class Holder(Model):
