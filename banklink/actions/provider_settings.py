@@ -141,6 +141,19 @@ def try_out(values: Values) -> Finding:
         provider.close()
 
 
+def try_as_it_stands(services: Services) -> Finding | None:
+    """The provider that is in use, however it was set; None when it is not one to be tried."""
+    provider = services.provider
+    return provider.check() if isinstance(provider, Ponto) else None
+
+
+def stored_version(services: Services) -> int:
+    """Also of what no longer opens, so that it can be replaced; 0 when nothing is stored."""
+    with services.store.read() as session:
+        row = session.get(ProviderSettings, Ponto.id)
+        return row.version if row else 0
+
+
 def save(
     services: Services, values: Values, at: Moment, *, version: int | None, actor: str
 ) -> None:

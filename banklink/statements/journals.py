@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as attribute
 from datetime import date
@@ -394,3 +394,17 @@ def _from_audit_file(number: int, words: dict[str, str], newest: date | None) ->
     source = io.StringIO()
     csv.writer(source, delimiter=";", lineterminator="").writerow([code, name, iban, through])
     return JournalLine(number, source.getvalue(), code, name, _plain(iban), newest, (iban, through))
+
+
+# -- and back into text -------------------------------------------------------------------------
+
+HEADING = "code;naam;iban;verwerkt t/m"
+
+
+def as_text(lines: Iterable[JournalLine]) -> str:
+    """The lines as this reader reads them again, as written, under a header of its own."""
+    text = io.StringIO()
+    text.write(f"{HEADING}\n")
+    writer = csv.writer(text, delimiter=";", lineterminator="\n")
+    writer.writerows([each.code, each.name, *each.written] for each in lines)
+    return text.getvalue()

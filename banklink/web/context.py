@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import abort, current_app, g, request, session
+from flask import abort, current_app, g, request, session, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from banklink import clock as clocks
 from banklink.actions.services import Services
+from banklink.actions.shelf import configured
 from banklink.clock import Clock
 from banklink.core.calendar import Moment
 from banklink.settings import Settings
@@ -97,6 +98,8 @@ def reader() -> Reader:
         provider=settings.provider_name,
         browser=browser(),
         may_change=may_change(),
+        provider_ready=configured(house().services.providers),
+        provider_page=url_for("provider.page") if person().is_owner else None,
     )
 
 
@@ -132,6 +135,7 @@ def my_administration(session_: Session, administration_id: int | None) -> Admin
             Membership.user_id == person().id, Membership.administration_id == found.id
         )
     )
+    g.administration_id = found.id
     return found
 
 

@@ -33,9 +33,20 @@ from banklink.settings import Settings
 from banklink.store.database import Store, prepare
 from banklink.store.models import db
 from banklink.translations import LOCALES
-from banklink.web import access, connections, gallery, maintenance, returned
+from banklink.web import (
+    access,
+    books,
+    connections,
+    gallery,
+    journals,
+    maintenance,
+    provider,
+    returned,
+    start,
+)
 from banklink.web.context import House, at
 from banklink.web.i18n import _, day, gettext, ngettext
+from banklink.web.sections import sections
 from banklink.web.viewmodel import Link
 
 log = logging.getLogger(__name__)
@@ -80,12 +91,13 @@ def furnish(app: Flask, house: House) -> Flask:
     )
     app.jinja_env.globals.update(asset=_asset, _=_translate)
     app.before_request(_who)
+    app.before_request(_room)
     CSRFProtect(app)
     app.after_request(_headers)
     app.context_processor(_common)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _incident)
-    for module in (maintenance, connections, returned, gallery):
+    for module in (maintenance, connections, returned, gallery, start, books, journals, provider):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/healthz", "healthz", _healthz)
     app.add_url_rule("/static/<path:filename>", "static", _static)
@@ -101,6 +113,7 @@ def _translate(message: str, **params: object) -> str:
 
 # -- who and how --------------------------------------------------------------------------------
 
+_LARGE = 21 * 1024 * 1024
 _OPEN = frozenset({"healthz", "static", "htmx"})
 
 
@@ -115,6 +128,13 @@ def _who() -> BaseResponse | None:
         abort(403)
     g.person = house.load_user() if house.load_user else None
     return access.guard()
+
+
+def _room() -> None:
+    """A list of journals may be large; nothing else that is sent here is. After `_who`, so that
+    only who may add journals gets the room, and before the CSRF check reads the form."""
+    if request.endpoint == journals.UPLOAD:
+        request.max_content_length = request.max_form_memory_size = _LARGE
 
 
 def _house() -> House:
@@ -165,6 +185,7 @@ def _common() -> dict[str, Any]:
         "assets_local": house.settings.assets_local,
         "home_url": url_for("maintenance.page"),
         "language_url": url_for("language"),
+        "sections": sections,
         "demo": {
             "simulator_url": demo.simulator_url,
             "panel_url": demo.panel_url,
@@ -234,6 +255,7 @@ def _local_htmx() -> bytes | None:
 
 
 def _message(status: int, title: str, text: str, incident: str | None = None) -> tuple[str, int]:
+    g.bare = True  # no links that would ask the database, which may be what failed
     page = render_template(
         "pages/message.html",
         title=title,

@@ -43,6 +43,7 @@ from banklink.web.context import (
 )
 from banklink.web.i18n import _, clock_time, ngettext, when
 from banklink.web.rows import matches, row_address, row_url, row_view, sort_key
+from banklink.web.start import unfinished
 from banklink.web.viewmodel import (
     Button,
     Details,
@@ -76,10 +77,12 @@ _PANEL_ACTIONS = {
 
 
 @blueprint.get("/")
-def page() -> str:
+def page() -> str | BaseResponse:
     """One administration; `connection` and `open` show one row with a panel, for deep links and
     for browsers without JavaScript."""
     with house().services.store.read() as session:
+        if person().is_owner and not my_administrations(session):
+            return redirect(url_for("start.page"), 303)
         administration = my_administration(session, request.args.get("administration", type=int))
         connection_id = request.args.get("connection", type=int)
         found = records(session, administration.id, at())
@@ -212,6 +215,7 @@ def page_view(
         add_journal=_add_journal(administration) if may_change() else None,
         form=form,
         flash=flash,
+        set_up=unfinished(session, administration.id),
         crumbs=(
             Link(label=_("Maintenance"), url=url_for("maintenance.page")),
             Link(

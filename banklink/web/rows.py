@@ -86,6 +86,9 @@ class Reader:
     provider: str
     browser: str | None
     may_change: bool = True
+    provider_ready: bool = True
+    provider_page: str | None = None
+    """Where it is set up, for who may."""
 
 
 def row_url(record: Record, panel: str | None = None) -> str:
@@ -150,10 +153,36 @@ def row_view(
         ),
         notice=_attempt_notice(record, reader),
     )
+    if not reader.provider_ready:
+        view = _provider_first(view, reader, spoken)
     if not reader.may_change:
         view = replace(view, primary=None, rescue=(), menu=())
     digest = hashlib.sha256(repr(view).encode()).hexdigest()[:16]
     return replace(view, digest=digest, panel=panel, notice=flash or view.notice)
+
+
+def _provider_first(view: RowView, reader: Reader, title: str) -> RowView:
+    """Nothing is broken that was never set up: instead of a step at the bank that could not
+    begin, the row says what comes first."""
+    leaving = {action.value for action in AT_THE_BANK}
+    menu = tuple(each for each in view.menu if each.action not in leaving)
+    if view.primary is None or view.primary.action not in leaving:
+        return replace(view, menu=menu)
+    helper = _(
+        "First the details of %(provider)s have to be entered; then this account can be connected.",
+        provider=reader.provider,
+    )
+    if reader.provider_page is None:
+        return replace(view, menu=menu, primary=None, helper=helper)
+    label = _("Enter the details")
+    button = Button(
+        action="provider",
+        label=label,
+        name=_("%(action)s: %(title)s", action=label, title=title),
+        method="get",
+        url=reader.provider_page,
+    )
+    return replace(view, menu=menu, primary=button, helper=helper)
 
 
 def _disarm(record: Record, title: str) -> Button:

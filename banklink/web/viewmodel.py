@@ -142,11 +142,14 @@ class Form:
     version: int
     fields: tuple[Field, ...]
     submit: str
-    cancel: Button
+    cancel: Button | None = None  # None where there is nothing to go back to
     error: str | None = None
     preview: str | None = None
     preview_text: str | None = None
     leaves: bool = False
+    hidden: tuple[tuple[str, str], ...] = ()
+    also: Button | None = None  # a second verb of the same form: `fields` holds its name and value
+    upload: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,3 +227,4 @@ class PageView:
     form: Form | None = None
     flash: Notice | None = None
     crumbs: tuple[Link, ...] = field(default=())
+    set_up: str | None = None  # the guide, as long as there is something left to set up
