@@ -114,12 +114,20 @@ def _safe_address(text: str) -> bool:
     )
 
 
+class Replaceable(Ponto):
+    """One that others may still be speaking with when it is replaced: it lets go of its
+    connections when nobody holds it any more."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def adapter(values: Values) -> Ponto:
     """The adapter that speaks with these values. Raises ConfigurationError."""
     tls = None
     if values["certificate"]:
         tls = client_context(values["certificate"], values["certificate_key"])
-    return Ponto(
+    return Replaceable(
         PontoSettings(
             authorize_url=values["authorize_url"],
             token_url=values["token_url"],

@@ -69,7 +69,6 @@ class Shelf(Mapping[str, BankProvider]):
         version, sealed = found
         made = self._made
         if made is None or made[0] != version:
-            # Whoever still speaks with the older adapter finishes with it; it closes unheld.
             self._made = made = (version, self._make(provider, sealed))
         return made[1]
 

@@ -577,7 +577,10 @@ def take_in(administration_id: int) -> Answer:
     that nothing has to be chosen twice."""
     typed = request.form.get("text", "")
     file = request.files.get("file")
-    data = file.read() if file else b""
+    data = b""
+    if file is not None:
+        data = file.read()
+        file.close()
     try:
         if data:
             found = read_journals(data, today=at().today)
