@@ -61,6 +61,53 @@ def run() -> None:
     serve()
 
 
+@main.command()
+def keys() -> None:
+    """Make the two keys a Banklink that others reach must have; paste them into its settings."""
+    import secrets
+
+    from cryptography.fernet import Fernet
+
+    click.echo(f"BANKLINK_SECRET_KEY={secrets.token_hex(32)}")
+    click.echo(f"BANKLINK_ENCRYPTION_KEYS={Fernet.generate_key().decode()}")
+
+
+@main.command("reset-password")
+@click.argument("email")
+def reset_password(email: str) -> None:
+    """Print a link with which the person with this EMAIL chooses a new password, once.
+
+    Give it to them yourself. May be asked while Banklink runs.
+    """
+    from app import open_services
+    from banklink.actions.people import reset_link
+    from banklink.actions.services import Refused
+    from banklink.clock import SystemClock, read
+
+    try:
+        settings = load()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    say = catalogue(settings.locale).gettext
+    logging.basicConfig(level=logging.WARNING)
+    if not settings.data.is_dir():
+        raise click.ClickException(
+            say(N_("There is no data folder %(folder)s. Set BANKLINK_DATA as for the server."))
+            % {"folder": settings.data}
+        )
+    services = open_services(settings)
+    try:
+        token = reset_link(services, email, read(SystemClock()))
+    except Refused:
+        raise click.ClickException(
+            say(N_("Nobody has the e-mail address %(email)s. Check it.")) % {"email": email}
+        ) from None
+    finally:
+        services.store.engine.dispose()
+    click.echo(say(N_("Works once, within a day:")))
+    click.echo(f"{settings.origin}/password/{token}")
+
+
 @main.group()
 def simulator() -> None:
     """The embedded entrepreneur app and its banks."""

@@ -87,6 +87,21 @@ ACCESS: dict[str, Who] = {
     "connections.grant": Who.BOOKKEEPER,
     "connections.connect": Who.BOOKKEEPER,
     "connections.renew": Who.BOOKKEEPER,
+    "people.sign_in": Who.PUBLIC,
+    "people.sign_out": Who.PUBLIC,
+    # The token in the address is what lets somebody in.
+    "people.set_up": Who.PUBLIC,
+    "people.password": Who.PUBLIC,
+    "people.join": Who.SIGNED_IN,
+    "people.account": Who.SIGNED_IN,
+    "people.save_account": Who.SIGNED_IN,
+    "people.save_password": Who.SIGNED_IN,
+    "people.end_session": Who.SIGNED_IN,
+    "people.members": Who.READER,
+    "people.invite": Who.ADMINISTRATOR,
+    "people.withdraw": Who.ADMINISTRATOR,
+    "people.change_role": Who.ADMINISTRATOR,
+    "people.remove": Who.ADMINISTRATOR,
 }
 
 UNATTENDED = frozenset({"maintenance.rows"})

@@ -17,6 +17,7 @@ from flask import (
     Response,
     abort,
     g,
+    jsonify,
     redirect,
     render_template,
     request,
@@ -40,11 +41,13 @@ from banklink.web import (
     gallery,
     journals,
     maintenance,
+    people,
     provider,
     returned,
+    signing,
     start,
 )
-from banklink.web.context import House, at
+from banklink.web.context import House, at, is_htmx
 from banklink.web.i18n import _, day, gettext, ngettext
 from banklink.web.sections import sections
 from banklink.web.viewmodel import Link
@@ -62,14 +65,15 @@ def create_database(settings: Settings, secret_key: str) -> tuple[Flask, Store]:
     app = Flask(
         "banklink", template_folder=str(TEMPLATES), static_folder=None, root_path=str(TEMPLATES)
     )
+    https = settings.origin.startswith("https:")
     app.config.update(
         SECRET_KEY=secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 20, "max_overflow": 10, "pool_pre_ping": True},
-        SESSION_COOKIE_NAME="banklink",
+        SESSION_COOKIE_NAME="__Host-banklink" if https else "banklink",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=settings.origin.startswith("https:"),
+        SESSION_COOKIE_SECURE=https,
         PERMANENT_SESSION_LIFETIME=60 * 60 * 24 * 180,
         WTF_CSRF_TIME_LIMIT=None,
         MAX_CONTENT_LENGTH=1024 * 1024,
@@ -97,7 +101,17 @@ def furnish(app: Flask, house: House) -> Flask:
     app.context_processor(_common)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _incident)
-    for module in (maintenance, connections, returned, gallery, start, books, journals, provider):
+    for module in (
+        maintenance,
+        connections,
+        returned,
+        gallery,
+        people,
+        start,
+        books,
+        journals,
+        provider,
+    ):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/healthz", "healthz", _healthz)
     app.add_url_rule("/static/<path:filename>", "static", _static)
@@ -126,7 +140,10 @@ def _who() -> BaseResponse | None:
     if house.settings.demo and not _only_here():
         g.shut = True
         abort(403)
-    g.person = house.load_user() if house.load_user else None
+    if not house.settings.demo and not _our_name():
+        g.shut = True
+        abort(421)
+    g.person = house.load_user() if house.load_user else signing.load_person()
     return access.guard()
 
 
@@ -154,6 +171,13 @@ def _only_here() -> bool:
     return host == "localhost" and not forwarded and request.remote_addr in ("127.0.0.1", "::1")
 
 
+def _our_name() -> bool:
+    """Whether the request is for the address people use: another name that leads here could read
+    pages with the visitor's own browser (DNS rebinding) or put itself into links."""
+    asked = urlsplit(f"//{request.host}").hostname
+    return asked == urlsplit(_house().settings.origin).hostname
+
+
 def _headers(response: Response) -> Response:
     cdn = "" if _house().settings.assets_local else f" {HTMX.rsplit('/', 2)[0]}/"
     response.headers.setdefault(
@@ -162,6 +186,8 @@ def _headers(response: Response) -> Response:
         " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
         " frame-ancestors 'none'",
     )
+    if _house().settings.origin.startswith("https:"):
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["X-Frame-Options"] = "DENY"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
@@ -180,7 +206,13 @@ def _common() -> dict[str, Any]:
         "app_name": house.settings.app_name,
         "provider_name": house.settings.provider_name,
         "locale": g.get("locale", house.settings.locale),
-        "user": {"name": person.name, "role": _("bookkeeper")} if person else None,
+        "user": {
+            "name": person.name,
+            "account_url": url_for("people.account"),
+            "sign_out_url": url_for("people.sign_out") if person.session_id else None,
+        }
+        if person
+        else None,
         "cdn": {"url": HTMX, "integrity": HTMX_INTEGRITY, "local": url_for("htmx")},
         "assets_local": house.settings.assets_local,
         "home_url": url_for("maintenance.page"),
@@ -273,6 +305,12 @@ def _http_error(error: HTTPException) -> Any:
     status = error.code or 500
     if status < 400:
         return error
+    if status == 421:
+        return _message(
+            421,
+            _("Another address"),
+            _("Open %(origin)s; at this address nobody answers.", origin=_house().settings.origin),
+        )
     if g.get("shut"):
         return _message(
             403,
@@ -306,6 +344,8 @@ def _http_error(error: HTTPException) -> Any:
     else:
         title = _("That did not work")
         text = _("The request was not complete, so nothing was changed. Go back and try again.")
+    if is_htmx() and (status == 403 or isinstance(error, CSRFError)):
+        return jsonify(text=text), status
     return _message(status, title, text)
 
 

@@ -81,8 +81,8 @@ def page() -> str | BaseResponse:
     """One administration; `connection` and `open` show one row with a panel, for deep links and
     for browsers without JavaScript."""
     with house().services.store.read() as session:
-        if person().is_owner and not my_administrations(session):
-            return redirect(url_for("start.page"), 303)
+        if not my_administrations(session):
+            return redirect(url_for("start.page"), 303) if person().is_owner else _nowhere()
         administration = my_administration(session, request.args.get("administration", type=int))
         connection_id = request.args.get("connection", type=int)
         found = records(session, administration.id, at())
@@ -103,6 +103,18 @@ def page() -> str | BaseResponse:
             messages=messages,
         )
         return render_template("maintenance/page.html", page=view)
+
+
+def _nowhere() -> str:
+    """Somebody whom no administration has let in."""
+    return render_template(
+        "pages/message.html",
+        tone="info",
+        title=_("No administration yet"),
+        text=_("You work in no administration yet. Ask an administrator for an invitation."),
+        back=Link(label=_("Your account"), url=url_for("people.account")),
+        incident=None,
+    )
 
 
 def _page_flash(messages: dict[int, dict[str, Any]]) -> Notice | None:

@@ -112,7 +112,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One input: type is date, text, radio, select or checkbox."""
+    """One input: type is date, text, email, password, radio, select or checkbox."""
 
     name: str
     label: str
@@ -126,6 +126,8 @@ class Field:
     maximum: str | None = None
     width: str = "medium"  # short, medium, long
     required: bool = False
+    autocomplete: str | None = None  # what a password manager may fill in here
+    readonly: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from tests.support.house import TestHouse
 from tests.web.conftest import Visitor, soup, words
 from tests.web.empty import empty_house
 
-SECRET = "the-secret-of-this-test"  # noqa: S105
+SECRET = "the-secret-of-this-test"
 
 
 @pytest.fixture(scope="module")
