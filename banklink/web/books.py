@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from banklink.actions import administrations
 from banklink.actions.administrations import Typed
 from banklink.actions.services import Refused, Stale
-from banklink.store.models import Administration, Connection, Journal
+from banklink.store.models import Administration, Connection, Journal, Membership
 from banklink.web.administration_form import fields, new_form
 from banklink.web.context import at, house, my_administration, my_administrations, person
 from banklink.web.i18n import _, day, ngettext
@@ -57,6 +57,14 @@ def _page(typed: Typed | None, error: Refused | None) -> str:
 
 def _book(session: Session, administration: Administration) -> BookView:
     number = administration.id
+    administers = (
+        session.scalar(
+            select(Membership.role).where(
+                Membership.user_id == person().id, Membership.administration_id == number
+            )
+        )
+        == "administrator"
+    )
     journals = session.scalar(
         select(func.count(Journal.id)).where(Journal.administration_id == number)
     )
@@ -73,7 +81,7 @@ def _book(session: Session, administration: Administration) -> BookView:
         name=administration.name,
         detail=" · ".join(parts),
         open=url_for("maintenance.page", administration=number),
-        settings=url_for("books.settings", administration_id=number),
+        settings=url_for("books.settings", administration_id=number) if administers else None,
     )
 
 

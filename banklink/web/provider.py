@@ -154,6 +154,14 @@ def _page(
             tone="ok" if finding.code == "works" else "error",
             text=_(FINDINGS[finding.code], where=where),
         )
+    elif notice is None and kept is None and actions.stored_version(house().services):
+        notice = Notice(
+            tone="error",
+            text=_(
+                "What was stored here cannot be opened with the keys in use now. Enter it again, or"
+                " put the earlier key back."
+            ),
+        )
     fixed = None
     if not _on_this_page():
         fixed = (

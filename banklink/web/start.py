@@ -88,7 +88,7 @@ def facts_of(session: Session, administration_id: int) -> Facts:
 
 def unfinished(session: Session, administration_id: int) -> str | None:
     """The address of the guide, for the owner, as long as there is something left to set up."""
-    if not person().is_owner:
+    if not person().is_owner or g.get("role") != "administrator":
         return None
     if facts_of(session, administration_id).complete:
         return None

@@ -307,3 +307,15 @@ def test_tls_troubles_are_told_apart(
     with serving((200, b"{}"), context) as url:
         form = right(house, token_url=url, certificate=text, certificate_key=key)
         assert "wants a client certificate" in tried(visitor, form)
+
+
+def test_what_other_keys_sealed_is_said_and_can_be_entered_anew(
+    house: TestHouse, visitor: Visitor
+) -> None:
+    with house.services.store.write() as session:
+        session.add(
+            ProviderSettings(provider="ponto", sealed="x", version=3, updated_at=house.at().now)
+        )
+    assert "cannot be opened" in words(soup(visitor.get("/provider")).select_one(".notice"))
+    assert visitor.press("/provider", right(house, version="3")).status_code == 303
+    assert house.services.provider.check().code == "works"  # type: ignore[attr-defined]
