@@ -98,9 +98,17 @@ def reader() -> Reader:
         provider=settings.provider_name,
         browser=browser(),
         may_change=may_change(),
-        provider_ready=configured(house().services.providers),
+        provider_ready=provider_ready(),
         provider_page=url_for("provider.page") if person().is_owner else None,
     )
+
+
+def provider_ready() -> bool:
+    """Whether the provider was ever set up; asked once per request, not once per row."""
+    if "provider_ready" not in g:
+        g.provider_ready = configured(house().services.providers)
+    ready: bool = g.provider_ready
+    return ready
 
 
 def may_change() -> bool:

@@ -10,7 +10,6 @@ from flask import Blueprint, current_app, g, render_template, request, url_for
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from banklink.actions.shelf import configured
 from banklink.core.facts import Switch
 from banklink.store.facts import Record, records
 from banklink.store.models import Administration, Connection, Journal, Membership
@@ -21,6 +20,7 @@ from banklink.web.context import (
     my_administration,
     my_administrations,
     person,
+    provider_ready,
     reader,
 )
 from banklink.web.i18n import _, ngettext
@@ -77,7 +77,7 @@ def facts_of(session: Session, administration_id: int) -> Facts:
             Journal.iban.is_not(None),
         ),
         people=count(Membership.user_id, Membership.administration_id == administration_id),
-        provider=configured(house().services.providers),
+        provider=provider_ready(),
         running=count(
             Connection.id,
             Connection.administration_id == administration_id,

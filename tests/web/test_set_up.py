@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,20 @@ def test_an_account_waits_for_the_provider_and_says_so_without_alarm(
     page = visitor.get(refreshed.location)
     assert not soup(page).select(".notice.error")
     assert row_of(page, 1)["data-key"] == "r8"
+
+
+def test_more_accounts_ask_the_database_no_more_often(
+    empty: tuple[TestHouse, Visitor], counted: Callable[[TestHouse, Callable[[], object]], int]
+) -> None:
+    house, visitor = empty
+    begin(visitor)
+    asked = []
+    for number in range(4):
+        iban = with_check_digits("NL", f"TEST{number:010d}")
+        form = {"code": str(number), "name": "Bank", "iban": iban, "through": ""}
+        visitor.press("/administrations/1/journals/add", form)
+        asked.append(counted(house, lambda: visitor.get("/")))
+    assert len(set(asked)) == 1
 
 
 @pytest.mark.parametrize(
