@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from banklink.statements.journals import MAX_LINES, JournalList, JournalsError, read_journals
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "data" / "journals"
 TODAY = date(2026, 4, 2)
 IBAN = "NL85DEMO0417164300"
 

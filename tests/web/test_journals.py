@@ -17,7 +17,7 @@ from tests.support.house import TestHouse
 from tests.web.conftest import Books, Visitor, soup, words
 from tests.web.empty import empty_house
 
-DATA = Path(__file__).parents[1] / "statements" / "data"
+DATA = Path(__file__).parents[1] / "statements" / "data" / "journals"
 
 
 def iban(number: int) -> str:
