@@ -297,3 +297,11 @@ def test_old_letters_are_read_and_the_reader_is_told_to_look(desk: Desk) -> None
 def test_another_s_journal_is_not_there(desk: Desk) -> None:
     assert desk.visitor.get("/administrations/99/journals").status_code == 404
     assert desk.visitor.get(f"{desk.url}/999999999999").status_code == 404
+    desk.visitor.press(f"{desk.url}/add", typed())
+    desk.visitor.press("/books", {"name": "Second", "fiscal_year_start": "2026-01-01"})
+    there = f"/administrations/2/journals/{desk.there('1100').id}"
+    assert desk.visitor.get(there).status_code == 404
+    assert desk.visitor.get(f"{there}/consequence").status_code == 404
+    for verb in ("", "/clear", "/delete", "/undo"):
+        assert desk.visitor.press(there + verb, typed(version="2")).status_code == 404
+    assert desk.there("1100").iban == iban(1)
