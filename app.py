@@ -11,7 +11,7 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -21,13 +21,16 @@ from flask import Flask
 
 from banklink import clock as clocks
 from banklink import demo
+from banklink.actions import people
 from banklink.actions.services import Services
+from banklink.actions.shelf import Shelf
 from banklink.clock import Clock, SystemClock
+from banklink.providers.contract import BankProvider
 from banklink.providers.ponto import Ponto
 from banklink.settings import PontoSettings, Settings, SettingsError, load
 from banklink.store.database import migrate
 from banklink.store.vault import Vault
-from banklink.web.context import DemoLinks, House, Person
+from banklink.web.context import DemoLinks, House, Person, person_from
 from banklink.web.factory import create_database, furnish
 
 log = logging.getLogger("banklink")
@@ -52,21 +55,21 @@ class Banklink:
 
 def build(settings: Settings) -> Banklink:
     """Put the parts together and bring the database up to date. Raises StartError."""
-    if not settings.demo:
-        raise StartError(
-            "BANKLINK_DEMO=0 cannot start yet: signing in comes with the next version."
-            " Leave BANKLINK_DEMO at 1 to use the demo on this machine."
-        )
     settings.data.mkdir(parents=True, exist_ok=True)
     secret_key = settings.secret_key or _kept(settings.data / "secret.key", secrets.token_hex)
     vault = Vault(settings.encryption_keys or (_kept(settings.data / "encryption.key", _key),))
     web, store = create_database(settings, secret_key)
     migrate(store.engine)
-    client_secret = _kept(settings.data / "simulator-client.key", secrets.token_urlsafe)
-    simulator = _simulator(settings, client_secret)
+    simulator: Flask | None = None
+    providers: Mapping[str, BankProvider] = Shelf(store, vault)
+    if settings.demo:
+        client_secret = _kept(settings.data / "simulator-client.key", secrets.token_urlsafe)
+        simulator = _simulator(settings, client_secret)
+        providers = {Ponto.id: Ponto(_embedded(settings, client_secret))}
+    if settings.ponto is not None:
+        providers = {Ponto.id: Ponto(settings.ponto)}
     clock: Clock = simulator.extensions["simulator"].clock if simulator else SystemClock()
-    provider = Ponto(settings.ponto or _embedded(settings, client_secret))
-    services = Services(store, {provider.id: provider}, vault, settings.redirect_uri)
+    services = Services(store, providers, vault, settings.redirect_uri)
     furnish(
         web,
         House(
@@ -76,11 +79,21 @@ def build(settings: Settings) -> Banklink:
             demo=DemoLinks(
                 simulator_url=settings.simulator_origin + "/",
                 panel_url=settings.simulator_origin + "/panel",
-            ),
-            load_user=_demo_person(services),
+            )
+            if settings.demo
+            else None,
+            load_user=_demo_person(services) if settings.demo else None,
         ),
     )
     return Banklink(settings, web, services, clock, simulator)
+
+
+def open_services(settings: Settings) -> Services:
+    """What a command needs beside a Banklink that may be running: the database, no provider."""
+    vault = Vault(settings.encryption_keys or (_kept(settings.data / "encryption.key", _key),))
+    _web, store = create_database(settings, secrets.token_hex())
+    migrate(store.engine)
+    return Services(store, Shelf(store, vault), vault, settings.redirect_uri)
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:
@@ -128,15 +141,11 @@ def _embedded(settings: Settings, client_secret: str) -> PontoSettings:
 
 
 def _demo_person(services: Services) -> Callable[[], Person | None]:
-    known: list[Person] = []
+    """Read each time: the account page may change the name."""
 
     def load_user() -> Person | None:
-        if not known:
-            found = demo.demo_user(services)
-            if found is None:
-                return None
-            known.append(Person(*found))
-        return known[0]
+        found = demo.demo_user(services)
+        return person_from(found) if found else None
 
     return load_user
 
@@ -162,8 +171,11 @@ class Serving:
         self._server.close()
 
 
-def serve_in_thread(app: Flask, host: str, port: int, threads: int) -> Serving:
-    """Serve an application on a port of this machine. Raises StartError."""
+def serve_in_thread(
+    app: Flask, host: str, port: int, threads: int, *, demo: bool = True, proxy: str | None = None
+) -> Serving:
+    """Serve an application. `proxy` is the address whose forwarding headers are believed; from
+    anybody else they are taken off, except in the demo. Raises StartError."""
     from waitress.server import create_server
 
     try:
@@ -173,9 +185,10 @@ def serve_in_thread(app: Flask, host: str, port: int, threads: int) -> Serving:
             port=port,
             threads=threads,
             ident=None,
-            # By default waitress hides forwarding headers; the demo must see them to refuse.
-            clear_untrusted_proxy_headers=False,
+            # The demo must see forwarding headers to refuse.
+            clear_untrusted_proxy_headers=not demo,
             map={},
+            **_trust(proxy),
         )
     except OSError as error:
         raise StartError(
@@ -183,6 +196,13 @@ def serve_in_thread(app: Flask, host: str, port: int, threads: int) -> Serving:
             " with PORT or BANKLINK_SIMULATOR_PORT."
         ) from None
     return Serving(server, port)
+
+
+def _trust(proxy: str | None) -> dict[str, Any]:
+    if proxy is None:
+        return {}
+    headers = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}
+    return {"trusted_proxy": proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": headers}
 
 
 def plant_demo(banklink: Banklink) -> None:
@@ -254,8 +274,20 @@ def run(settings: Settings) -> None:
             lambda: jobs.wake(scheduler)
         )
     signal.signal(signal.SIGTERM, _stop)
-    servers.append(serve_in_thread(banklink.web, "127.0.0.1", settings.port, threads=8))
+    servers.append(
+        serve_in_thread(
+            banklink.web,
+            settings.host,
+            settings.port,
+            threads=8,
+            demo=settings.demo,
+            proxy=settings.trusted_proxy,
+        )
+    )
     print(f"{settings.app_name} runs at {settings.origin}", flush=True)
+    token = people.set_up_link(banklink.services, clocks.read(banklink.clock))
+    if token is not None:
+        print(f"Set it up, once, within a day: {settings.origin}/set-up/{token}", flush=True)
     if banklink.simulator is not None:
         print(f"The entrepreneur app and its banks: {settings.simulator_origin}", flush=True)
     try:

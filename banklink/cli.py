@@ -69,6 +69,53 @@ def handbook() -> None:
     click.echo(statuses_page(), nl=False)
 
 
+@main.command()
+def keys() -> None:
+    """Make the two keys a Banklink that others reach must have; paste them into its settings."""
+    import secrets
+
+    from cryptography.fernet import Fernet
+
+    click.echo(f"BANKLINK_SECRET_KEY={secrets.token_hex(32)}")
+    click.echo(f"BANKLINK_ENCRYPTION_KEYS={Fernet.generate_key().decode()}")
+
+
+@main.command("reset-password")
+@click.argument("email")
+def reset_password(email: str) -> None:
+    """Print a link with which the person with this EMAIL chooses a new password, once.
+
+    Give it to them yourself. May be asked while Banklink runs.
+    """
+    from app import open_services
+    from banklink.actions.people import reset_link
+    from banklink.actions.services import Refused
+    from banklink.clock import SystemClock, read
+
+    try:
+        settings = load()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    say = catalogue(settings.locale).gettext
+    logging.basicConfig(level=logging.WARNING)
+    if not settings.data.is_dir():
+        raise click.ClickException(
+            say(N_("There is no data folder %(folder)s. Set BANKLINK_DATA as for the server."))
+            % {"folder": settings.data}
+        )
+    services = open_services(settings)
+    try:
+        token = reset_link(services, email, read(SystemClock()))
+    except Refused:
+        raise click.ClickException(
+            say(N_("Nobody has the e-mail address %(email)s. Check it.")) % {"email": email}
+        ) from None
+    finally:
+        services.store.engine.dispose()
+    click.echo(say(N_("Works once, within a day:")))
+    click.echo(f"{settings.origin}/password/{token}")
+
+
 @main.group()
 def simulator() -> None:
     """The embedded entrepreneur app and its banks."""
@@ -113,6 +160,62 @@ def load_statements(
         embedded.close()
     for report in reports:
         click.echo(_report(say, report, settings))
+
+
+@simulator.command("serve")
+@click.option("--port", type=click.IntRange(1, 65535), required=True, help="Port on this machine.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("data-simulator"),
+    show_default=True,
+    help="Folder for its own database; made if absent.",
+)
+@click.option("--client-id", required=True, help="The id it knows Banklink by.")
+@click.option("--client-secret", required=True, help="The secret that goes with it.")
+@click.option("--redirect-uri", required=True, help="The redirect address Banklink shows.")
+@click.option("--seed", is_flag=True, help="Add fictitious account holders with their accounts.")
+def serve_simulator(
+    port: int, data: Path, client_id: str, client_secret: str, redirect_uri: str, seed: bool
+) -> None:
+    """Run the embedded entrepreneur app alone, as a stranger's service on this machine.
+
+    For trying out a real set-up: BANKLINK_DEMO=0 on one side, this on the other, and its addresses
+    and credentials entered on Banklink's page.
+    """
+    from waitress.server import create_server
+
+    from banklink.simulator import Client, SimulatorConfig, create_simulator
+    from banklink.simulator.fictitious import WORLD
+
+    logging.basicConfig(level=logging.WARNING)
+    origin = f"http://127.0.0.1:{port}"
+    data.mkdir(parents=True, exist_ok=True)
+    client = Client(client_id, client_secret, "Banklink", (redirect_uri,))
+    app = create_simulator(SimulatorConfig(data, origin, (client,)))
+    embedded = app.extensions["simulator"]
+    try:
+        server = create_server(app, host="127.0.0.1", port=port, threads=8, ident=None)
+    except OSError as error:
+        raise click.ClickException(f"Port {port} is in use ({error.strerror}).") from None
+    if seed and embedded.is_empty():
+        embedded.seed(WORLD)
+    click.echo(f"The entrepreneur app runs at {origin}")
+    click.echo(f"  authorisation address  {origin}/oauth2/auth")
+    click.echo(f"  token address          {origin}/oauth2/token")
+    click.echo(f"  API address            {origin}/ponto-connect")
+    click.echo(f"  issuer                 {origin}")
+    if seed:
+        for holder in WORLD["holders"]:
+            click.echo(f"{holder['name']} <{holder['email']}>")
+            for account in holder["accounts"]:
+                click.echo(f"  {account['iban']}  {account['description']}, {account['bank']}")
+    try:
+        server.run()
+    except (KeyboardInterrupt, SystemExit):
+        server.close()
+    finally:
+        embedded.close()
 
 
 def _shown(error: object) -> dict[str, object]:

@@ -159,7 +159,7 @@ def plant(services: Services, made: Mapping[str, Any], at: Moment) -> None:
 def _books(session: Session, firm: Firm, at: Moment) -> int:
     user = session.scalar(select(User).where(User.email == BOOKKEEPER[1]))
     if user is None:
-        user = User(name=BOOKKEEPER[0], email=BOOKKEEPER[1])
+        user = User(name=BOOKKEEPER[0], email=BOOKKEEPER[1], is_owner=True)
         session.add(user)
     administration = Administration(
         reference=firm.reference,
@@ -169,7 +169,9 @@ def _books(session: Session, firm: Firm, at: Moment) -> int:
     )
     session.add(administration)
     session.flush()
-    session.add(Membership(user_id=user.id, administration_id=administration.id, role="bookkeeper"))
+    session.add(
+        Membership(user_id=user.id, administration_id=administration.id, role="administrator")
+    )
     for example in firm.examples:
         if example.journal:
             session.add(_journal(administration.id, example.journal, example.iban, at))
@@ -443,8 +445,7 @@ def _connection(session: Session, administration_id: int, example: Example) -> C
     return found
 
 
-def demo_user(services: Services) -> tuple[int, str] | None:
-    """The bookkeeper the demo is signed in as."""
+def demo_user(services: Services) -> User | None:
+    """The bookkeeper the demo is signed in as: its owner, and administrator everywhere."""
     with services.store.read() as session:
-        user = session.scalar(select(User).where(User.email == BOOKKEEPER[1]))
-        return (user.id, user.name) if user else None
+        return session.scalar(select(User).where(User.email == BOOKKEEPER[1]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -30,7 +31,7 @@ class Setting:
 
 
 TABLE: tuple[Setting, ...] = (
-    Setting("PORT", "port", "5000", "Port of the web page, on this machine only."),
+    Setting("PORT", "port", "5000", "Port of the web page."),
     Setting(
         "BANKLINK_DATA", "folder", "data", "Folder for the databases and keys; made if absent."
     ),
@@ -45,13 +46,26 @@ TABLE: tuple[Setting, ...] = (
         "switch",
         "1",
         "1: demo data, the embedded entrepreneur app and its banks, signed in as the demo"
-        " bookkeeper, on this machine only. 0: does not start yet (sign-in comes next).",
+        " bookkeeper, on this machine only. 0: for real, people sign in.",
     ),
     Setting(
         "BANKLINK_ORIGIN",
         "origin",
         "http://localhost:PORT",
-        "Address under which people reach Banklink; part of the redirect address.",
+        "Address under which people reach Banklink; part of the redirect address. Beyond this"
+        " machine it must be https, and both keys must be set.",
+    ),
+    Setting(
+        "BANKLINK_HOST",
+        "text",
+        "127.0.0.1",
+        "Address to listen at. Another than this machine's own only with an https origin.",
+    ),
+    Setting(
+        "BANKLINK_TRUSTED_PROXY",
+        "text",
+        "none",
+        "Address of the proxy in front, whose X-Forwarded-For, -Proto and -Host are believed.",
     ),
     Setting(
         "BANKLINK_SIMULATOR_PORT",
@@ -147,6 +161,8 @@ class Settings:
     locale: str
     secret_key: str | None = field(repr=False)
     encryption_keys: tuple[str, ...] = field(repr=False)
+    host: str
+    trusted_proxy: str | None
     assets_local: bool
     log_level: str
     ponto: PontoSettings | None
@@ -180,18 +196,25 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     secret_key = given["BANKLINK_SECRET_KEY"] or None
     if secret_key is not None and len(secret_key) < 32:
         raise SettingsError("BANKLINK_SECRET_KEY is too short. Use at least 32 characters.")
+    origin = _origin(given["BANKLINK_ORIGIN"] or f"http://localhost:{port}")
+    keys = _keys(given["BANKLINK_ENCRYPTION_KEYS"])
+    demo = _one_of("BANKLINK_DEMO", given["BANKLINK_DEMO"] or "1", ("0", "1")) == "1"
+    host = given["BANKLINK_HOST"] or "127.0.0.1"
+    _safe_beyond_this_machine(origin, secret_key, keys, host, demo)
     return Settings(
         port=port,
         data=data,
         database_url=_database_url(given["BANKLINK_DATABASE_URL"], data),
-        demo=_one_of("BANKLINK_DEMO", given["BANKLINK_DEMO"] or "1", ("0", "1")) == "1",
-        origin=_origin(given["BANKLINK_ORIGIN"] or f"http://localhost:{port}"),
+        demo=demo,
+        origin=origin,
         simulator_port=simulator_port,
         app_name=given["BANKLINK_APP_NAME"] or "Banklink",
         provider_name=given["BANKLINK_PROVIDER_NAME"] or "Ondernemersapp",
         locale=_one_of("BANKLINK_LOCALE", given["BANKLINK_LOCALE"] or "nl", LOCALES),
         secret_key=secret_key,
-        encryption_keys=_keys(given["BANKLINK_ENCRYPTION_KEYS"]),
+        encryption_keys=keys,
+        host=host,
+        trusted_proxy=_address("BANKLINK_TRUSTED_PROXY", given["BANKLINK_TRUSTED_PROXY"]),
         assets_local=_one_of("BANKLINK_ASSETS", given["BANKLINK_ASSETS"] or "cdn", ("cdn", "local"))
         == "local",
         log_level=_one_of(
@@ -248,6 +271,59 @@ def _origin(text: str) -> str:
             f"BANKLINK_ORIGIN is {text!r}; it must look like https://banklink.example.nl."
         )
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def on_this_machine(host: str) -> bool:
+    """Whether a host name or address leads to this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _safe_beyond_this_machine(
+    origin: str, secret_key: str | None, keys: tuple[str, ...], host: str, demo: bool
+) -> None:
+    """Whoever serves others does it encrypted, with keys that are not beside the data."""
+    if not on_this_machine(urlsplit(origin).hostname or ""):
+        if not origin.startswith("https:"):
+            raise SettingsError(
+                f"BANKLINK_ORIGIN is {origin!r}, which everybody on the way can read and change."
+                " Put an HTTPS proxy in front and write https://."
+            )
+        if secret_key is None:
+            raise SettingsError(
+                "BANKLINK_SECRET_KEY must be set when others reach Banklink."
+                " The command banklink keys makes one."
+            )
+        if not keys:
+            raise SettingsError(
+                "BANKLINK_ENCRYPTION_KEYS must be set when others reach Banklink."
+                " The command banklink keys makes one."
+            )
+    elif not on_this_machine(host):
+        raise SettingsError(
+            f"BANKLINK_HOST is {host!r}, so others could reach Banklink, but BANKLINK_ORIGIN is"
+            " on this machine. Set BANKLINK_ORIGIN to the https address people use."
+        )
+    if _address("BANKLINK_HOST", host) and demo and not on_this_machine(host):
+        raise SettingsError(
+            f"BANKLINK_HOST is {host!r}, but the demo is signed in by itself and answers this"
+            " machine only. Set BANKLINK_DEMO to 0, or leave BANKLINK_HOST empty."
+        )
+
+
+def _address(name: str, text: str) -> str | None:
+    if not text or text == "localhost":
+        return text or None
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise SettingsError(
+            f"{name} is {text!r}; it must be a network address like 127.0.0.1."
+        ) from None
 
 
 def _database_url(text: str, data: Path) -> str:

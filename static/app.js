@@ -45,15 +45,27 @@
   on('htmx:afterRequest htmx:finally:request', e => end(source(e)));
   addEventListener('pageshow', () => [...busy.keys()].forEach(end));
 
+  // Refused in a sentence of the server's own (signed out, other role): what was typed stays.
+  const refusal = e => {
+    const answer = e.detail.xhr || (e.detail.ctx && e.detail.ctx.response) || {};
+    if (![400, 401, 403].includes(answer.status)) return null;
+    try { return JSON.parse(answer.responseText || e.detail.ctx.text); } catch { return null; }
+  };
+  const link = told => {
+    const away = document.createElement('a');
+    return Object.assign(away, { href: told.url, target: '_blank', rel: 'noopener', className: 'button quiet', textContent: told.label });
+  };
+
   // Nothing came back, or a 5xx: say it where the hand was, with a way to try again.
   const fail = text => e => {
     const element = source(e), row = rowOf(element);
     const slot = row ? row.querySelector('.slot') : document.getElementById('page-slot');
     if (!slot || (e.detail.ctx && e.detail.ctx.response && text !== words.failed)) return;
     const note = document.createElement('div'), said = document.createElement('p'), again = document.createElement('button');
+    const told = refusal(e);
     note.className = 'notice error';
     if (element.id !== 'poll') note.setAttribute('role', 'alert');
-    said.textContent = text;
+    said.textContent = told ? told.text : text;
     Object.assign(again, { type: 'button', className: 'button quiet', textContent: words.retry });
     again.addEventListener('click', () => {
       slot.replaceChildren();
@@ -61,7 +73,7 @@
       else if (element.matches('form')) element.requestSubmit();
       else element.click();
     });
-    note.append(said, again);
+    note.append(said, ...(told ? (told.url ? [link(told)] : []) : [again]));
     slot.replaceChildren(note);
   };
   on('htmx:sendError htmx:timeout htmx:error', fail(words.offline));

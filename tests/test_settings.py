@@ -44,7 +44,7 @@ def test_the_default_that_is_shown_is_the_default_that_is_used() -> None:
     worded = {"PORT + 1": "5001", "http://localhost:PORT": "http://localhost:5000"}
     shown = {row.name: worded.get(row.default, row.default) for row in TABLE}
     literal = {name: text for name, text in shown.items() if " " not in text and text != "none"}
-    assert len(literal) == 10
+    assert len(literal) == 11
     for name, default in literal.items():
         assert load({name: default}) == load({}), name
 

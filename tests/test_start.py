@@ -57,7 +57,7 @@ def test_a_second_one_on_the_same_folder_stops_and_the_first_goes_on(tmp_path: P
 @pytest.mark.parametrize(
     ("environment", "says"),
     [
-        ({"BANKLINK_DEMO": "0"}, "BANKLINK_DEMO=0 cannot start yet"),
+        ({"BANKLINK_HOST": "0.0.0.0"}, "Set BANKLINK_ORIGIN to the https address"),
         ({"BANKLINK_DEMO": "yes"}, "BANKLINK_DEMO is 'yes'"),
         ({"PORT": "eighty"}, "PORT is 'eighty'"),
         ({"BANKLINK_DATABASE_URL": "mysql://x"}, "postgresql://"),

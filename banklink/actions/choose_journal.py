@@ -27,10 +27,15 @@ def check_iban(text: str) -> str:
 
 
 def put_iban(
-    session: Session, journal: Journal, iban: str | None, currency: str | None = None
+    session: Session,
+    journal: Journal,
+    iban: str | None,
+    currency: str | None = None,
+    *,
+    actor: str | None = None,
 ) -> None:
-    """Set or clear a journal's IBAN. Raises Refused when another journal carries it: a
-    transaction would not know where to go (domain.md A1)."""
+    """Set or clear a journal's IBAN, and number the journal on. Raises Refused when another journal
+    carries it: a transaction would not know where to go (domain.md A1)."""
     if iban is not None:
         other = session.scalar(
             select(Journal).where(
@@ -43,6 +48,9 @@ def put_iban(
         if other is not None:
             raise Refused("iban_taken", field="iban", code=other.code, name=other.name)
         journal.currency = currency or journal.currency
+    if journal.iban != iban:
+        journal.version += 1
+        journal.changed_by = actor
     journal.iban = iban
     session.flush()
 
@@ -69,7 +77,7 @@ def choose_journal(
         changed(connection, actor)
         target: Journal | None = None
         if journal == "new":
-            target = _create(session, connection.administration_id, code, name)
+            target = create(session, connection.administration_id, code, name)
         elif journal:
             number = int(journal) if journal.isdecimal() and len(journal) < 10 else 0
             target = session.get(Journal, number)
@@ -80,9 +88,9 @@ def choose_journal(
                     "journal_has_iban", field="journal", code=target.code, name=target.name
                 )
         if current is not None and current is not target:
-            put_iban(session, current, None)
+            put_iban(session, current, None, actor=actor)
         if target is not None:
-            put_iban(session, target, connection.iban, connection.currency)
+            put_iban(session, target, connection.iban, connection.currency, actor=actor)
             add_event(
                 session,
                 connection,
@@ -120,7 +128,7 @@ def add_journal(
     with services.store.write() as session:
         plain = check_iban(iban)
         hold(session, administration_id)
-        journal = _create(session, administration_id, code, name)
+        journal = create(session, administration_id, code, name)
         put_iban(session, journal, plain)
         due = settle(session, administration_id, at, actor=actor)
         connection_id = session.scalar(
@@ -136,12 +144,15 @@ def add_journal(
     return connection_id
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     return "".join(each for each in " ".join(text.split()) if each.isprintable())
 
 
-def _create(session: Session, administration_id: int, code: str, name: str) -> Journal:
-    code, name = _printable(code), _printable(name)
+def check_names(
+    session: Session, administration_id: int, code: str, name: str, *, but: int | None = None
+) -> tuple[str, str]:
+    """Code and name as they may be stored; `but` is the journal they are for. Raises Refused."""
+    code, name = printable(code), printable(name)
     if not code:
         raise Refused("code_missing", field="code")
     if not name:
@@ -149,10 +160,20 @@ def _create(session: Session, administration_id: int, code: str, name: str) -> J
     if len(code) > 20 or len(name) > 100:
         raise Refused("too_long", field="code" if len(code) > 20 else "name")
     taken = session.scalar(
-        select(Journal).where(Journal.administration_id == administration_id, Journal.code == code)
+        select(Journal).where(
+            Journal.administration_id == administration_id,
+            Journal.code == code,
+            Journal.id != (but or 0),
+        )
     )
     if taken is not None:
         raise Refused("code_taken", field="code", name=taken.name)
+    return code, name
+
+
+def create(session: Session, administration_id: int, code: str, name: str) -> Journal:
+    """A journal without an IBAN. Raises Refused."""
+    code, name = check_names(session, administration_id, code, name)
     journal = Journal(
         administration_id=administration_id, code=code, name=name, iban=None, currency="EUR"
     )

@@ -46,6 +46,7 @@ from banklink.providers.contract import (
     Temporary,
     TokenRefused,
 )
+from banklink.providers.trial import Finding, trouble
 from banklink.settings import PontoSettings
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ _MOST_BYTES = 20 * 1024 * 1024
 _PAGE = 100
 _MOST_PAGES = 200
 _SYNC_WAIT = 10.0
+_TRIAL_TIMEOUT = httpx2.Timeout(10.0, connect=5.0)
 _ENDED = {"authorizationInvalid": "revoked", "authorizationExpired": "expired"}
 
 
@@ -97,9 +99,17 @@ class Ponto:
 
     id = "ponto"
 
-    def __init__(self, settings: PontoSettings, *, sleep: Callable[[float], None] = time.sleep):
+    def __init__(
+        self,
+        settings: PontoSettings,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        tls: ssl.SSLContext | None = None,
+    ):
+        """`tls`: a context that already holds the client certificate, instead of its files."""
         self._settings = settings
         self._sleep = sleep
+        self._given_tls = tls
         self.issuer = settings.issuer
 
     def close(self) -> None:
@@ -265,6 +275,8 @@ class Ponto:
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         """Made once: reading the authorities' certificates costs more than most calls."""
+        if self._given_tls is not None:
+            return self._given_tls
         if self._settings.certificate is None:
             return httpx2.create_ssl_context()
         context = ssl.create_default_context()
@@ -430,6 +442,60 @@ class Ponto:
             except (ProviderError, KeyError, TypeError):
                 banks[bank_id] = None  # a name is a nicety; its absence must not stop the rest
         return banks[bank_id]
+
+    # -- does it work? ------------------------------------------------------------------------
+
+    def check(self) -> Finding:
+        """Try every address with our own credentials; no holder and no bank is involved."""
+        where = "token"
+        try:
+            answer = self._client.post(
+                self._settings.token_url,
+                data={"grant_type": "client_credentials"},
+                auth=(self._settings.client_id, self._settings.client_secret),
+                headers={"Accept": "application/json"},
+                timeout=_TRIAL_TIMEOUT,
+            )
+            token = _token_of(answer)
+            if isinstance(token, Finding):
+                return token
+            where = "api"
+            answer = self._client.get(
+                f"{self._settings.api_url}/financial-institutions?page[limit]=1",
+                headers={"Authorization": f"Bearer {token}", "Accept": "application/vnd.api+json"},
+                timeout=_TRIAL_TIMEOUT,
+            )
+            if answer.status_code != 200:
+                return Finding(_unexpected(answer), where)
+            _items(_parse(answer.content))
+            where = "authorize"
+            answer = self._client.get(self._settings.authorize_url, timeout=_TRIAL_TIMEOUT)
+            if answer.status_code == 404 or answer.status_code >= 500:
+                return Finding(_unexpected(answer), where)
+        except httpx2.HTTPError as error:
+            return Finding(trouble(error), where)
+        except (ContractViolation, UnicodeError, httpx2.InvalidURL):
+            return Finding("not_understood", where)
+        return Finding("works")
+
+
+def _token_of(answer: httpx2.Response) -> str | Finding:
+    try:
+        body = _parse(answer.content)
+    except ContractViolation:
+        body = {}
+    if isinstance(token := body.get("access_token"), str) and answer.is_success:
+        return token
+    refused = body.get("error") in ("invalid_client", "unauthorized_client")
+    if refused or answer.status_code == 401:
+        return Finding("invalid_client", "token")
+    return Finding(_unexpected(answer), "token")
+
+
+def _unexpected(answer: httpx2.Response) -> str:
+    if answer.status_code >= 500:
+        return "outage"
+    return "not_found" if answer.status_code == 404 else "not_understood"
 
 
 class _Bounded(httpx2.HTTPTransport):

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.engine import Dialect
@@ -87,16 +88,78 @@ class Administration(Model):
 
 
 class User(Model):
-    """Someone of the bookkeeping side."""
+    """Someone of the bookkeeping side. `email` is stored as compared: lower case, no spaces.
+
+    `is_owner`: owns this installation, so may create administrations and change the provider's
+    settings. `password_hash` None: cannot sign in yet (or never, as in the demo).
+    """
 
     __tablename__ = "users"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
+    password_hash: Mapped[str | None]
+    is_owner: Mapped[bool] = mapped_column(default=False, server_default=false())
+    locale: Mapped[str | None]
+    disabled_at: Mapped[datetime | None]
+
+
+class UserSession(Model):
+    """One signed-in browser. The token in its cookie is stored hashed; times are machine time."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    created_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    user_agent: Mapped[str]
+
+
+class OneTimeLink(Model):
+    """A link that does one thing once: `setup` makes the first user, `reset` gives `user_id` a new
+    password, `colleague` lets `email` into an administration. Machine time."""
+
+    __tablename__ = "one_time_links"
+    __table_args__ = (
+        CheckConstraint("purpose IN ('setup', 'reset', 'colleague')", name="purpose"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    purpose: Mapped[str]
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    administration_id: Mapped[int | None] = mapped_column(
+        ForeignKey("administrations.id"), index=True
+    )
+    email: Mapped[str | None]
+    name: Mapped[str | None]
+    role: Mapped[str | None]
+    created_by: Mapped[str | None]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class SignInTry(Model):
+    """One counted attempt to sign in, per e-mail address and per network address (`subject` says
+    which, hashed). A success takes those of its e-mail address away."""
+
+    __tablename__ = "sign_in_tries"
+    __table_args__ = (Index("ix_sign_in_tries_subject", "subject", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subject: Mapped[str]
+    at: Mapped[datetime]
 
 
 class Membership(Model):
+    """What someone may do in an administration: reader, bookkeeper or administrator."""
+
     __tablename__ = "memberships"
 
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
@@ -108,7 +171,8 @@ class Membership(Model):
 
 class Journal(Model):
     """A bank journal. At most one carries an IBAN and currency within an administration, else a
-    transaction would not know where to go (domain.md A1)."""
+    transaction would not know where to go (domain.md A1). `version` counts changes by people on
+    the journal's own page, so that the second of two is told of the first."""
 
     __tablename__ = "journals"
     __table_args__ = (
@@ -123,6 +187,21 @@ class Journal(Model):
     iban: Mapped[str | None]
     currency: Mapped[str] = mapped_column(default="EUR")
     processed_through: Mapped[date | None]
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
+    changed_by: Mapped[str | None]
+
+
+class ProviderSettings(Model):
+    """Addresses and credentials of a provider, entered on the page. `sealed` holds all of them;
+    `version` tells a running process to make its adapter anew (actions/shelf.py)."""
+
+    __tablename__ = "provider_settings"
+
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    sealed: Mapped[str] = mapped_column(Text)
+    version: Mapped[int] = mapped_column(default=1)
+    updated_at: Mapped[datetime]
+    updated_by: Mapped[str | None]
 
 
 class Holder(Model):

@@ -40,7 +40,6 @@ from banklink.web.context import (
     house,
     is_htmx,
     my_administration,
-    my_connection,
     person,
     reader,
     tell,
@@ -54,13 +53,6 @@ blueprint = Blueprint("connections", __name__, url_prefix="/connections/<int:con
 
 Answer = BaseResponse | str | tuple[str, int]
 _LISTED = 50
-
-
-@blueprint.before_request
-def _own_only() -> None:
-    connection_id = (request.view_args or {})["connection_id"]
-    with house().services.store.read() as session:
-        my_connection(session, connection_id)
 
 
 def _record(session: Session, connection_id: int) -> Record:

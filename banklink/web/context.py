@@ -7,20 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import abort, current_app, g, request, session
+from flask import abort, current_app, g, request, session, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from banklink import clock as clocks
 from banklink.actions.services import Services
+from banklink.actions.shelf import configured
 from banklink.clock import Clock
 from banklink.core.calendar import Moment
 from banklink.settings import Settings
-from banklink.store.models import Administration, Connection, Membership
+from banklink.store.models import Administration, Membership, User
 from banklink.web.rows import Reader
 from banklink.web.viewmodel import Notice
 
-_MOST = 2**31
+MOST = 2**31
 """Beyond any row number; databases refuse to compare larger ones."""
 
 
@@ -34,20 +35,30 @@ class DemoLinks:
 
 @dataclass(frozen=True)
 class House:
-    """Everything the web needs, put together by the composition root. `load_user` returns the id
-    and name of who is signed in, or None."""
+    """Everything the web needs, put together by the composition root. `load_user` says who is
+    signed in by itself (the demo); without it people sign in (web/signing.py)."""
 
     settings: Settings
     services: Services
     clock: Clock
     demo: DemoLinks | None
-    load_user: Callable[[], Person | None]
+    load_user: Callable[[], Person | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
+    """Who is signed in. `session_id` is the row of this browser's session, None in the demo."""
+
     id: int
     name: str
+    email: str = ""
+    is_owner: bool = False
+    locale: str | None = None
+    session_id: int | None = None
+
+
+def person_from(user: User, session_id: int | None = None) -> Person:
+    return Person(user.id, user.name, user.email, user.is_owner, user.locale, session_id)
 
 
 def house() -> House:
@@ -82,8 +93,27 @@ def browser() -> str:
 def reader() -> Reader:
     settings = house().settings
     return Reader(
-        at=at(), app=settings.app_name, provider=settings.provider_name, browser=browser()
+        at=at(),
+        app=settings.app_name,
+        provider=settings.provider_name,
+        browser=browser(),
+        may_change=may_change(),
+        provider_ready=provider_ready(),
+        provider_page=url_for("provider.page") if person().is_owner else None,
     )
+
+
+def provider_ready() -> bool:
+    """Whether the provider was ever set up; asked once per request, not once per row."""
+    if "provider_ready" not in g:
+        g.provider_ready = configured(house().services.providers)
+    ready: bool = g.provider_ready
+    return ready
+
+
+def may_change() -> bool:
+    """Whether the person may change something in the administration this request is about."""
+    return g.get("role") != "reader"
 
 
 def is_htmx() -> bool:
@@ -104,21 +134,17 @@ def my_administrations(session_: Session) -> list[Administration]:
 def my_administration(session_: Session, administration_id: int | None) -> Administration:
     """One of the person's own, the first by default; another's does not exist for them (404)."""
     mine = my_administrations(session_)
-    if administration_id is None and mine:
-        return mine[0]
-    found = next((each for each in mine if each.id == administration_id), None)
+    wanted = mine[0].id if administration_id is None and mine else administration_id
+    found = next((each for each in mine if each.id == wanted), None)
     if found is None:
         abort(404)
+    g.role = session_.scalar(
+        select(Membership.role).where(
+            Membership.user_id == person().id, Membership.administration_id == found.id
+        )
+    )
+    g.administration_id = found.id
     return found
-
-
-def my_connection(session_: Session, connection_id: int) -> Connection:
-    """404 for an unknown connection and for another administration's alike."""
-    connection = session_.get(Connection, connection_id) if connection_id < _MOST else None
-    if connection is None:
-        abort(404)
-    my_administration(session_, connection.administration_id)
-    return connection
 
 
 def tell(connection_id: int, notice: Notice, *, undo: bool = False) -> None:

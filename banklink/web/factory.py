@@ -17,6 +17,7 @@ from flask import (
     Response,
     abort,
     g,
+    jsonify,
     redirect,
     render_template,
     request,
@@ -33,9 +34,23 @@ from banklink.settings import Settings
 from banklink.store.database import Store, prepare
 from banklink.store.models import db
 from banklink.translations import LOCALES
-from banklink.web import connections, gallery, help, maintenance, returned
-from banklink.web.context import House, at
+from banklink.web import (
+    access,
+    books,
+    connections,
+    gallery,
+    help,
+    journals,
+    maintenance,
+    people,
+    provider,
+    returned,
+    signing,
+    start,
+)
+from banklink.web.context import House, at, is_htmx
 from banklink.web.i18n import _, day, gettext, ngettext
+from banklink.web.sections import sections
 from banklink.web.viewmodel import Link
 
 log = logging.getLogger(__name__)
@@ -51,14 +66,15 @@ def create_database(settings: Settings, secret_key: str) -> tuple[Flask, Store]:
     app = Flask(
         "banklink", template_folder=str(TEMPLATES), static_folder=None, root_path=str(TEMPLATES)
     )
+    https = settings.origin.startswith("https:")
     app.config.update(
         SECRET_KEY=secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 20, "max_overflow": 10, "pool_pre_ping": True},
-        SESSION_COOKIE_NAME="banklink",
+        SESSION_COOKIE_NAME="__Host-banklink" if https else "banklink",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=settings.origin.startswith("https:"),
+        SESSION_COOKIE_SECURE=https,
         PERMANENT_SESSION_LIFETIME=60 * 60 * 24 * 180,
         WTF_CSRF_TIME_LIMIT=None,
         MAX_CONTENT_LENGTH=1024 * 1024,
@@ -70,7 +86,8 @@ def create_database(settings: Settings, secret_key: str) -> tuple[Flask, Store]:
 
 
 def furnish(app: Flask, house: House) -> Flask:
-    """Everything else. `house` carries what the composition root made."""
+    """Everything else. `house` carries what the composition root made. Raises UndeclaredRoute when
+    nobody said who may ask for a route."""
     app.extensions["banklink"] = house
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.add_extension("jinja2.ext.i18n")
@@ -78,18 +95,31 @@ def furnish(app: Flask, house: House) -> Flask:
         lambda text: gettext(text), lambda one, many, n: ngettext(one, many, n), newstyle=True
     )
     app.jinja_env.globals.update(asset=_asset, _=_translate)
-    CSRFProtect(app)
     app.before_request(_who)
+    app.before_request(_room)
+    CSRFProtect(app)
     app.after_request(_headers)
     app.context_processor(_common)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _incident)
-    for module in (maintenance, connections, returned, gallery, help):
+    for module in (
+        maintenance,
+        connections,
+        returned,
+        gallery,
+        help,
+        people,
+        start,
+        books,
+        journals,
+        provider,
+    ):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/healthz", "healthz", _healthz)
     app.add_url_rule("/static/<path:filename>", "static", _static)
     app.add_url_rule("/assets/htmx.min.js", "htmx", _htmx)
     app.add_url_rule("/language", "language", _language, methods=["POST"])
+    access.declared(app)
     return app
 
 
@@ -99,19 +129,31 @@ def _translate(message: str, **params: object) -> str:
 
 # -- who and how --------------------------------------------------------------------------------
 
+_LARGE = 21 * 1024 * 1024
 _OPEN = frozenset({"healthz", "static", "htmx"})
 
 
-def _who() -> None:
+def _who() -> BaseResponse | None:
     house: House = _house()
     chosen = session.get("locale")
     g.locale = chosen if chosen in LOCALES else house.settings.locale
     if request.endpoint in _OPEN:
-        return
+        return None
     if house.settings.demo and not _only_here():
         g.shut = True
         abort(403)
-    g.person = house.load_user()
+    if not house.settings.demo and not _our_name():
+        g.shut = True
+        abort(421)
+    g.person = house.load_user() if house.load_user else signing.load_person()
+    return access.guard()
+
+
+def _room() -> None:
+    """A list of journals may be large; nothing else that is sent here is. After `_who`, so that
+    only who may add journals gets the room, and before the CSRF check reads the form."""
+    if request.endpoint == journals.UPLOAD:
+        request.max_content_length = request.max_form_memory_size = _LARGE
 
 
 def _house() -> House:
@@ -131,6 +173,13 @@ def _only_here() -> bool:
     return host == "localhost" and not forwarded and request.remote_addr in ("127.0.0.1", "::1")
 
 
+def _our_name() -> bool:
+    """Whether the request is for the address people use: another name that leads here could read
+    pages with the visitor's own browser (DNS rebinding) or put itself into links."""
+    asked = urlsplit(f"//{request.host}").hostname
+    return asked == urlsplit(_house().settings.origin).hostname
+
+
 def _headers(response: Response) -> Response:
     cdn = "" if _house().settings.assets_local else f" {HTMX.rsplit('/', 2)[0]}/"
     response.headers.setdefault(
@@ -139,6 +188,8 @@ def _headers(response: Response) -> Response:
         " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
         " frame-ancestors 'none'",
     )
+    if _house().settings.origin.startswith("https:"):
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["X-Frame-Options"] = "DENY"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
@@ -157,11 +208,18 @@ def _common() -> dict[str, Any]:
         "app_name": house.settings.app_name,
         "provider_name": house.settings.provider_name,
         "locale": g.get("locale", house.settings.locale),
-        "user": {"name": person.name, "role": _("bookkeeper")} if person else None,
+        "user": {
+            "name": person.name,
+            "account_url": url_for("people.account"),
+            "sign_out_url": url_for("people.sign_out") if person.session_id else None,
+        }
+        if person
+        else None,
         "cdn": {"url": HTMX, "integrity": HTMX_INTEGRITY, "local": url_for("htmx")},
         "assets_local": house.settings.assets_local,
         "home_url": url_for("maintenance.page"),
         "language_url": url_for("language"),
+        "sections": sections,
         "demo": {
             "simulator_url": demo.simulator_url,
             "panel_url": demo.panel_url,
@@ -186,9 +244,8 @@ def _language() -> BaseResponse:
     if wanted in LOCALES:
         session["locale"] = wanted
         session.permanent = True
-    target = request.form.get("next", "")
-    safe = target.startswith("/") and target.isprintable() and target[1:2] not in ("/", "\\")
-    return redirect(target if safe else url_for("maintenance.page"), 303)
+    target = access.local(request.form.get("next", ""))
+    return redirect(target or url_for("maintenance.page"), 303)
 
 
 def _static(filename: str) -> Response:
@@ -232,6 +289,7 @@ def _local_htmx() -> bytes | None:
 
 
 def _message(status: int, title: str, text: str, incident: str | None = None) -> tuple[str, int]:
+    g.bare = True  # no links that would ask the database, which may be what failed
     page = render_template(
         "pages/message.html",
         title=title,
@@ -249,6 +307,12 @@ def _http_error(error: HTTPException) -> Any:
     status = error.code or 500
     if status < 400:
         return error
+    if status == 421:
+        return _message(
+            421,
+            _("Another address"),
+            _("Open %(origin)s; at this address nobody answers.", origin=_house().settings.origin),
+        )
     if g.get("shut"):
         return _message(
             403,
@@ -265,6 +329,12 @@ def _http_error(error: HTTPException) -> Any:
             "Nothing was changed. Go back, reload the page and try again; what you typed is"
             " still in the form."
         )
+    elif status == 403:
+        title = _("Not with your role")
+        text = _(
+            "You may look, but this is for others to change. Nothing was changed. Ask an"
+            " administrator to do it, or to give you another role."
+        )
     elif status == 404:
         title, text = _("Not found"), _("There is nothing at this address, or not for you.")
     elif status == 405:
@@ -276,6 +346,8 @@ def _http_error(error: HTTPException) -> Any:
     else:
         title = _("That did not work")
         text = _("The request was not complete, so nothing was changed. Go back and try again.")
+    if is_htmx() and (status == 403 or isinstance(error, CSRFError)):
+        return jsonify(text=text), status
     return _message(status, title, text)
 
 

@@ -6,7 +6,16 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -24,6 +33,7 @@ from banklink.web.context import (
     at,
     house,
     is_htmx,
+    may_change,
     my_administration,
     my_administrations,
     person,
@@ -33,6 +43,7 @@ from banklink.web.context import (
 )
 from banklink.web.i18n import _, clock_time, ngettext, when
 from banklink.web.rows import matches, row_address, row_url, row_view, sort_key
+from banklink.web.start import unfinished
 from banklink.web.viewmodel import (
     Button,
     Details,
@@ -66,16 +77,20 @@ _PANEL_ACTIONS = {
 
 
 @blueprint.get("/")
-def page() -> str:
+def page() -> str | BaseResponse:
     """One administration; `connection` and `open` show one row with a panel, for deep links and
     for browsers without JavaScript."""
     with house().services.store.read() as session:
+        if not my_administrations(session):
+            return redirect(url_for("start.page"), 303) if person().is_owner else _nowhere()
         administration = my_administration(session, request.args.get("administration", type=int))
         connection_id = request.args.get("connection", type=int)
         found = records(session, administration.id, at())
         target = next((each for each in found if each.connection.id == connection_id), None)
         panel = open_panel(session, target, request.args.get("open")) if target else None
         adding = request.args.get("open") == "add-journal"
+        if adding and not may_change():
+            abort(403)
         messages = told()
         view = page_view(
             session,
@@ -90,6 +105,18 @@ def page() -> str:
         return render_template("maintenance/page.html", page=view)
 
 
+def _nowhere() -> str:
+    """Somebody whom no administration has let in."""
+    return render_template(
+        "pages/message.html",
+        tone="info",
+        title=_("No administration yet"),
+        text=_("You work in no administration yet. Ask an administrator for an invitation."),
+        back=Link(label=_("Your account"), url=url_for("people.account")),
+        incident=None,
+    )
+
+
 def _page_flash(messages: dict[int, dict[str, Any]]) -> Notice | None:
     """What was said of the page as a whole (number 0)."""
     message = messages.get(0)
@@ -102,6 +129,8 @@ def open_panel(session: Session, record: Record, name: str | None) -> Details | 
     action = _PANEL_ACTIONS.get(name or "")
     if action is None:
         return None
+    if not may_change():
+        abort(403)
     view = panels.form(session, record, action, reader())
     return view
 
@@ -189,13 +218,16 @@ def page_view(
         attention=attention,
         updated=clock_time(at().now),
         updated_iso=at().now.isoformat(),
-        refresh_url=url_for("maintenance.refresh", administration_id=administration.id),
+        refresh_url=url_for("maintenance.refresh", administration_id=administration.id)
+        if may_change()
+        else None,
         poll_url=url_for("maintenance.rows", administration_id=administration.id),
         base_url=url_for("maintenance.page"),
         empty=_empty(administration, shown, chosen, query) if not rows else None,
-        add_journal=_add_journal(administration),
+        add_journal=_add_journal(administration) if may_change() else None,
         form=form,
         flash=flash,
+        set_up=unfinished(session, administration.id),
         crumbs=(
             Link(label=_("Maintenance"), url=url_for("maintenance.page")),
             Link(
@@ -298,6 +330,8 @@ def _empty(administration: Administration, shown: list[Record], chosen: str, que
                 _("Show all"), url_for("maintenance.page", administration=administration.id)
             ),
         )
+    if not may_change():
+        return Notice(tone="info", text=_("There are no bank accounts here yet."))
     return Notice(
         tone="info",
         text=_("Add a bank journal with its IBAN first; then its account appears here."),

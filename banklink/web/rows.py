@@ -79,12 +79,17 @@ _OUTCOMES: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """For whom a row is drawn: when, under which names, in which browser."""
+    """For whom a row is drawn: when, under which names, in which browser. Who may not change
+    anything gets no button that would."""
 
     at: Moment
     app: str
     provider: str
     browser: str | None
+    may_change: bool = True
+    provider_ready: bool = True
+    provider_page: str | None = None
+    """Where it is set up, for who may."""
 
 
 def row_url(record: Record, panel: str | None = None) -> str:
@@ -150,8 +155,36 @@ def row_view(
         ),
         notice=_attempt_notice(record, reader),
     )
+    if not reader.provider_ready:
+        view = _provider_first(view, reader, spoken)
+    if not reader.may_change:
+        view = replace(view, primary=None, rescue=(), menu=(_help(record, spoken),))
     digest = hashlib.sha256(repr(view).encode()).hexdigest()[:16]
     return replace(view, digest=digest, panel=panel, notice=flash or view.notice)
+
+
+def _provider_first(view: RowView, reader: Reader, title: str) -> RowView:
+    """Nothing is broken that was never set up: instead of a step at the bank that could not
+    begin, the row says what comes first."""
+    leaving = {action.value for action in AT_THE_BANK}
+    menu = tuple(each for each in view.menu if each.action not in leaving)
+    if view.primary is None or view.primary.action not in leaving:
+        return replace(view, menu=menu)
+    helper = _(
+        "First the details of %(provider)s have to be entered; then this account can be connected.",
+        provider=reader.provider,
+    )
+    if reader.provider_page is None:
+        return replace(view, menu=menu, primary=None, helper=helper)
+    label = _("Enter the details")
+    button = Button(
+        action="provider",
+        label=label,
+        name=_("%(action)s: %(title)s", action=label, title=title),
+        method="get",
+        url=reader.provider_page,
+    )
+    return replace(view, menu=menu, primary=button, helper=helper)
 
 
 def _disarm(record: Record, title: str) -> Button:
@@ -291,7 +324,7 @@ def _holder(key: str, record: Record, reader: Reader, title: str) -> HolderView:
         use=_offer(
             Offer(Action.USE_HOLDER, N_("Fetch via %(holder)s"), key), record, title, reader.app
         )
-        if usable_elsewhere
+        if usable_elsewhere and reader.may_change
         else None,
     )
 
@@ -398,7 +431,9 @@ def _attempt_notice(record: Record, reader: Reader) -> Notice | None:
     return Notice(
         tone=tone,
         text=_(sentence, **_outcome_params(attempt, reader)),
-        button=_finish(record) if can_finish(attempt, reader.browser) else None,
+        button=_finish(record)
+        if reader.may_change and can_finish(attempt, reader.browser)
+        else None,
     )
 
 

@@ -113,7 +113,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One input: type is date, text, radio, select or checkbox."""
+    """One input: type is date, text, email, password, radio, select or checkbox."""
 
     name: str
     label: str
@@ -127,6 +127,8 @@ class Field:
     maximum: str | None = None
     width: str = "medium"  # short, medium, long
     required: bool = False
+    autocomplete: str | None = None  # what a password manager may fill in here
+    readonly: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,11 +145,14 @@ class Form:
     version: int
     fields: tuple[Field, ...]
     submit: str
-    cancel: Button
+    cancel: Button | None = None  # None where there is nothing to go back to
     error: str | None = None
     preview: str | None = None
     preview_text: str | None = None
     leaves: bool = False
+    hidden: tuple[tuple[str, str], ...] = ()
+    also: Button | None = None  # a second verb of the same form: `fields` holds its name and value
+    upload: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +222,7 @@ class PageView:
     attention: int
     updated: str
     updated_iso: str
-    refresh_url: str
+    refresh_url: str | None  # None for who may change nothing
     poll_url: str
     base_url: str
     empty: Notice | None = None
@@ -225,3 +230,4 @@ class PageView:
     form: Form | None = None
     flash: Notice | None = None
     crumbs: tuple[Link, ...] = field(default=())
+    set_up: str | None = None  # the guide, as long as there is something left to set up

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from banklink.statements import Statement, StatementError, read_statements
 from tests.statements import DATA
 
-FILES = sorted(DATA.iterdir())
+FILES = sorted(each for each in DATA.iterdir() if each.is_file())
 CONTENTS = {path.name: path.read_bytes() for path in FILES}
 
 

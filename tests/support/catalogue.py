@@ -104,7 +104,7 @@ _UNKNOWN = "\ue000"
 """Stands where the template puts a value: not a word, and nothing else either."""
 
 _ATTRIBUTES = re.compile(r"\s[^<>]*=\s*[\"']")
-_FLAGS = frozenset({"checked", "disabled", "hidden", "required", "selected"})
+_FLAGS = frozenset({"checked", "disabled", "hidden", "readonly", "required", "selected"})
 
 
 def loose_words(template: str, allowed: Iterable[str] = ()) -> list[str]:

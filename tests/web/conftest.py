@@ -37,7 +37,9 @@ class Visitor(FlaskClient):
 
     def token(self) -> str:
         """The CSRF token of this visitor's session, as it stands in a form of the page."""
-        found = re.search(r'name="csrf_token" value="([^"]+)"', self.get("/").text)
+        found = re.search(
+            r'name="csrf_token" value="([^"]+)"', self.get("/", follow_redirects=True).text
+        )
         assert found is not None
         return found[1]
 

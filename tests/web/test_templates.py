@@ -60,7 +60,7 @@ def make_app() -> Flask:
         return {
             "app_name": "Banklink",
             "locale": "nl",
-            "user": SimpleNamespace(name="Sanne", role="boekhouder"),
+            "user": SimpleNamespace(name="Sanne", account_url="/account", sign_out_url=None),
             "cdn": CDN,
             "assets_local": False,
             "demo": DEMO,

@@ -1,0 +1,101 @@
+"""Administrations: begin one, and change its name, fiscal year start and lock date."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from banklink.actions.choose_journal import printable
+from banklink.actions.services import Missing, Refused, Services, Stale
+from banklink.core.calendar import Moment
+from banklink.statements.journals import read_day
+from banklink.store.models import Administration, Membership
+
+MOST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """An administration as it stands in the form, or as it was when the form was made."""
+
+    name: str
+    fiscal_year_start: str
+    lock_date: str
+
+
+def as_typed(administration: Administration) -> Typed:
+    """Days as a form has them."""
+    return Typed(
+        administration.name,
+        *(
+            day.isoformat() if day else ""
+            for day in (administration.fiscal_year_start, administration.lock_date)
+        ),
+    )
+
+
+def begin(services: Services, at: Moment, *, typed: Typed, user_id: int) -> int:
+    """A new administration; who makes it administers it. Returns its number. Raises Refused."""
+    with services.store.write() as session:
+        name, start, lock = _checked(session, typed, at, user_id=user_id, but=None)
+        administration = Administration(
+            reference=str(uuid.uuid4()), name=name, fiscal_year_start=start, lock_date=lock
+        )
+        session.add(administration)
+        session.flush()
+        session.add(
+            Membership(user_id=user_id, administration_id=administration.id, role="administrator")
+        )
+        return administration.id
+
+
+def change(
+    services: Services, administration_id: int, at: Moment, *, typed: Typed, seen: Typed,
+    user_id: int,
+) -> None:  # fmt: skip
+    """`seen` is what the person saw: when it is no longer so, someone else was first (Stale).
+    Raises Refused, Missing."""
+    with services.store.write() as session:
+        found = session.get(Administration, administration_id, with_for_update=True)
+        if found is None:
+            raise Missing
+        if as_typed(found) != seen:
+            raise Stale(None)
+        name, start, lock = _checked(session, typed, at, user_id=user_id, but=found.id)
+        found.name, found.fiscal_year_start, found.lock_date = name, start, lock
+
+
+def _checked(
+    session: Session, typed: Typed, at: Moment, *, user_id: int, but: int | None
+) -> tuple[str, date, date | None]:
+    name = printable(typed.name)
+    if not name:
+        raise Refused("administration_name_missing", field="name")
+    if len(name) > MOST:
+        raise Refused("administration_name_long", field="name")
+    taken = session.scalar(
+        select(Administration.id)
+        .join(Membership)
+        .where(
+            Membership.user_id == user_id,
+            Administration.name == name,
+            Administration.id != (but or 0),
+        )
+    )
+    if taken is not None:
+        raise Refused("administration_name_taken", field="name")
+    start = read_day(typed.fiscal_year_start.strip())
+    if start is None:
+        raise Refused("not_a_date", field="fiscal_year_start")
+    lock = None
+    if typed.lock_date.strip():
+        lock = read_day(typed.lock_date.strip())
+        if lock is None:
+            raise Refused("not_a_date", field="lock_date")
+        if lock > at.today:
+            raise Refused("lock_future", field="lock_date")
+    return name, start, lock

@@ -1,0 +1,410 @@
+"""Reads a list of bank journals: pasted or from a file, as CSV or as the Dutch audit file XAF 3.2.
+
+    for line in read_journals(data, today=today).lines: ...
+
+A line that cannot be used comes out all the same, with what is wrong with it, so that a person can
+mend that line and keep the rest. Whatever cannot be read at all raises `JournalsError`, and nothing
+else does.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from dataclasses import field as attribute
+from datetime import date
+from typing import Any
+
+from lxml import etree
+from schwifty import IBAN
+from schwifty.exceptions import InvalidChecksumDigits, SchwiftyException
+
+from banklink.statements import sniff
+
+MAX_BYTES = 20 * 1024 * 1024
+MAX_LINES = 2_000
+"""More bank journals than any firm has; a longer file is something else."""
+
+MAX_CODE, MAX_NAME = 20, 100
+_FIELDS = ("code", "name", "iban", "through")
+_TITLES = {
+    "code": {"code", "dagboekcode", "dagboeknummer", "journalcode", "nummer", "number", "nr"},
+    "name": {"naam", "name", "omschrijving", "description", "dagboeknaam", "journalname"},
+    "iban": {"iban", "rekening", "rekeningnummer", "bankrekening", "bankaccount", "accountnumber"},
+    "through": {
+        "verwerkt", "verwerkttm", "verwerkttotenmet", "processed", "processedthrough",
+        "processeduntil",
+    },
+}  # fmt: skip
+_EITHER = {"dagboek", "journal", "bankdagboek", "bankjournal"}
+"""The code where another column has the name, else the name."""
+
+_LOOKS_IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{10,30}")
+_YEAR_FIRST = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:T.*)?", re.ASCII)
+_DAY_FIRST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a line cannot be used, as a code and parameters.
+
+    | code                       | params  |
+    |----------------------------|---------|
+    | `code_missing`, `name_missing` |     |
+    | `code_too_long`, `name_too_long` | `most` |
+    | `iban_wrong`               |         |
+    | `iban_check_digits`        |         |
+    | `code_twice`, `iban_twice` | `line`: the first one's |
+    | `not_a_date`               |         |
+    | `date_in_future`           |         |
+    """
+
+    code: str
+    field: str
+    params: dict[str, str | int] = attribute(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JournalLine:
+    """One journal. `number` counts lines of the text from 1 (journals of an audit file); `source`
+    is the line as it stands, to be mended and offered again. `iban` has no spaces."""
+
+    number: int
+    source: str
+    code: str
+    name: str
+    iban: str | None
+    through: date | None
+    written: tuple[str, str] = ("", "")
+    """IBAN and date as written, to show where they cannot be read."""
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JournalList:
+    """`form` is csv or xaf. `guessed` names the encoding when the text did not say: a person
+    should look at accented letters. `heading` is the header line, to put above lines that are
+    offered again."""
+
+    lines: tuple[JournalLine, ...]
+    form: str
+    guessed: str | None = None
+    heading: str | None = None
+
+    @property
+    def good(self) -> tuple[JournalLine, ...]:
+        return tuple(each for each in self.lines if not each.problems)
+
+    @property
+    def bad(self) -> tuple[JournalLine, ...]:
+        return tuple(each for each in self.lines if each.problems)
+
+
+class JournalsError(ValueError):
+    """A text or file that cannot be read as journals, as a code and parameters.
+
+    | code              | params            | meaning                                        |
+    |-------------------|-------------------|------------------------------------------------|
+    | `empty`           |                   | nothing in it                                  |
+    | `too_large`       | `megabytes`       | more than is read                              |
+    | `too_many_lines`  | `lines`, `most`   | more journals than any firm has                |
+    | `unknown_format`  | `looks_like`      | neither a table of text nor an audit file      |
+    | `column_missing`  | `column`          | a header without code or name                  |
+    | `columns_unknown` |                   | no header, and no telling which column is what |
+    | `malformed`       | `line`            | an audit file that is no XML from there        |
+    | `hostile_xml`     |                   | XML with a document type declaration           |
+    | `no_journals`     |                   | an audit file without bank journals            |
+    """
+
+    def __init__(self, code: str, **params: str | int) -> None:
+        super().__init__(code)
+        self.code = code
+        self.params: dict[str, str | int] = params
+
+
+def read_journals(source: bytes | str, *, today: date) -> JournalList:
+    """The journals of a pasted text (str) or a file (bytes). Raises JournalsError."""
+    data = source if isinstance(source, bytes) else None
+    if len(source) > MAX_BYTES:
+        raise JournalsError("too_large", megabytes=MAX_BYTES // (1024 * 1024))
+    if data is None:
+        assert isinstance(source, str)
+        text, guessed = source, None
+        if text.lstrip("\ufeff \t\r\n").startswith("<"):
+            data = text.lstrip("\ufeff \t\r\n").encode("utf-8", "replace")
+            data = re.sub(rb"^<\?xml[^>]*\?>", b"", data)  # it spoke of the file's encoding
+    elif not data.strip(b"\xef\xbb\xbf\xff\xfe\x00\x1a \t\r\n"):
+        raise JournalsError("empty")
+    elif looks_like := sniff.signature(data):
+        raise JournalsError("unknown_format", looks_like=looks_like)
+    if data is not None and sniff.is_xml(data):
+        return JournalList(_judge(_audit_file(data, today), today), "xaf")
+    if data is not None:
+        text, guessed = _decode(data)
+    if not text.strip("\ufeff\x1a \t\r\n"):
+        raise JournalsError("empty")
+    if "\x00" in text:
+        raise JournalsError("unknown_format", looks_like="unknown")
+    heading, lines = _table(text.lstrip("\ufeff"))
+    return JournalList(_judge(lines, today), "csv", guessed, heading)
+
+
+# -- text ---------------------------------------------------------------------------------------
+
+
+def _decode(data: bytes) -> tuple[str, str | None]:
+    """The text, and the encoding when it had to be guessed."""
+    for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+        if data.startswith(mark):
+            return data[2:].decode(encoding, "replace"), None
+    head = data[:400]
+    for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        half = head[start::2]
+        if half and half.count(0) * 10 > len(half) * 8:  # Latin text without a mark
+            return data.decode(encoding, "replace"), None
+    try:
+        return data.decode("utf-8-sig"), None
+    except UnicodeDecodeError:
+        return data.decode("windows-1252", "replace"), "Windows-1252"
+
+
+def _table(text: str) -> tuple[str | None, Iterator[JournalLine]]:
+    """The header line, if there is one, and the lines under it. One line is one journal: an
+    unclosed quote spoils its own line and no other."""
+    numbered = [
+        (number, line)
+        for number, line in enumerate(re.split(r"\r\n|\n|\r", text), start=1)
+        if line.strip(" \t,;\x1a")
+    ]
+    if not numbered:
+        raise JournalsError("empty")
+    if len(numbered) > MAX_LINES + 1:
+        raise JournalsError("too_many_lines", lines=len(numbered), most=MAX_LINES)
+    separator = _separator([line for _, line in numbered[:50]])
+    if separator is None:
+        raise JournalsError("columns_unknown")
+    rows = [(number, line, _cells(line, separator)) for number, line in numbered]
+    columns = _header(rows[0][2])
+    if columns is not None:
+        heading: str | None = rows[0][1]
+        rows = rows[1:]
+    else:
+        heading, columns = None, _columns([cells for _, _, cells in rows])
+    if not rows:
+        raise JournalsError("empty")
+    if len(rows) > MAX_LINES:
+        raise JournalsError("too_many_lines", lines=len(rows), most=MAX_LINES)
+    return heading, (_line(number, line, cells, columns) for number, line, cells in rows)
+
+
+def _separator(lines: Sequence[str]) -> str | None:
+    """The one that cuts most lines; a tab before a semicolon before a comma where they tie, as a
+    name may hold the later ones."""
+    cut = {sign: sum(len(_cells(line, sign)) > 1 for line in lines) for sign in "\t;,"}
+    best = max(cut, key=lambda sign: cut[sign])
+    return best if cut[best] else None
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    try:
+        cells = next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:  # a cell beyond what csv takes
+        cells = line.split(separator)
+    return [" ".join(cell.split()) for cell in cells]
+
+
+def _header(cells: Sequence[str]) -> dict[str, int] | None:
+    """Which column is what, when the line names them. Raises JournalsError for one that names
+    some, but neither a code nor a name."""
+    words = [re.sub(r"[^a-z]", "", cell.casefold()) for cell in cells]
+    columns = {
+        name: words.index(next(word for word in words if word in titles))
+        for name, titles in _TITLES.items()
+        if titles & set(words)
+    }
+    either = next((index for index, word in enumerate(words) if word in _EITHER), None)
+    if either is not None:
+        columns.setdefault("code" if "name" in columns else "name", either)
+    if not columns or any(_looks_iban(cell) or _is_day(cell) for cell in cells):
+        return None
+    if len(columns) == 1 and not {"iban", "through"} & columns.keys() and either is None:
+        return None  # a journal that is called "Rekening" or "Code" is no header
+    for needed in ("code", "name"):
+        if needed not in columns:
+            raise JournalsError("column_missing", column=needed)
+    return columns
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> dict[str, int]:
+    """Without a header: the column of IBANs and the column of dates are known by their looks; of
+    the others the first is the code and the second the name."""
+    width = max(len(row) for row in rows)
+    columns: dict[str, int] = {}
+    for name, looks in (("iban", _looks_iban), ("through", _is_day)):
+        hits = [sum(len(row) > i and looks(row[i]) for row in rows) for i in range(width)]
+        best = max(range(width), key=hits.__getitem__)
+        if hits[best]:
+            columns[name] = best
+    rest = [index for index in range(width) if index not in columns.values()]
+    if "iban" not in columns or len(rest) < 2:
+        raise JournalsError("columns_unknown")
+    return {**columns, "code": rest[0], "name": rest[1]}
+
+
+def _looks_iban(cell: str) -> bool:
+    return _LOOKS_IBAN.fullmatch(cell.replace(" ", "").upper()) is not None
+
+
+def _is_day(cell: str) -> bool:
+    return bool(_YEAR_FIRST.fullmatch(cell) or _DAY_FIRST.fullmatch(cell))
+
+
+def _line(number: int, source: str, cells: Sequence[str], columns: dict[str, int]) -> JournalLine:
+    code, name, iban, through = (
+        cells[columns[key]] if key in columns and columns[key] < len(cells) else ""
+        for key in _FIELDS
+    )
+    return JournalLine(number, source, code, name, _plain(iban), read_day(through), (iban, through))
+
+
+def _plain(iban: str) -> str | None:
+    return "".join(iban.split()).upper() or None
+
+
+def read_day(text: str) -> date | None:
+    """2026-03-31, 31-03-2026, 31/03/2026 or 31.03.2026; None for anything else."""
+    if found := _YEAR_FIRST.fullmatch(text):
+        year, month, day = found[1], found[2], found[3]
+    elif found := _DAY_FIRST.fullmatch(text):
+        year, month, day = found[4], found[3], found[1]
+    else:
+        return None
+    try:
+        return date(int(year), int(month), int(day))
+    except ValueError:
+        return None
+
+
+# -- what is wrong with a line ------------------------------------------------------------------
+
+
+def _judge(lines: Iterator[JournalLine], today: date) -> tuple[JournalLine, ...]:
+    codes: dict[str, int] = {}
+    ibans: dict[str, int] = {}
+    judged = []
+    for line in lines:
+        problems = list(_problems(line, today))
+        for name, value, seen in (("code", line.code, codes), ("iban", line.iban, ibans)):
+            if value and seen.setdefault(value, line.number) != line.number:
+                problems.append(Problem(f"{name}_twice", name, {"line": seen[value]}))
+        judged.append(replace(line, problems=tuple(problems)))
+    return tuple(judged)
+
+
+def _problems(line: JournalLine, today: date) -> Iterator[Problem]:
+    for name, value, most in (("code", line.code, MAX_CODE), ("name", line.name, MAX_NAME)):
+        if not any(each.isprintable() for each in value):
+            yield Problem(f"{name}_missing", name)
+        elif len(value) > most:
+            yield Problem(f"{name}_too_long", name, {"most": most})
+    if line.iban is not None:
+        try:
+            IBAN(line.iban)
+        except InvalidChecksumDigits:
+            yield Problem("iban_check_digits", "iban")
+        except SchwiftyException:
+            yield Problem("iban_wrong", "iban")
+    if line.through is None and line.written[1]:
+        yield Problem("not_a_date", "through")
+    if line.through is not None and line.through > today:
+        yield Problem("date_in_future", "through")
+
+
+# -- the audit file -----------------------------------------------------------------------------
+
+_JOURNAL = ("auditfile", "company", "transactions", "journal")
+
+
+def _audit_file(data: bytes, today: date) -> Iterator[JournalLine]:
+    """Bank journals of an XAF 3.x file, read as it passes by: a year of bookings is never in
+    memory. The newest day up to today on which something was booked is the day through which the
+    books are done."""
+    if b"<!DOCTYPE" in data.replace(b"\x00", b""):
+        raise JournalsError("hostile_xml")
+    events = etree.iterparse(
+        io.BytesIO(data),
+        events=("start", "end"),
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    found: list[JournalLine] = []
+    try:
+        found.extend(_journals(events, today))
+    except etree.XMLSyntaxError as error:
+        raise JournalsError("malformed", line=error.lineno or 1) from None
+    if not found:
+        raise JournalsError("no_journals")
+    return iter(found)
+
+
+def _journals(events: Iterator[tuple[str, Any]], today: date) -> Iterator[JournalLine]:
+    path: list[str] = []
+    words: dict[str, str] = {}
+    newest: date | None = None
+    number = 0
+    for event, element in events:
+        if event == "start":
+            if not path and element.getroottree().docinfo.internalDTD is not None:
+                raise JournalsError("hostile_xml")
+            path.append(etree.QName(element).localname)
+            if len(path) == 1 and path[0] != "auditfile":
+                raise JournalsError("unknown_format", looks_like="xml")
+            if tuple(path) == _JOURNAL:
+                words, newest = {}, None
+            continue
+        inside = tuple(path[:4]) == _JOURNAL
+        name = path.pop()
+        if inside and len(path) == 4 and name in ("jrnID", "desc", "jrnTp", "bankAccNr"):
+            words.setdefault(name, " ".join((element.text or "").split()))
+        elif inside and name in ("effDate", "trDt"):
+            day = read_day((element.text or "").strip())
+            if day is not None and day <= today and (newest is None or day > newest):
+                newest = day
+        elif inside and len(path) == 3 and words.get("jrnTp", "").upper() == "B":
+            number += 1
+            if number > MAX_LINES:
+                raise JournalsError("too_many_lines", lines=number, most=MAX_LINES)
+            yield _from_audit_file(number, words, newest)
+        element.clear()
+        while element.getprevious() is not None:
+            del element.getparent()[0]
+
+
+def _from_audit_file(number: int, words: dict[str, str], newest: date | None) -> JournalLine:
+    code, name, iban = (words.get(key, "") for key in ("jrnID", "desc", "bankAccNr"))
+    through = newest.isoformat() if newest else ""
+    source = io.StringIO()
+    csv.writer(source, delimiter=";", lineterminator="").writerow([code, name, iban, through])
+    return JournalLine(number, source.getvalue(), code, name, _plain(iban), newest, (iban, through))
+
+
+# -- and back into text -------------------------------------------------------------------------
+
+HEADING = "code;naam;iban;verwerkt t/m"
+
+
+def as_text(lines: Iterable[JournalLine]) -> str:
+    """The lines as this reader reads them again, as written, under a header of its own."""
+    text = io.StringIO()
+    text.write(f"{HEADING}\n")
+    writer = csv.writer(text, delimiter=";", lineterminator="\n")
+    writer.writerows([each.code, each.name, *each.written] for each in lines)
+    return text.getvalue()

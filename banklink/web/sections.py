@@ -1,0 +1,104 @@
+"""Where one can go from every page: only what the person may open."""
+
+from __future__ import annotations
+
+from flask import current_app, g, request, url_for
+from sqlalchemy import select
+
+from banklink.store.models import Membership
+from banklink.web.access import ROLES, Who
+from banklink.web.context import house
+from banklink.web.i18n import _
+from banklink.web.viewmodel import Link
+
+_PEOPLE = "people.members"
+_HELP = ("help.page", "help.index")
+
+
+def sections() -> tuple[Link, ...]:
+    """The masthead's links, for the administration the page is about or else the first own one."""
+    person = g.get("person")
+    if person is None or g.get("bare"):
+        return ()
+    administration_id, role = _here(person.id)
+    may = ROLES.get(role or "", Who.PUBLIC)
+    here = (request.blueprint or "").split(".")[0]
+    links = []
+    if administration_id is not None:
+        links.append(
+            Link(
+                label=_("Bank connections"),
+                url=url_for("maintenance.page", administration=administration_id),
+                current=here in ("maintenance", "connections"),
+            )
+        )
+        if may >= Who.BOOKKEEPER:
+            links.append(
+                Link(
+                    label=_("Journals"),
+                    url=url_for("journals.page", administration_id=administration_id),
+                    current=here == "journals",
+                )
+            )
+        if _PEOPLE in current_app.view_functions:
+            links.append(
+                Link(
+                    label=_("People"),
+                    url=url_for(_PEOPLE, administration_id=administration_id),
+                    current=request.endpoint == _PEOPLE,
+                )
+            )
+    links += _settings(administration_id, may, here, owner=person.is_owner)
+    helping = next((each for each in _HELP if each in current_app.view_functions), None)
+    if helping is not None:
+        links.append(Link(label=_("Help"), url=url_for(helping), current=here == "help"))
+    return tuple(links)
+
+
+def _settings(administration_id: int | None, may: Who, here: str, *, owner: bool) -> list[Link]:
+    current = here in ("books", "provider", "start")
+    if administration_id is not None and may >= Who.ADMINISTRATOR:
+        url = url_for("books.settings", administration_id=administration_id)
+    elif owner:
+        url = url_for("books.page")
+    else:
+        return []
+    return [Link(label=_("Settings"), url=url, current=current)]
+
+
+def settings_pages() -> tuple[Link, ...]:
+    """The pages under *Settings*, for who may open more than one of them."""
+    person = g.person
+    administration_id, role = _here(person.id)
+    pages = []
+    if administration_id is not None and ROLES.get(role or "", Who.PUBLIC) >= Who.ADMINISTRATOR:
+        url = url_for("books.settings", administration_id=administration_id)
+        pages.append((_("This administration"), url, "books.settings"))
+    if person.is_owner:
+        pages.append((_("All administrations"), url_for("books.page"), "books.page"))
+        pages.append((house().settings.provider_name, url_for("provider.page"), "provider.page"))
+    if len(pages) < 2:
+        return ()
+    posted = {
+        "books.change": "books.settings",
+        "books.create": "books.page",
+        "provider.save": "provider.page",
+    }
+    here = posted.get(request.endpoint or "", request.endpoint)
+    return tuple(Link(label=label, url=url, current=name == here) for label, url, name in pages)
+
+
+def _here(person_id: int) -> tuple[int | None, str | None]:
+    """The administration this page is about and the person's role in it."""
+    known = g.get("administration_id") or (request.view_args or {}).get("administration_id")
+    if known is not None and g.get("role") is not None:
+        return known, g.role
+    asked = request.args.get("administration", type=int)
+    with house().services.store.read() as session:
+        mine = session.execute(
+            select(Membership.administration_id, Membership.role)
+            .where(Membership.user_id == person_id)
+            .order_by(Membership.administration_id)
+        ).all()
+    found = next((each for each in mine if each[0] == asked), mine[0] if mine else None)
+    return (found[0], found[1]) if found else (None, None)

@@ -1,0 +1,188 @@
+"""Reading a list of journals: what people paste and what bookkeeping programs export."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from banklink.statements.journals import MAX_LINES, JournalList, JournalsError, read_journals
+
+DATA = Path(__file__).parent / "data" / "journals"
+TODAY = date(2026, 4, 2)
+IBAN = "NL85DEMO0417164300"
+
+
+def read(source: bytes | str) -> JournalList:
+    return read_journals(source, today=TODAY)
+
+
+def file(name: str) -> JournalList:
+    return read((DATA / name).read_bytes())
+
+
+def told(found: JournalList) -> dict[int, list[tuple[str, dict[str, object]]]]:
+    return {
+        line.number: [(each.code, dict(each.params)) for each in line.problems]
+        for line in found.lines
+        if line.problems
+    }
+
+
+def refused(source: bytes | str) -> tuple[str, dict[str, object]]:
+    with pytest.raises(JournalsError) as raised:
+        read(source)
+    return raised.value.code, dict(raised.value.params)
+
+
+def test_every_wrong_line_says_what_is_wrong_and_the_others_can_be_used() -> None:
+    found = file("journals-nl.csv")
+    assert told(found) == {
+        3: [("iban_check_digits", {})],
+        4: [("name_missing", {})],
+        5: [("code_twice", {"line": 2})],
+        6: [("iban_twice", {"line": 2})],
+        7: [("not_a_date", {})],
+        8: [("date_in_future", {})],
+    }
+    (good,) = found.good
+    assert (good.code, good.name, good.iban) == ("1100", "Bank Demobank", IBAN)
+    assert good.through == date(2026, 3, 31)
+    assert found.heading == "code;naam;iban;verwerkt t/m"
+    assert found.bad[0].source == "1120;Spaarrekening;NL52VOOR0001234568;2026-03-31"
+
+
+def test_english_headers_and_commas_within_quotes() -> None:
+    first, second = file("journals-en.csv").lines
+    assert (first.name, first.iban, first.through) == ("Bank, daily", IBAN, date(2026, 3, 31))
+    assert (second.name, second.iban, second.through) == ("Cash", None, None)
+
+
+def test_an_old_encoding_is_read_and_said() -> None:
+    found = file("journals-1252.csv")
+    assert found.guessed == "Windows-1252"
+    assert found.lines[0].name == "Café Zoë €"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_spreadsheet_s_encoding_makes_no_difference(encoding: str) -> None:
+    found = read(f"code;naam;iban\r\n1100;Café Zoë;{IBAN}\r\n".encode(encoding))
+    assert (found.lines[0].name, found.lines[0].iban, found.guessed) == ("Café Zoë", IBAN, None)
+
+
+def test_without_a_header_the_columns_are_known_by_their_looks() -> None:
+    bare = file("journals-bare-utf16.tsv")
+    assert [(each.code, each.name, each.iban) for each in bare.lines] == [
+        ("1100", "Bank", IBAN),
+        ("1110", "Kas", None),
+    ]
+    moved = read(f"{IBAN}, 31/03/2026, 1100, Bank").lines[0]
+    assert (moved.code, moved.name, moved.through) == ("1100", "Bank", date(2026, 3, 31))
+
+
+def test_a_journal_called_dagboek_is_code_or_name_as_the_other_column_says() -> None:
+    assert read(f"Dagboek;Naam;IBAN\n1100;Bank;{IBAN}").lines[0].code == "1100"
+    assert read(f"Code;Dagboek;IBAN\n1100;Bank;{IBAN}").lines[0].name == "Bank"
+
+
+def test_an_unclosed_quote_spoils_no_other_line() -> None:
+    found = read(f'code;naam;iban\n1100;"Bank;{IBAN}\n1110;Kas;')
+    assert [(each.code, each.name) for each in found.good][-1] == ("1110", "Kas")
+
+
+def test_an_audit_file_gives_its_bank_journals_and_how_far_they_are_done() -> None:
+    found = file("journals.xaf")
+    assert found.form == "xaf"
+    first, second = found.lines
+    assert (first.code, first.name, first.iban) == ("1100", "Bank Demobank", IBAN)
+    assert first.through == date(2026, 3, 14)  # the newest day booked, not one still to come
+    assert [each.code for each in second.problems] == ["iban_wrong"]
+    assert read(second.source + f"\n1;A;{IBAN};").lines[0].name == "Spaarrekening"
+
+
+def test_a_pasted_audit_file_is_read_like_an_uploaded_one() -> None:
+    text = (DATA / "journals.xaf").read_text(encoding="utf-8")
+    assert read(text.replace("UTF-8", "UTF-16")).lines == file("journals.xaf").lines
+
+
+def test_a_hostile_audit_file_is_not_even_begun() -> None:
+    bomb = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><auditfile>&x;</auditfile>'
+    for source in (
+        bomb,
+        bomb.encode(),
+        bomb.encode("utf-16"),
+        b'<?xml version="1.0"?>\n' + bomb.encode(),
+    ):
+        assert refused(source) == ("hostile_xml", {})
+
+
+GROWTH = """
+import resource, sys
+from datetime import date
+from pathlib import Path
+from banklink.statements.journals import read_journals
+booking = "<transaction><trDt>2026-01-05</trDt><trLine><desc>x</desc></trLine></transaction>"
+text = Path(sys.argv[1]).read_text(encoding="utf-8")
+large = text.replace("</journal>", booking * 200_000 + "</journal>", 1).encode()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert len(read_journals(large, today=date(2026, 4, 2)).lines) == 2
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_a_year_of_bookings_is_not_kept_in_memory() -> None:
+    """Measured in a process of its own: the parser's memory is not Python's."""
+    arguments = [sys.executable, "-c", GROWTH, str(DATA / "journals.xaf")]
+    ran = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=60)
+    assert int(ran.stdout) < 30_000  # kilobytes; the whole tree takes 130 MB
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        (b"", "empty"),
+        ("\ufeff \r\n", "empty"),
+        ("code;naam;iban\n", "empty"),
+        (b"%PDF-1.7", "unknown_format"),
+        (b"PK\x03\x04xl/", "unknown_format"),
+        ("<html><body>Hello</body></html>", "unknown_format"),
+        ("<auditfile><company>", "malformed"),
+        ("<auditfile></auditfile>", "no_journals"),
+        ("iban;verwerkt\nNL85DEMO0417164300;", "column_missing"),
+        ("just one line of words", "columns_unknown"),
+        ("a;b\nc;d", "columns_unknown"),
+        (b"a;b\n" * 6_000_000, "too_large"),
+    ],
+)
+def test_what_cannot_be_read_says_why(source: bytes | str, code: str) -> None:
+    assert refused(source)[0] == code
+
+
+def test_fifty_thousand_lines_are_refused_with_both_numbers() -> None:
+    many = "code;naam\n" + "".join(f"{n};Bank {n}\n" for n in range(50_000))
+    assert refused(many) == ("too_many_lines", {"lines": 50_001, "most": MAX_LINES})
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.text(max_size=300),
+        st.lists(
+            st.sampled_from(
+                ["code", ";", ",", "\t", "\n", '"', "naam", "iban", IBAN, "31-02-2026", "<", "\x00",
+                 "<auditfile>", "<company>", "</", "&x;", "<?xml version='1.0' encoding='x'?>", "\u2028",
+                 "2026-03-31", "\ud800", "٣", "9" * 40, "<transactions><journal><jrnTp>B</jrnTp></journal>"]
+            ),
+            max_size=40,
+        ).map("".join),
+    )
+)  # fmt: skip
+def test_nothing_but_the_reader_s_own_error_ever_leaves(source: bytes | str) -> None:
+    with contextlib.suppress(JournalsError):
+        assert read(source).lines

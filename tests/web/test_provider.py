@@ -1,0 +1,321 @@
+"""Provider settings: what may be stored, what is never shown again, and what a test finds out."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from banklink.providers.contract import ConfigurationError
+from banklink.store.models import ProviderSettings
+from tests.support.house import TestHouse
+from tests.web.conftest import Visitor, soup, words
+from tests.web.empty import empty_house
+
+SECRET = "the-secret-of-this-test"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestHouse, Visitor]]:
+    with empty_house(tmp_path_factory.mktemp("provider")) as (house, visitor):
+        visitor.speak("en")
+        yield house, visitor
+
+
+@pytest.fixture
+def house(place: tuple[TestHouse, Visitor]) -> TestHouse:
+    with place[0].services.store.write() as session:
+        session.query(ProviderSettings).delete()
+    return place[0]
+
+
+@pytest.fixture
+def visitor(place: tuple[TestHouse, Visitor], house: TestHouse) -> Visitor:
+    return place[1]
+
+
+def right(house: TestHouse, **more: str) -> dict[str, str]:
+    """What reaches the embedded app."""
+    origin = house.bank_origin
+    (client,) = house.simulator.config.clients
+    return {
+        "preset": "other",
+        "authorize_url": f"{origin}/oauth2/auth",
+        "token_url": f"{origin}/oauth2/token",
+        "api_url": f"{origin}/ponto-connect/",
+        "client_id": client.id,
+        "client_secret": client.secret,
+        "issuer": origin,
+        "version": "0",
+        **more,
+    }
+
+
+def tried(visitor: Visitor, form: dict[str, str]) -> str:
+    answer = visitor.press("/provider", {**form, "do": "test"})
+    assert answer.status_code == 200, words(soup(answer))
+    return words(soup(answer).select_one("main > .notice"))
+
+
+def certificate(valid: timedelta = timedelta(days=30), name: str = "127.0.0.1") -> tuple[str, str]:
+    """A certificate of this test's own and its key, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=60))
+        .not_valid_after(now + valid)
+        .sign(key, hashes.SHA256())
+    )
+    return (
+        made.public_bytes(serialization.Encoding.PEM).decode(),
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ).decode(),
+    )
+
+
+# -- storing ------------------------------------------------------------------------------------
+
+
+def test_what_is_stored_is_used_at_once_and_the_secret_is_never_shown(
+    house: TestHouse, visitor: Visitor
+) -> None:
+    with pytest.raises(ConfigurationError, match="not_configured"):
+        house.services.provider.begin_grant(redirect_uri="", state="", label="", reference="")
+    form = right(house)
+    assert visitor.press("/provider", form).status_code == 303
+    assert house.services.provider.issuer == house.bank_origin
+    page = visitor.get("/provider").text
+    assert form["client_secret"] not in page
+    assert form["client_id"] in page
+    with house.services.store.read() as session:
+        assert form["client_secret"] not in session.query(ProviderSettings).one().sealed
+
+
+def test_an_empty_secret_keeps_the_stored_one(house: TestHouse, visitor: Visitor) -> None:
+    visitor.press("/provider", right(house))
+    before = house.services.provider
+    assert before is house.services.provider  # made once, as long as nothing changed
+    form = right(house, client_secret="", version="1")
+    assert "It works" in tried(visitor, form)
+    visitor.press("/provider", form)
+    assert house.services.provider is not before
+    assert house.services.provider.check().code == "works"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"token_url": "http://example.com/token"}, "token_url"),
+        ({"token_url": "ftp://127.0.0.1/token"}, "token_url"),
+        ({"api_url": ""}, "api_url"),
+        ({"authorize_url": "https://name:pw@example.com/"}, "authorize_url"),
+        ({"client_id": " "}, "client_id"),
+        ({"client_secret": ""}, "client_secret"),
+        ({"certificate": "not PEM", "certificate_key": "neither"}, "certificate"),
+        ({"certificate_key": "a key alone"}, "certificate"),
+    ],
+)
+def test_what_cannot_be_is_said_at_its_field_and_stays_typed(
+    house: TestHouse, visitor: Visitor, wrong: dict[str, str], field: str
+) -> None:
+    answer = visitor.press("/provider", right(house, **wrong))
+    assert answer.status_code == 422
+    page = soup(answer)
+    assert page.select_one(f"#page-form-field-{field}-error") is not None
+    kept = page.select_one("#page-form-field-token_url")
+    assert kept is not None
+    assert kept["value"] == wrong.get("token_url", right(house)["token_url"])
+    with house.services.store.read() as session:
+        assert session.query(ProviderSettings).count() == 0
+
+
+def test_of_two_people_the_second_is_told(house: TestHouse, visitor: Visitor) -> None:
+    visitor.press("/provider", right(house))
+    answer = visitor.press("/provider", right(house, client_id="mine"))
+    assert answer.status_code == 409
+    assert "saved other values" in words(soup(answer).select_one("[role=alert]"))
+    assert 'value="mine"' in answer.text
+
+
+def test_a_pasted_certificate_is_kept_sealed_and_leaves_no_file(
+    house: TestHouse, visitor: Visitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    text, key = certificate()
+    _other, strange = certificate()
+    answer = visitor.press("/provider", right(house, certificate=text, certificate_key=strange))
+    assert "does not belong" in words(soup(answer))
+    expired, old = certificate(valid=timedelta(days=-1))
+    answer = visitor.press("/provider", right(house, certificate=expired, certificate_key=old))
+    assert "no longer valid" in words(soup(answer))
+    form = right(house, certificate=text, certificate_key=key)
+    assert visitor.press("/provider", form).status_code == 303
+    page = visitor.get("/provider").text
+    assert "PRIVATE KEY" not in page
+    assert "valid until" in page
+    house.services.provider.check()  # type: ignore[attr-defined]
+    assert list(tmp_path.iterdir()) == []
+    with house.services.store.read() as session:
+        assert "PRIVATE" not in session.query(ProviderSettings).one().sealed
+
+
+def test_a_key_with_a_password_is_refused_and_asks_nobody(
+    house: TestHouse, visitor: Visitor
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    form = right(house, certificate=certificate()[0], certificate_key=key.decode())
+    assert "without a password" in words(soup(visitor.press("/provider", form)))
+
+
+# -- testing ------------------------------------------------------------------------------------
+
+
+def test_a_right_one_works_without_being_stored(house: TestHouse, visitor: Visitor) -> None:
+    assert "It works" in tried(visitor, right(house))
+    with house.services.store.read() as session:
+        assert session.query(ProviderSettings).count() == 0
+
+
+def test_a_wrong_secret_is_called_that(house: TestHouse, visitor: Visitor) -> None:
+    assert "does not accept" in tried(visitor, right(house, client_secret=SECRET))
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "says"),
+    [
+        ("token_url", "/oauth2/tokens", "Token address: there is nothing"),
+        ("api_url", "/ponto", "API address: there is nothing"),
+        ("authorize_url", "/oauth2/authorise", "Authorisation address: there is nothing"),
+        ("token_url", "/sign-in", "Token address: something else"),
+    ],
+)
+def test_a_wrong_path_names_the_address(
+    house: TestHouse, visitor: Visitor, name: str, path: str, says: str
+) -> None:
+    assert says in tried(visitor, right(house, **{name: house.bank_origin + path}))
+
+
+def test_a_name_a_port_and_a_silence_are_told_apart(
+    house: TestHouse, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("banklink.providers.ponto._TRIAL_TIMEOUT", 0.3)
+    said = tried(visitor, right(house, token_url="https://no-such-name.invalid/token"))
+    assert "no such name" in said
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        said = tried(visitor, right(house, token_url=f"http://127.0.0.1:{port}/token"))
+        assert "nothing answers" in said
+        closed.listen()
+        said = tried(visitor, right(house, token_url=f"http://127.0.0.1:{port}/token"))
+        assert "no answer within" in said
+
+
+@contextmanager
+def serving(answer: tuple[int, bytes], context: ssl.SSLContext | None = None) -> Iterator[str]:
+    """A stranger on this machine who always says the same."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(answer[0])
+            self.end_headers()
+            self.wfile.write(answer[1])
+
+        def log_message(self, *_args: Any) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign,assignment]
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}/token"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def server_context(tmp_path: Path) -> tuple[ssl.SSLContext, str]:
+    text, key = certificate()
+    path = tmp_path / "server.pem"
+    path.write_text(key + text)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context, str(path)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [((503, b""), "out of order"), ((200, b"<html>"), "something else"), ((401, b""), "accept")],
+)
+def test_what_else_answers(
+    house: TestHouse, visitor: Visitor, answer: tuple[int, bytes], says: str
+) -> None:
+    with serving(answer) as url:
+        assert says in tried(visitor, right(house, token_url=url))
+
+
+def test_tls_troubles_are_told_apart(
+    house: TestHouse, visitor: Visitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, path = server_context(tmp_path)
+    with serving((200, b"{}"), context) as url:
+        assert "is not trusted" in tried(visitor, right(house, token_url=url))
+    with serving((200, b"{}")) as url:
+        said = tried(visitor, right(house, token_url=url.replace("http:", "https:")))
+        assert "no secure connection" in said
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(path)
+    trusting: Callable[..., ssl.SSLContext] = ssl.create_default_context
+
+    def lenient(*args: Any, **kwargs: Any) -> ssl.SSLContext:
+        made = trusting(*args, **kwargs)
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+        return made
+
+    monkeypatch.setattr(ssl, "create_default_context", lenient)
+    text, key = certificate(name="a stranger")
+    with serving((200, b"{}"), context) as url:
+        form = right(house, token_url=url, certificate=text, certificate_key=key)
+        assert "wants a client certificate" in tried(visitor, form)
+
+
+def test_what_other_keys_sealed_is_said_and_can_be_entered_anew(
+    house: TestHouse, visitor: Visitor
+) -> None:
+    with house.services.store.write() as session:
+        session.add(
+            ProviderSettings(provider="ponto", sealed="x", version=3, updated_at=house.at().now)
+        )
+    assert "cannot be opened" in words(soup(visitor.get("/provider")).select_one(".notice"))
+    assert visitor.press("/provider", right(house, version="3")).status_code == 303
+    assert house.services.provider.check().code == "works"  # type: ignore[attr-defined]
