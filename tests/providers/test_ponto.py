@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -778,14 +779,26 @@ def test_a_bank_that_was_asked_just_now_is_no_failure(service: Service, adapter:
 # -- secrets -------------------------------------------------------------------------------------
 
 
+@contextmanager
+def every_logger_loud() -> Iterator[None]:
+    """At DEBUG, and as it was afterwards: other tests rely on what is kept quiet."""
+    loggers = [logging.getLogger(name) for name in list(logging.root.manager.loggerDict)]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
+
+
 def test_no_secret_reaches_a_log_or_an_exception(
     service: Service, adapter: Ponto, caplog: pytest.LogCaptureFixture
 ) -> None:
     told = []
     token = {"access_token": "canary-new", "refresh_token": "canary-newer", "expires_in": 100}
-    with caplog.at_level(logging.DEBUG):
-        for name in list(logging.root.manager.loggerDict):
-            logging.getLogger(name).setLevel(logging.DEBUG)
+    with caplog.at_level(logging.DEBUG), every_logger_loud():
         for answer in (said(token), said({"error": "invalid_grant"}, 400), said(b"x", 500)):
             service.says(answer)
             for act in _everything(adapter):
