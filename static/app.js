@@ -87,7 +87,8 @@
   on('htmx:beforeSwap htmx:before:swap', e => {
     asked = source(e);
     const active = document.activeElement, row = rowOf(active);
-    held = row && { row: row.id, id: active.id, action: active.dataset.action };
+    const near = row && (row.nextElementSibling || row.previousElementSibling);
+    held = row && { row: row.id, id: active.id, action: active.dataset.action, near: near && near.id };
     document.querySelectorAll('#page-slot').forEach(slot => slot.replaceChildren());
   });
   on('htmx:oobBeforeSwap', e => {
@@ -116,6 +117,15 @@
     if (closed && opener && (focus(opener) || focus((opener.closest('details') || row).querySelector('summary')))) return;
     if (!kept) focus(heading);
   };
+  // A row that left the list: the hand goes to its neighbour, else to the head of the page.
+  on('htmx:afterRequest htmx:finally:request', () => {
+    if (!held || document.getElementById(held.row)) return;
+    const title = document.querySelector('h1'), near = document.getElementById(held.near || '');
+    held = null;
+    if (near && focus(near.querySelector('.heading'))) return;
+    title.tabIndex = -1;
+    focus(title);
+  });
   on('htmx:afterSettle htmx:after:settle', () => document.querySelectorAll('tbody.connection').forEach(row => seen.has(row) || arrive(row)));
 
   // Menus and panels close with Escape, menus also with a press elsewhere.

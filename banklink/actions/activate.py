@@ -172,9 +172,16 @@ class Preview:
 
 
 def preview(
-    services: Services, connection_id: int, at: Moment, *, holder: str | None, start: date
+    services: Services,
+    connection_id: int,
+    at: Moment,
+    *,
+    holder: str | None,
+    start: date,
+    most_pages: int = _MOST_PREVIEWED,
 ) -> Preview | None:
-    """Count at the provider what a start day would bring. None when it cannot be asked now."""
+    """Count at the provider what a start day would bring, on the newest `most_pages` pages. None
+    when it cannot be asked now."""
     with services.store.read() as session:
         found = record(session, connection_id, at)
         if found is None:
@@ -187,7 +194,7 @@ def preview(
     count = 0
     cursor: str | None = None
     try:
-        for _ in range(_MOST_PREVIEWED):
+        for _ in range(most_pages):
             page = page_of(services, grant_id, ref, cursor, at)
             count += sum(each.booked_on >= start for each in page.transactions)
             cursor = page.cursor

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from flask import (
     Blueprint,
     abort,
-    make_response,
+    g,
     redirect,
     render_template,
     request,
@@ -45,7 +45,7 @@ from banklink.web.context import (
     tell,
 )
 from banklink.web.i18n import _, day, iban, money, ngettext
-from banklink.web.maintenance import open_panel, page_view, undo_button
+from banklink.web.maintenance import first_preview, open_panel, page_view, undo_button
 from banklink.web.rows import row_address, row_view
 from banklink.web.viewmodel import Details, Form, Link, Notice
 
@@ -65,9 +65,11 @@ def _record(session: Session, connection_id: int) -> Record:
 @blueprint.get("/row")
 def row(connection_id: int) -> str:
     """The row alone; `open` names the panel in it."""
+    opening = request.args.get("open")
+    preview = first_preview(connection_id, opening)
     with house().services.store.read() as session:
         found = _record(session, connection_id)
-        panel = open_panel(session, found, request.args.get("open"))
+        panel = open_panel(session, found, opening, preview)
         return _row_html(found, panel=panel)
 
 
@@ -94,7 +96,7 @@ def _answer(
                 tell(connection_id, notice, undo=undo)
             return redirect(row_address(found.connection.administration_id, connection_id), 303)
         if not found.shown:
-            return make_response("")
+            return render_template("maintenance/_gone.html", notice=notice)
         if notice is not None and undo:
             notice = Notice(tone=notice.tone, text=notice.text, button=undo_button(found))
         return _row_html(found, flash=notice), status
@@ -109,14 +111,23 @@ def _form_again(
     stale: Stale | None = None,
 ) -> Answer:
     """422: the same form, what was typed kept, the error at its field."""
+    preview = first_preview(connection_id, action.value, typed)
     with house().services.store.read() as session:
         found = _record(session, connection_id)
         form = panels.form(
-            session, found, action, reader(), typed=typed, error=error, stale_by=stale
+            session,
+            found,
+            action,
+            reader(),
+            typed=typed,
+            error=error,
+            stale_by=stale,
+            preview=preview,
         )
         if is_htmx():
             return _row_html(found, panel=form), 422
         administration = my_administration(session, found.connection.administration_id)
+        g.stay = row_address(administration.id, connection_id, action.value)
         everything = records(session, administration.id, at())
         focus = next(each for each in everything if each.connection.id == connection_id)
         view = page_view(session, administration, everything, focus=focus, panel=form)

@@ -16,6 +16,7 @@ from flask import (
     Flask,
     Response,
     abort,
+    current_app,
     g,
     jsonify,
     redirect,
@@ -218,6 +219,7 @@ def _common() -> dict[str, Any]:
         "cdn": {"url": HTMX, "integrity": HTMX_INTEGRITY, "local": url_for("htmx")},
         "assets_local": house.settings.assets_local,
         "home_url": url_for("maintenance.page"),
+        "here": _here(),
         "language_url": url_for("language"),
         "sections": sections,
         "demo": {
@@ -229,6 +231,20 @@ def _common() -> dict[str, Any]:
         if demo and not g.get("shut")
         else None,
     }
+
+
+def _here() -> str:
+    """The address that shows this page again. The answer to a form stands at an address that only
+    takes forms, unless the same address shows the page too: then where `g.stay` says."""
+    if request.method in ("GET", "HEAD"):
+        return request.full_path
+    if "stay" in g:
+        return str(g.stay)
+    try:
+        current_app.url_map.bind("").match(request.path, method="GET")
+    except HTTPException:
+        return url_for("maintenance.page")
+    return request.path
 
 
 # -- small pages --------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from flask import (
     Blueprint,
     Response,
     abort,
+    g,
     make_response,
     redirect,
     render_template,
@@ -19,14 +20,16 @@ from flask import (
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
+from banklink.actions import activate as activation
 from banklink.actions import choose_journal as journals
+from banklink.actions.activate import Preview
 from banklink.actions.fetch import fetch_all
 from banklink.actions.observe import observe_administration
 from banklink.actions.services import Refused
 from banklink.core.facts import Switch
 from banklink.core.statuses import Action, Overlay, Urgency
 from banklink.core.texts import N_
-from banklink.store.facts import Record, records
+from banklink.store.facts import Record, record, records
 from banklink.store.models import Administration
 from banklink.web import panels
 from banklink.web.context import (
@@ -84,10 +87,12 @@ def page() -> str | BaseResponse:
         if not my_administrations(session):
             return redirect(url_for("start.page"), 303) if person().is_owner else _nowhere()
         administration = my_administration(session, request.args.get("administration", type=int))
-        connection_id = request.args.get("connection", type=int)
+        connection_id, opening = request.args.get("connection", type=int), request.args.get("open")
         found = records(session, administration.id, at())
         target = next((each for each in found if each.connection.id == connection_id), None)
-        panel = open_panel(session, target, request.args.get("open")) if target else None
+    preview = first_preview(target.connection.id, opening) if target else None
+    with house().services.store.read() as session:
+        panel = open_panel(session, target, opening, preview) if target else None
         adding = request.args.get("open") == "add-journal"
         if adding and not may_change():
             abort(403)
@@ -99,7 +104,7 @@ def page() -> str | BaseResponse:
             flash=_page_flash(messages),
             focus=target,
             panel=panel,
-            form=panels.add_journal_form(administration.id, reader()) if adding else None,
+            form=panels.add_journal_form(session, administration.id, reader()) if adding else None,
             messages=messages,
         )
         return render_template("maintenance/page.html", page=view)
@@ -123,7 +128,27 @@ def _page_flash(messages: dict[int, dict[str, Any]]) -> Notice | None:
     return Notice(tone=message["tone"], text=message["text"]) if message else None
 
 
-def open_panel(session: Session, record: Record, name: str | None) -> Details | Form | None:
+def first_preview(
+    connection_id: int, action: str | None, typed: panels.Typed | None = None
+) -> Preview | None:
+    """What the day that is filled in would bring, for a form about to open. The provider is asked
+    between two readings, never during one, and for no more than its newest pages."""
+    if action != Action.ACTIVATE.value or not may_change():
+        return None
+    with house().services.store.read() as session:
+        found = record(session, connection_id, at())
+        wish = panels.first_wish(session, found, reader(), typed or {}) if found else None
+    if wish is None:
+        return None
+    holder, start = wish
+    return activation.preview(
+        house().services, connection_id, at(), holder=holder, start=start, most_pages=2
+    )
+
+
+def open_panel(
+    session: Session, record: Record, name: str | None, preview: Preview | None = None
+) -> Details | Form | None:
     if name in ("details", "history"):
         return panels.details(session, record, reader(), everything=name == "history")
     action = _PANEL_ACTIONS.get(name or "")
@@ -131,8 +156,7 @@ def open_panel(session: Session, record: Record, name: str | None) -> Details | 
         return None
     if not may_change():
         abort(403)
-    view = panels.form(session, record, action, reader())
-    return view
+    return panels.form(session, record, action, reader(), preview=preview)
 
 
 def page_view(
@@ -450,7 +474,12 @@ def add_journal(administration_id: int) -> BaseResponse | tuple[str, int]:
     except Refused as error:
         with house().services.store.read() as session:
             administration = my_administration(session, administration_id)
-            form = panels.add_journal_form(administration_id, reader(), typed=typed, error=error)
+            form = panels.add_journal_form(
+                session, administration_id, reader(), typed=typed, error=error
+            )
+            g.stay = url_for(
+                "maintenance.page", administration=administration_id, open="add-journal"
+            )
             view = page_view(
                 session, administration, records(session, administration_id, at()), form=form
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 
 from flask import url_for
 from sqlalchemy import func, select
@@ -70,8 +71,6 @@ _STEPS: dict[Step, str] = {
 
 def refusal(error: Refused, reader: Reader) -> str:
     """The sentence for a refusal, with its days and names in the reader's language."""
-    from datetime import date
-
     params = {"provider": reader.provider}
     for name, value in error.params.items():
         text = str(value) if value is not None else ""
@@ -362,8 +361,6 @@ def form(
 
 
 def _way_out(field: Field, error: Refused | None) -> tuple[str, str] | None:
-    from datetime import date
-
     if error is None or error.offer is None or field.type != "date":
         return None
     return _("Take %(date)s", date=day(date.fromisoformat(error.offer))), error.offer
@@ -386,6 +383,22 @@ def chosen_holder(record: Record, typed: Typed) -> str | None:
     if record.facts.selected in usable:
         return record.facts.selected
     return usable[0] if usable else record.diagnosis.concerns
+
+
+def first_wish(
+    session: Session, record: Record, reader: Reader, typed: Typed
+) -> tuple[str, date] | None:
+    """The holder and the day an activation form stands on; None when that is no day."""
+    holder = chosen_holder(record, typed)
+    facts = record.facts.holders.get(holder or "")
+    if holder is None or facts is None or not facts.usable:
+        return None
+    offered = terms(session, record, holder, reader.at)
+    try:
+        start = date.fromisoformat(typed.get("start", offered.proposed.isoformat()).strip())
+    except ValueError:
+        return None
+    return (holder, start) if start <= reader.at.today else None
 
 
 def _start_field(offered: Terms, typed: Typed, *, value: str | None = None) -> Field:
@@ -490,6 +503,9 @@ def _choose_journal(
     ).all()
     options = [current, *free] if current else list(free)
     default = str(options[0].id) if options else "new"
+    share = record.concerned_share or record.selected_share
+    visible = record.facts.holders.get(str(share.holder.id)) if share else None
+    account = share.account if share and visible and visible.visible else None
     wish = typed.get("journal", default)
     choices = [
         Choice(
@@ -520,18 +536,27 @@ def _choose_journal(
                 name="code",
                 label=_("Code of the new journal"),
                 type="text",
-                value=typed.get("code", ""),
+                value=typed.get("code", next_code(session, record.connection.administration_id)),
                 width="short",
             ),
             Field(
                 name="name",
                 label=_("Name of the new journal"),
                 type="text",
-                value=typed.get("name", ""),
+                value=typed.get("name", (account and (account.name or account.bank)) or _("Bank")),
             ),
         ],
         "submit": _("Save"),
     }
+
+
+def next_code(session: Session, administration_id: int) -> str:
+    """A code for the next bank journal: ten after the highest, so that it is one press."""
+    codes = session.scalars(
+        select(Journal.code).where(Journal.administration_id == administration_id)
+    )
+    numbers = [int(code) for code in codes if code.isdecimal() and len(code) <= 9]
+    return str(max(numbers) + 10) if numbers else "1100"
 
 
 def _remove(session: Session, record: Record, reader: Reader, title: str, typed: Typed) -> dict:  # type: ignore[type-arg]
@@ -557,6 +582,7 @@ def _remove(session: Session, record: Record, reader: Reader, title: str, typed:
 
 
 def add_journal_form(
+    session: Session,
     administration_id: int,
     reader: Reader,
     *,
@@ -564,7 +590,7 @@ def add_journal_form(
     error: Refused | None = None,
 ) -> Form:
     """The page's own form: a bank journal with an IBAN."""
-    typed = typed or {}
+    typed = typed or {"code": next_code(session, administration_id)}
     at_field = {error.field: refusal(error, reader)} if error and error.field else {}
 
     def text(name: str, label: str, width: str) -> Field:

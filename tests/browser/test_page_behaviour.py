@@ -110,6 +110,22 @@ def test_after_success_the_focus_stays_in_the_row_and_it_is_said(hands: Person) 
     assert active(hands.page).startswith(str(row.get_attribute("id")))
 
 
+def test_a_row_that_leaves_the_list_is_said_and_the_hand_goes_on(hands: Person) -> None:
+    """A journal gives up its IBAN, and nobody shares the account: nothing is left to show."""
+    account = iban(9871)
+    hands.add_journal("2weg", "Bank weg", account)
+    hands.choose(account, "choose-journal")
+    form = hands.form(account)
+    expect(form.locator('[name="code"]')).to_be_hidden()
+    form.locator('[name="journal"][value="new"]').check()
+    expect(form.locator('[name="code"]')).to_be_visible()
+    form.locator('[name="journal"][value=""]').check()
+    form.locator(".buttons .primary").click()
+    expect(hands.row(account)).to_have_count(0)
+    expect(hands.page.locator("#live")).to_have_text("Dagboek gewijzigd.")
+    expect(hands.page.locator(":focus")).to_have_class("heading")
+
+
 def test_details_take_the_focus_and_give_it_back(hands: Person) -> None:
     row = hands.row(IBANS["expiring"])
     opener = row.locator('.act [data-action="details"]')
