@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -191,11 +192,27 @@ def serve_in_thread(
             **_trust(proxy),
         )
     except OSError as error:
-        raise StartError(
-            f"Port {port} is in use ({error.strerror}). Stop what uses it, or choose another"
-            " with PORT or BANKLINK_SIMULATOR_PORT."
-        ) from None
+        raise _port_in_use(port, error) from None
     return Serving(server, port)
+
+
+def _port_in_use(port: int, error: OSError) -> StartError:
+    return StartError(
+        f"Port {port} is in use ({error.strerror}). Stop what uses it, or choose another"
+        " with PORT or BANKLINK_SIMULATOR_PORT."
+    )
+
+
+def _look_at_port(host: str, port: int) -> None:
+    """Say that a port is taken before a demo is made for it. Raises StartError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as trial:
+        if sys.platform != "win32":
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError as error:
+            raise _port_in_use(port, error) from None
 
 
 def _trust(proxy: str | None) -> dict[str, Any]:
@@ -236,6 +253,7 @@ def only_process(settings: Settings) -> IO[str] | None:
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
+        file.close()
         raise StartError(
             f"Banklink already runs with the data folder {settings.data}."
             " Stop the other one first, or choose another folder with BANKLINK_DATA."
@@ -261,6 +279,9 @@ def run(settings: Settings) -> None:
             " Choose another with BANKLINK_DATA."
         ) from None
     lock = only_process(settings)
+    _look_at_port(settings.host, settings.port)
+    if settings.demo:
+        _look_at_port("127.0.0.1", settings.simulator_port)
     banklink = build(settings)
     servers = []
     if banklink.simulator is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,18 @@ def test_a_second_one_on_the_same_folder_stops_and_the_first_goes_on(tmp_path: P
         first.terminate()
         first.communicate(timeout=30)
     assert first.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["PORT", "BANKLINK_SIMULATOR_PORT"])
+def test_a_port_that_is_taken_stops_the_start_before_anything_is_made(
+    tmp_path: Path, name: str
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        assert f"Port {port} is in use" in refusal(start(tmp_path, **{name: port}))
+    assert {each.name for each in tmp_path.iterdir()} <= {"banklink.lock"}
 
 
 @pytest.mark.parametrize(

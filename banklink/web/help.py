@@ -65,13 +65,20 @@ def page() -> str:
 
 def _chapters() -> list[ChapterView]:
     return [
-        ChapterView(
-            chapter.status.value,
-            " / ".join(dict.fromkeys(_(row.chip) for row in chapter.rows)),
-            tuple(_variant(row) for row in chapter.rows),
-        )
+        ChapterView(chapter.status.value, _heading(chapter), tuple(map(_variant, chapter.rows)))
         for chapter in guide.chapters()
     ]
+
+
+def _heading(chapter: guide.Chapter) -> str:
+    """The chips; two statuses with the same chip are told apart by how bad they are."""
+    chips = list(dict.fromkeys(row.chip for row in chapter.rows))
+    elsewhere = {row.chip for other in guide.chapters() if other != chapter for row in other.rows}
+    heading = " / ".join(_(chip) for chip in chips)
+    if elsewhere.isdisjoint(chips):
+        return heading
+    broken = chapter.rows[0].severity is Severity.ERROR
+    return f"{heading} ({(_('Broken') if broken else _('To do')).lower()})"
 
 
 def _variant(row: Row) -> Variant:

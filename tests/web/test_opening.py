@@ -79,4 +79,3 @@ def test_the_language_can_be_changed_on_the_answer_to_any_form(
         assert answer.status_code == 303
         assert visitor.get(answer.location).status_code == 200, here["value"]
         visitor.speak("nl")
-
