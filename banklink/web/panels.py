@@ -21,6 +21,7 @@ from banklink.web.addresses import help_address
 from banklink.web.history import event_view
 from banklink.web.i18n import _, day, day_of, iban, moment, ngettext, number, when
 from banklink.web.rows import Reader, row_url, row_view, spoken_title
+from banklink.web.strip import strip
 from banklink.web.viewmodel import Button, Choice, Details, Field, Form, RungView
 
 Typed = Mapping[str, str]
@@ -152,6 +153,7 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
         ),
         technical=_technical(record),
         help=_what_it_means(record, view.chip, spoken),
+        strip=strip(session, record, reader),
     )
 
 

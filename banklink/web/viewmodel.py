@@ -87,6 +87,18 @@ class EventView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StripView:
+    """Time in one picture: spans are kind, x and width in thousandths; `lines` say the same."""
+
+    spans: tuple[tuple[str, int, int], ...]
+    today: int
+    expiry: int | None
+    first: str
+    last: str
+    lines: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
     """The drawer."""
 
@@ -100,6 +112,7 @@ class Details:
     transactions: Button
     technical: tuple[tuple[str, str], ...]
     help: Button | None = None
+    strip: StripView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
