@@ -32,7 +32,7 @@ from banklink.actions.services import Missing, Refused, Stale
 from banklink.actions.use_holder import use_holder as use_holder_action
 from banklink.core.statuses import Action
 from banklink.store.facts import Record, record, records
-from banklink.store.models import FetchRun, Holder, Transaction
+from banklink.store.models import Connection, FetchRun, Holder, Transaction
 from banklink.web import panels
 from banklink.web.context import (
     at,
@@ -398,6 +398,9 @@ def _leave(connection_id: int, purpose: Action) -> Answer:
         return _answer(
             connection_id, Notice(tone="error", text=panels.refusal(error, reader())), status=409
         )
+    with house().services.store.read() as session:
+        administration_id = session.get_one(Connection, connection_id).administration_id
+    g.stay = row_address(administration_id, connection_id)
     provider = house().settings.provider_name
     sentence = (
         _("You give permission in %(provider)s and come back to this row.", provider=provider)
