@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from flask import (
     Blueprint,
@@ -19,6 +20,7 @@ from flask import (
     url_for,
 )
 from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as BaseResponse
 
 from banklink.actions import activate as activation
@@ -186,7 +188,7 @@ def page_view(
     messages: dict[int, dict[str, Any]] | None = None,
 ) -> PageView:
     """The page around the rows. With `focus`, the page of the list that holds that row."""
-    args = request.args
+    args = _listing()
     shown = sorted((each for each in found if each.shown), key=sort_key)
     counts = Counter(each.diagnosis.urgency for each in shown)
     chosen = args.get("filter", "all")
@@ -276,6 +278,14 @@ def page_view(
             ),
         ),
     )
+
+
+def _listing() -> MultiDict[str, str]:
+    """What the list was asked with. A fragment goes into a page whose address htmx sends along."""
+    if not is_htmx():
+        return request.args
+    page = urlsplit(request.headers.get("HX-Current-URL", ""))
+    return MultiDict(parse_qsl(page.query))
 
 
 def flashed(record: Record, messages: dict[int, dict[str, Any]]) -> Notice | None:
