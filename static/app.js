@@ -83,12 +83,13 @@
   const known = new Map(), openers = new Map(), seen = new WeakSet();
   const note = row => { seen.add(row); known.set(row.id, row.dataset.digest); };
   document.querySelectorAll('tbody.connection').forEach(note);
-  let asked = null, held = null;
+  let asked = null, held = null, left = null;
   on('htmx:beforeSwap htmx:before:swap', e => {
     asked = source(e);
     const active = document.activeElement, row = rowOf(active);
-    const near = row && (row.nextElementSibling || row.previousElementSibling);
-    held = row && { row: row.id, id: active.id, action: active.dataset.action, near: near && near.id };
+    held = row && { row: row.id, id: active.id, action: active.dataset.action };
+    const own = rowOf(asked), near = own && (own.nextElementSibling || own.previousElementSibling);
+    left = own && (row === own || active === document.body) && { row: own.id, near: near && near.id };
     document.querySelectorAll('#page-slot').forEach(slot => slot.replaceChildren());
   });
   on('htmx:oobBeforeSwap', e => {
@@ -119,9 +120,9 @@
   };
   // A row that left the list: the hand goes to its neighbour, else to the head of the page.
   on('htmx:afterRequest htmx:finally:request', () => {
-    if (!held || document.getElementById(held.row)) return;
-    const title = document.querySelector('h1'), near = document.getElementById(held.near || '');
-    held = null;
+    if (!left || document.getElementById(left.row)) return;
+    const title = document.querySelector('h1'), near = document.getElementById(left.near || '');
+    left = null;
     if (near && focus(near.querySelector('.heading'))) return;
     title.tabIndex = -1;
     focus(title);

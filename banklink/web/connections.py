@@ -32,7 +32,7 @@ from banklink.actions.services import Missing, Refused, Stale
 from banklink.actions.use_holder import use_holder as use_holder_action
 from banklink.core.statuses import Action
 from banklink.store.facts import Record, record, records
-from banklink.store.models import FetchRun, Holder, Transaction
+from banklink.store.models import Connection, FetchRun, Holder, Transaction
 from banklink.web import panels
 from banklink.web.context import (
     at,
@@ -73,12 +73,8 @@ def row(connection_id: int) -> str:
         return _row_html(found, panel=panel)
 
 
-def _row_html(
-    found: Record, *, panel: Details | Form | None = None, flash: Notice | None = None
-) -> str:
-    return render_template(
-        "maintenance/_row.html", row=row_view(found, reader(), panel=panel, flash=flash)
-    )
+def _row_html(found: Record, *, panel: Details | Form | None = None) -> str:
+    return render_template("maintenance/_row.html", row=row_view(found, reader(), panel=panel))
 
 
 def _answer(
@@ -88,18 +84,22 @@ def _answer(
     status: int = 200,
     undo: bool = False,
 ) -> Answer:
-    """The fresh row with what there is to say; a redirect to it without JavaScript."""
+    """The fresh row with what there is to say, and what the whole list says now; a redirect to the
+    row without JavaScript."""
     with house().services.store.read() as session:
         found = _record(session, connection_id)
         if not is_htmx():
             if notice is not None:
                 tell(connection_id, notice, undo=undo)
             return redirect(row_address(found.connection.administration_id, connection_id), 303)
-        if not found.shown:
-            return render_template("maintenance/_gone.html", notice=notice)
         if notice is not None and undo:
             notice = Notice(tone=notice.tone, text=notice.text, button=undo_button(found))
-        return _row_html(found, flash=notice), status
+        administration = my_administration(session, found.connection.administration_id)
+        page = page_view(session, administration, records(session, administration.id, at()))
+        if not found.shown:
+            return render_template("maintenance/_gone.html", notice=notice, page=page)
+        row = row_view(found, reader(), flash=notice)
+        return render_template("maintenance/_answer.html", row=row, page=page), status
 
 
 def _form_again(
@@ -398,6 +398,9 @@ def _leave(connection_id: int, purpose: Action) -> Answer:
         return _answer(
             connection_id, Notice(tone="error", text=panels.refusal(error, reader())), status=409
         )
+    with house().services.store.read() as session:
+        administration_id = session.get_one(Connection, connection_id).administration_id
+    g.stay = row_address(administration_id, connection_id)
     provider = house().settings.provider_name
     sentence = (
         _("You give permission in %(provider)s and come back to this row.", provider=provider)

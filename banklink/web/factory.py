@@ -27,7 +27,7 @@ from flask import (
     url_for,
 )
 from flask_wtf.csrf import CSRFError, CSRFProtect
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
 from banklink.paths import STATIC, TEMPLATES
@@ -234,17 +234,18 @@ def _common() -> dict[str, Any]:
 
 
 def _here() -> str:
-    """The address that shows this page again. The answer to a form stands at an address that only
-    takes forms, unless the same address shows the page too: then where `g.stay` says."""
-    if request.method in ("GET", "HEAD"):
-        return request.full_path
+    """The address that shows this page again. The answer to a form may stand at an address that
+    only takes forms; then where `g.stay` says, else the list."""
     if "stay" in g:
         return str(g.stay)
+    reading = request.method in ("GET", "HEAD")
     try:
         current_app.url_map.bind("").match(request.path, method="GET")
+    except NotFound:
+        return request.full_path if reading else url_for("maintenance.page")
     except HTTPException:
         return url_for("maintenance.page")
-    return request.path
+    return request.full_path if reading else request.path
 
 
 # -- small pages --------------------------------------------------------------------------------

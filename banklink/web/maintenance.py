@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from flask import (
     Blueprint,
@@ -18,6 +20,7 @@ from flask import (
     url_for,
 )
 from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as BaseResponse
 
 from banklink.actions import activate as activation
@@ -45,6 +48,7 @@ from banklink.web.context import (
     told,
 )
 from banklink.web.i18n import _, clock_time, ngettext, when
+from banklink.web.in_time import in_time
 from banklink.web.rows import matches, row_address, row_url, row_view, sort_key
 from banklink.web.start import unfinished
 from banklink.web.viewmodel import (
@@ -60,6 +64,8 @@ from banklink.web.viewmodel import (
 blueprint = Blueprint("maintenance", __name__)
 
 PAGE_SIZE = 50
+_PATIENCE = 4.0
+"""Seconds a form waits for a number that is only nice to have."""
 _TABS: dict[str, tuple[str, frozenset[Urgency]]] = {
     "all": (N_("All"), frozenset(Urgency)),
     "todo": (N_("Needs action"), frozenset({Urgency.BROKEN, Urgency.TODO})),
@@ -83,17 +89,16 @@ _PANEL_ACTIONS = {
 def page() -> str | BaseResponse:
     """One administration; `connection` and `open` show one row with a panel, for deep links and
     for browsers without JavaScript."""
+    connection_id, opening = request.args.get("connection", type=int), request.args.get("open")
+    preview = _preview_here(connection_id) if opening == Action.ACTIVATE.value else None
     with house().services.store.read() as session:
         if not my_administrations(session):
             return redirect(url_for("start.page"), 303) if person().is_owner else _nowhere()
         administration = my_administration(session, request.args.get("administration", type=int))
-        connection_id, opening = request.args.get("connection", type=int), request.args.get("open")
         found = records(session, administration.id, at())
         target = next((each for each in found if each.connection.id == connection_id), None)
-    preview = first_preview(target.connection.id, opening) if target else None
-    with house().services.store.read() as session:
         panel = open_panel(session, target, opening, preview) if target else None
-        adding = request.args.get("open") == "add-journal"
+        adding = opening == "add-journal"
         if adding and not may_change():
             abort(403)
         messages = told()
@@ -128,11 +133,24 @@ def _page_flash(messages: dict[int, dict[str, Any]]) -> Notice | None:
     return Notice(tone=message["tone"], text=message["text"]) if message else None
 
 
+def _preview_here(connection_id: int | None) -> Preview | None:
+    """The first preview of a row of the page's own administration; nobody else's is asked for."""
+    with house().services.store.read() as session:
+        if not my_administrations(session):
+            return None
+        administration = my_administration(session, request.args.get("administration", type=int))
+        mine = {each.connection.id for each in records(session, administration.id, at())}
+    if connection_id is None or connection_id not in mine:
+        return None
+    return first_preview(connection_id, Action.ACTIVATE.value)
+
+
 def first_preview(
     connection_id: int, action: str | None, typed: panels.Typed | None = None
 ) -> Preview | None:
     """What the day that is filled in would bring, for a form about to open. The provider is asked
-    between two readings, never during one, and for no more than its newest pages."""
+    between two readings, never during one, for no more than its newest pages and not for long: a
+    form without the number is better than no form."""
     if action != Action.ACTIVATE.value or not may_change():
         return None
     with house().services.store.read() as session:
@@ -141,9 +159,8 @@ def first_preview(
     if wish is None:
         return None
     holder, start = wish
-    return activation.preview(
-        house().services, connection_id, at(), holder=holder, start=start, most_pages=2
-    )
+    ask = partial(activation.preview, house().services, connection_id, at())
+    return in_time(partial(ask, holder=holder, start=start, most_pages=2), _PATIENCE)
 
 
 def open_panel(
@@ -171,7 +188,7 @@ def page_view(
     messages: dict[int, dict[str, Any]] | None = None,
 ) -> PageView:
     """The page around the rows. With `focus`, the page of the list that holds that row."""
-    args = request.args
+    args = _listing()
     shown = sorted((each for each in found if each.shown), key=sort_key)
     counts = Counter(each.diagnosis.urgency for each in shown)
     chosen = args.get("filter", "all")
@@ -261,6 +278,14 @@ def page_view(
             ),
         ),
     )
+
+
+def _listing() -> MultiDict[str, str]:
+    """What the list was asked with. A fragment goes into a page whose address htmx sends along."""
+    if not is_htmx():
+        return request.args
+    page = urlsplit(request.headers.get("HX-Current-URL", ""))
+    return MultiDict(parse_qsl(page.query))
 
 
 def flashed(record: Record, messages: dict[int, dict[str, Any]]) -> Notice | None:

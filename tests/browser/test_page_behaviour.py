@@ -13,7 +13,7 @@ from sqlalchemy import select
 from banklink.actions.choose_journal import add_journal
 from banklink.examples import EXAMPLES, FIRMS
 from banklink.store.models import Administration, Connection, Event
-from tests.browser.people import Person, iban, person
+from tests.browser.people import Person, iban, new_holder, person
 from tests.support.browser import Watched, open_context
 from tests.support.house import TestHouse
 
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.browser
 
 IBANS = {each.name: each.iban for each in EXAMPLES}
 ADMINISTRATION = "Bakkerij De Vries"
+ROWS = "tbody.connection"
 
 
 @pytest.fixture(scope="module")
@@ -110,20 +111,74 @@ def test_after_success_the_focus_stays_in_the_row_and_it_is_said(hands: Person) 
     assert active(hands.page).startswith(str(row.get_attribute("id")))
 
 
-def test_a_row_that_leaves_the_list_is_said_and_the_hand_goes_on(hands: Person) -> None:
-    """A journal gives up its IBAN, and nobody shares the account: nothing is left to show."""
+def test_a_link_that_is_removed_is_said_and_the_hand_goes_to_the_next_row(
+    hands: Person, house: TestHouse
+) -> None:
+    """Switched on, then no journal and no access any more: removing it leaves nothing to show."""
+    holder = new_holder(house, "weg", 95)
+    hands.sign_in_as(holder.email)
+    hands.add_journal("1001", "Bank weg", holder.iban)
+    hands.grant(holder.iban)
+    hands.activate(holder.iban)
+    hands.choose(holder.iban, "choose-journal")
+    hands.tick(hands.form(holder.iban).locator('[name="journal"][value=""]'))
+    hands.submit(holder.iban)
+    hands.revoke_access()
+    hands.home()
+    hands.refresh()
+    hands.shows(holder.iban, "r1")
+    tab, before = hands.page.locator("#tab-all .count"), hands.page.locator(ROWS).count()
+    row = hands.row(holder.iban)
+    following = row.evaluate("row => row.nextElementSibling.querySelector('.heading').id")
+    hands.choose(holder.iban, "remove")
+    hands.form(holder.iban).locator(".buttons .primary").click()
+    expect(row).to_have_count(0)
+    expect(hands.page.locator("#live")).to_contain_text("Koppeling verwijderd")
+    expect(hands.page.locator(f"#{following}")).to_be_focused()
+    expect(tab).to_have_text(str(before - 1))
+    expect(hands.page.locator("#shown")).to_have_text(f"{before - 1} rekeningen")
+
+
+def test_the_last_row_that_leaves_leads_the_hand_to_the_head_of_the_page(hands: Person) -> None:
     account = iban(9871)
-    hands.add_journal("2weg", "Bank weg", account)
+    hands.add_journal("1002", "Bank weg", account)
+    hands.home(f"&q={account}")
     hands.choose(account, "choose-journal")
-    form = hands.form(account)
-    expect(form.locator('[name="code"]')).to_be_hidden()
-    form.locator('[name="journal"][value="new"]').check()
-    expect(form.locator('[name="code"]')).to_be_visible()
-    form.locator('[name="journal"][value=""]').check()
-    form.locator(".buttons .primary").click()
+    hands.form(account).locator('[name="journal"][value=""]').check()
+    hands.form(account).locator(".buttons .primary").click()
     expect(hands.row(account)).to_have_count(0)
     expect(hands.page.locator("#live")).to_have_text("Dagboek gewijzigd.")
-    expect(hands.page.locator(":focus")).to_have_class("heading")
+    expect(hands.page.locator("h1")).to_be_focused()
+    expect(hands.page.locator(".empty")).to_contain_text("Niets gevonden")
+
+
+def test_what_the_whole_list_says_follows_every_press(hands: Person) -> None:
+    """Under a tab: the counts, the morning line and the browser's tab are renewed, the tab stays."""
+    account, page = IBANS["switched_off"], hands.page
+    hands.home("&filter=off")
+    off, active = page.locator("#tab-off"), page.locator("#tab-active .count")
+    before = int(active.inner_text())
+    hands.choose(account, "activate")
+    hands.submit(account)
+    expect(active).to_have_text(str(before + 1))
+    expect(off).to_have_attribute("aria-current", "page")
+    hands.refresh()
+    expect(off).to_have_attribute("aria-current", "page")
+    hands.choose(account, "switch-off")
+    expect(active).to_have_text(str(before))
+
+
+def test_code_and_name_are_asked_for_a_new_journal_only(hands: Person) -> None:
+    account = IBANS["no_journal_yet"]
+    hands.choose(account, "choose-journal")
+    form = hands.form(account)
+    code, name = form.locator('[name="code"]'), form.locator('[name="name"]')
+    expect(code).to_be_hidden()
+    expect(name).to_be_hidden()
+    form.locator('[name="journal"][value="new"]').check()
+    expect(code).to_be_visible()
+    expect(code).not_to_have_value("")
+    expect(name).to_have_value("Deposito")
 
 
 def test_details_take_the_focus_and_give_it_back(hands: Person) -> None:
