@@ -47,6 +47,11 @@ _NOTES: dict[str, str] = {
     "joined_generated": N_("The account existed already with transactions of its own."),
 }
 
+_NO_RESET: dict[str, str] = {
+    "nobody": N_("Nobody has the e-mail address %(email)s. Check it."),
+    "shut_out": N_("%(email)s no longer has access here, so a new password would open nothing."),
+}
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
@@ -106,10 +111,8 @@ def reset_password(email: str) -> None:
     services = open_services(settings)
     try:
         token = reset_link(services, email, read(SystemClock()))
-    except Refused:
-        raise click.ClickException(
-            say(N_("Nobody has the e-mail address %(email)s. Check it.")) % {"email": email}
-        ) from None
+    except Refused as error:
+        raise click.ClickException(say(_NO_RESET[error.code]) % {"email": email}) from None
     finally:
         services.store.engine.dispose()
     click.echo(say(N_("Works once, within a day:")))

@@ -65,7 +65,8 @@ TABLE: tuple[Setting, ...] = (
         "BANKLINK_TRUSTED_PROXY",
         "text",
         "none",
-        "Address of the proxy in front, whose X-Forwarded-For, -Proto and -Host are believed.",
+        "Address of the proxy in front, in numbers, whose X-Forwarded-For, -Proto and -Host are"
+        " believed.",
     ),
     Setting(
         "BANKLINK_SIMULATOR_PORT",
@@ -308,7 +309,9 @@ def _safe_beyond_this_machine(
             f"BANKLINK_HOST is {host!r}, so others could reach Banklink, but BANKLINK_ORIGIN is"
             " on this machine. Set BANKLINK_ORIGIN to the https address people use."
         )
-    if _address("BANKLINK_HOST", host) and demo and not on_this_machine(host):
+    if host != "localhost":
+        _address("BANKLINK_HOST", host)
+    if demo and not on_this_machine(host):
         raise SettingsError(
             f"BANKLINK_HOST is {host!r}, but the demo is signed in by itself and answers this"
             " machine only. Set BANKLINK_DEMO to 0, or leave BANKLINK_HOST empty."
@@ -316,8 +319,9 @@ def _safe_beyond_this_machine(
 
 
 def _address(name: str, text: str) -> str | None:
-    if not text or text == "localhost":
-        return text or None
+    """As numbers: the proxy's is compared with what a connection comes from, which is no name."""
+    if not text:
+        return None
     try:
         return str(ip_address(text))
     except ValueError:

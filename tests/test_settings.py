@@ -98,6 +98,19 @@ def test_the_simulator_moves_along_with_the_port() -> None:
     assert (found.simulator_port, found.origin) == (8081, "http://localhost:8080")
 
 
+# What a Banklink that others reach must have, and each test below takes one thing away from.
+BEYOND = {
+    "BANKLINK_DEMO": "0",
+    "BANKLINK_ORIGIN": "https://bank.example.nl",
+    "BANKLINK_SECRET_KEY": "x" * 32,
+    "BANKLINK_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+}
+
+
+def without(name: str) -> dict[str, str]:
+    return {each: text for each, text in BEYOND.items() if each != name}
+
+
 NO_ADDRESS = "must be an https address"
 ORIGIN = "must look like https://"
 
@@ -125,6 +138,31 @@ WRONG: list[tuple[str, dict[str, str], str]] = [
     ("BANKLINK_SECRET_KEY", {"BANKLINK_SECRET_KEY": "x" * 31}, "at least 32"),
     ("BANKLINK_ENCRYPTION_KEYS", {"BANKLINK_ENCRYPTION_KEYS": "x" * 44}, "generate_key"),
     ("BANKLINK_ENCRYPTION_KEYS", {"BANKLINK_ENCRYPTION_KEYS": "\u00e9" * 44}, "generate_key"),
+    (
+        "BANKLINK_ORIGIN",
+        {**BEYOND, "BANKLINK_ORIGIN": "http://bank.example.nl"},
+        "Put an HTTPS proxy in front",
+    ),
+    (
+        "BANKLINK_ORIGIN",
+        {**BEYOND, "BANKLINK_ORIGIN": "http://localhost.bank.example.nl"},
+        "Put an HTTPS proxy in front",
+    ),
+    ("BANKLINK_SECRET_KEY", without("BANKLINK_SECRET_KEY"), "banklink keys"),
+    ("BANKLINK_ENCRYPTION_KEYS", without("BANKLINK_ENCRYPTION_KEYS"), "banklink keys"),
+    ("BANKLINK_HOST", {"BANKLINK_HOST": "0.0.0.0"}, "https address people use"),
+    ("BANKLINK_HOST", {**BEYOND, "BANKLINK_HOST": "server"}, "network address"),
+    (
+        "BANKLINK_HOST",
+        {**BEYOND, "BANKLINK_DEMO": "1", "BANKLINK_HOST": "0.0.0.0"},
+        "Set BANKLINK_DEMO to 0",
+    ),
+    ("BANKLINK_TRUSTED_PROXY", {**BEYOND, "BANKLINK_TRUSTED_PROXY": "*"}, "network address"),
+    (
+        "BANKLINK_TRUSTED_PROXY",
+        {**BEYOND, "BANKLINK_TRUSTED_PROXY": "localhost"},
+        "network address",
+    ),
     ("BANKLINK_PONTO_CLIENT_SECRET", {**PONTO, "BANKLINK_PONTO_CLIENT_SECRET": ""}, "Set all of"),
     ("BANKLINK_PONTO_AUTHORIZE_URL", {"BANKLINK_PONTO_ISSUER": "x"}, "or none of them"),
     (
@@ -161,6 +199,13 @@ def test_a_wrong_setting_is_named_with_a_way_out(
     assert name in message.split(".")[0]
     assert way_out in message
     assert "\n" not in message
+
+
+def test_others_are_served_with_an_https_address_and_both_keys() -> None:
+    found = load({**BEYOND, "BANKLINK_HOST": "0.0.0.0", "BANKLINK_TRUSTED_PROXY": "10.0.0.5"})
+    assert (found.host, found.trusted_proxy) == ("0.0.0.0", "10.0.0.5")
+    for origin in ("http://localhost:5000", "http://127.0.0.1:5000", "http://[::1]:5000"):
+        assert load({"BANKLINK_DEMO": "0", "BANKLINK_ORIGIN": origin}).secret_key is None
 
 
 def test_a_misspelt_setting_is_not_passed_over_in_silence() -> None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
+from flask import Flask, request
 
+from app import serve_in_thread
 from tests.support.house import free_ports
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,3 +91,80 @@ def test_a_wrong_setting_stops_the_start(
 ) -> None:
     assert says in refusal(start(tmp_path, **environment))
     assert not (tmp_path / "banklink.sqlite3").exists()
+
+
+# -- for real -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def started(folder: Path, **environment: str) -> Iterator[tuple[str, str]]:
+    """A Banklink without the demo: where it says it runs, and the path of the set-up link."""
+    process = start(folder, BANKLINK_DEMO="0", **environment)
+    try:
+        assert process.stdout is not None
+        origin = process.stdout.readline().split()[-1]
+        link = re.search(rf"{re.escape(origin)}(/set-up/\S+)", process.stdout.readline())
+        assert link is not None, "the second line is the link"
+        yield origin, link[1]
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def answer(port: str | int, path: str, **headers: str) -> tuple[int, str]:
+    """Asked of this machine's own address, under whatever name the headers say."""
+    connection = HTTPConnection("127.0.0.1", int(port), timeout=20)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    try:
+        connection.request("GET", path, headers=named)
+        found = connection.getresponse()
+        return found.status, found.read().decode()
+    finally:
+        connection.close()
+
+
+def test_every_start_prints_another_set_up_link_until_one_was_used(tmp_path: Path) -> None:
+    with started(tmp_path) as (origin, first):
+        port = origin.rpartition(":")[2]
+        assert answer(port, first, Host=f"localhost:{port}")[0] == 200
+        assert answer(port, "/", Host=f"localhost:{port}")[0] == 303, "nobody is signed in"
+        assert answer(port, first, Host="evil.example")[0] == 421
+    with started(tmp_path) as (origin, second):
+        port = origin.rpartition(":")[2]
+        assert answer(port, second, Host=f"localhost:{port}")[0] == 200
+        assert answer(port, first, Host=f"localhost:{port}")[0] == 404
+    assert not list(tmp_path.glob("*simulator*")), "the embedded app is not there"
+
+
+@pytest.mark.parametrize(("proxy", "status"), [("127.0.0.1", 200), ("127.0.0.2", 421)])
+def test_the_proxy_that_was_named_says_which_address_people_use(
+    tmp_path: Path, proxy: str, status: int
+) -> None:
+    port = str(free_ports()[0])
+    with started(
+        tmp_path,
+        PORT=port,
+        BANKLINK_ORIGIN="https://bank.example.nl",
+        BANKLINK_SECRET_KEY="x" * 32,
+        BANKLINK_ENCRYPTION_KEYS=Fernet.generate_key().decode(),
+        BANKLINK_TRUSTED_PROXY=proxy,
+    ) as (origin, link):
+        assert origin == "https://bank.example.nl"
+        headers = {"X_Forwarded_Host": "bank.example.nl", "X_Forwarded_Proto": "https"}
+        assert answer(port, link, Host="inside:5000", **headers)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("proxy", "seen"),
+    [("127.0.0.1", "203.0.113.5"), ("127.0.0.2", "127.0.0.1"), (None, "127.0.0.1")],
+)
+def test_attempts_are_counted_for_the_visitor_only_when_the_named_proxy_says_who(
+    proxy: str | None, seen: str
+) -> None:
+    web, port = Flask("web"), free_ports()[0]
+    web.add_url_rule("/", view_func=lambda: str(request.remote_addr))
+    serving = serve_in_thread(web, "127.0.0.1", port, 2, demo=False, proxy=proxy)
+    try:
+        assert answer(port, "/", X_Forwarded_For="203.0.113.5") == (200, seen)
+    finally:
+        serving.close()

@@ -96,6 +96,8 @@ def _found(session: Session, token: str, purposes: tuple[str, ...], at: Moment) 
         raise Refused("link_used")
     if link.expires_at <= at.real:
         raise Refused("link_expired")
+    if link.purpose == "reset" and session.get_one(User, link.user_id).disabled_at is not None:
+        raise Refused("link_unknown")  # shut out since it was made
     return link
 
 
@@ -175,11 +177,13 @@ def _anybody(session: Session) -> bool:
 
 def reset_link(services: Services, email: str, at: Moment) -> str:
     """A token with which that person chooses a new password. For the operator: raises Refused
-    nobody. Earlier ones no longer work."""
+    nobody or shut_out. Earlier ones no longer work."""
     with services.store.write() as session:
         user = session.scalar(select(User).where(User.email == plain_email(email)))
         if user is None:
             raise Refused("nobody")
+        if user.disabled_at is not None:
+            raise Refused("shut_out")
         session.execute(
             delete(OneTimeLink).where(
                 OneTimeLink.purpose == "reset", OneTimeLink.user_id == user.id

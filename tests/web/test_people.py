@@ -188,6 +188,56 @@ def test_a_forgotten_password_is_mended_by_a_link_that_works_once(office: Office
     assert office.guest().sign_in("piet@kantoor.nl", "nieuw en heel lang").status_code == 303
 
 
+def test_twenty_who_use_a_password_link_at_once_choose_one_password(office: Office) -> None:
+    office.user("piet@kantoor.nl")
+    token = acting.reset_link(office.services, "piet@kantoor.nl", office.at())
+
+    def choose(n: int) -> str:
+        password = f"de zin van nummer {n}"
+        try:
+            acting.choose_password(
+                office.services, token, office.at(), password=password, app_name="", agent=""
+            )
+        except Refused as error:
+            return error.code
+        return password
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(choose, range(20)))
+    assert answers.count("link_used") == 19
+    (chosen,) = set(answers) - {"link_used"}
+    assert office.guest().sign_in("piet@kantoor.nl", chosen).status_code == 303
+    assert office.count(UserSession) == 2, "the link's, and the one just made"
+
+
+def test_who_was_shut_out_does_not_come_back_by_a_link_made_before(office: Office) -> None:
+    number = office.user("piet@kantoor.nl")
+    token = acting.reset_link(office.services, "piet@kantoor.nl", office.at())
+    acting.shut_out(office.services, number, office.at())
+    guest = office.guest()
+    assert guest.get(f"/password/{token}").status_code == 404
+    answer = guest.press(f"/password/{token}", {"password": "nieuw en heel lang"})
+    assert answer.status_code == 404 and "werkt niet" in words(soup(answer).main)
+    assert guest.session_token() is None and office.count(UserSession) == 0
+
+
+def test_a_bug_halfway_leaves_no_link_in_the_log_that_still_works(
+    office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = set_up_address(office)
+
+    def broken(_password: str) -> str:
+        raise RuntimeError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(acting, "hashed", broken)
+        assert office.guest().press(address, ANNA).status_code == 500
+    assert "at POST /set-up/…" in caplog.text
+    for secret in (address.removeprefix("/set-up/"), ANNA["password"]):
+        assert secret not in caplog.text
+    assert office.guest().press(address, ANNA).status_code == 303, "nothing was used up"
+
+
 def test_a_set_up_link_chooses_no_password_and_a_password_link_sets_nothing_up(
     office: Office,
 ) -> None:
