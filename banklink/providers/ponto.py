@@ -58,6 +58,8 @@ _PAGE = 100
 _MOST_PAGES = 200
 _SYNC_WAIT = 10.0
 _TRIAL_TIMEOUT = httpx2.Timeout(10.0, connect=5.0)
+_TRIAL_SECONDS = 10.0
+_TRIAL_BYTES = 1024 * 1024
 _ENDED = {"authorizationInvalid": "revoked", "authorizationExpired": "expired"}
 
 
@@ -449,53 +451,66 @@ class Ponto:
         """Try every address with our own credentials; no holder and no bank is involved."""
         where = "token"
         try:
-            answer = self._client.post(
+            status, content = self._try(
+                "POST",
                 self._settings.token_url,
                 data={"grant_type": "client_credentials"},
                 auth=(self._settings.client_id, self._settings.client_secret),
                 headers={"Accept": "application/json"},
-                timeout=_TRIAL_TIMEOUT,
             )
-            token = _token_of(answer)
+            token = _token_of(status, content)
             if isinstance(token, Finding):
                 return token
             where = "api"
-            answer = self._client.get(
+            status, content = self._try(
+                "GET",
                 f"{self._settings.api_url}/financial-institutions?page[limit]=1",
                 headers={"Authorization": f"Bearer {token}", "Accept": "application/vnd.api+json"},
-                timeout=_TRIAL_TIMEOUT,
             )
-            if answer.status_code != 200:
-                return Finding(_unexpected(answer), where)
-            _items(_parse(answer.content))
+            if status != 200:
+                return Finding(_unexpected(status), where)
+            _items(_parse(content))
             where = "authorize"
-            answer = self._client.get(self._settings.authorize_url, timeout=_TRIAL_TIMEOUT)
-            if answer.status_code == 404 or answer.status_code >= 500:
-                return Finding(_unexpected(answer), where)
+            status, _ = self._try("GET", self._settings.authorize_url)
+            if status == 404 or status >= 500:
+                return Finding(_unexpected(status), where)
         except httpx2.HTTPError as error:
             return Finding(trouble(error), where)
         except (ContractViolation, UnicodeError, httpx2.InvalidURL):
             return Finding("not_understood", where)
         return Finding("works")
 
+    def _try(self, method: str, url: str, **more: Any) -> tuple[int, bytes]:
+        """Status and content of what may be any server at all: one that pours or drips without end
+        is cut off."""
+        content, end = bytearray(), time.monotonic() + _TRIAL_SECONDS
+        with self._client.stream(method, url, timeout=_TRIAL_TIMEOUT, **more) as answer:
+            for chunk in answer.iter_bytes():
+                content += chunk
+                if len(content) > _TRIAL_BYTES:
+                    raise ContractViolation("answer_too_large")
+                if time.monotonic() > end:
+                    raise httpx2.ReadTimeout("no whole answer in time")
+            return answer.status_code, bytes(content)
 
-def _token_of(answer: httpx2.Response) -> str | Finding:
+
+def _token_of(status: int, content: bytes) -> str | Finding:
     try:
-        body = _parse(answer.content)
+        body = _parse(content)
     except ContractViolation:
         body = {}
-    if isinstance(token := body.get("access_token"), str) and answer.is_success:
+    if isinstance(token := body.get("access_token"), str) and 200 <= status < 300:
         return token
     refused = body.get("error") in ("invalid_client", "unauthorized_client")
-    if refused or answer.status_code == 401:
+    if refused or status == 401:
         return Finding("invalid_client", "token")
-    return Finding(_unexpected(answer), "token")
+    return Finding(_unexpected(status), "token")
 
 
-def _unexpected(answer: httpx2.Response) -> str:
-    if answer.status_code >= 500:
+def _unexpected(status: int) -> str:
+    if status >= 500:
         return "outage"
-    return "not_found" if answer.status_code == 404 else "not_understood"
+    return "not_found" if status == 404 else "not_understood"
 
 
 class _Bounded(httpx2.HTTPTransport):

@@ -40,6 +40,11 @@ class Finding:
     where: str | None = None
 
 
+_ABOUT_OUR_CERTIFICATE = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDSHAKE_FAILURE")
+"""Words in the alerts of a service that misses or refuses our certificate. The last one may have
+another cause, but is what TLS 1.2 says when a certificate is missing."""
+
+
 def trouble(error: BaseException) -> str:
     """The code for an exception from the network; the first cause that says something."""
     seen: BaseException | None = error
@@ -47,7 +52,9 @@ def trouble(error: BaseException) -> str:
         if isinstance(seen, ssl.SSLCertVerificationError):
             return "untrusted"
         if isinstance(seen, ssl.SSLError):
-            return "certificate_refused" if "ALERT" in (seen.reason or "") else "tls"
+            reason = seen.reason or ""
+            about_us = "ALERT" in reason and any(each in reason for each in _ABOUT_OUR_CERTIFICATE)
+            return "certificate_refused" if about_us else "tls"
         if isinstance(seen, socket.gaierror):
             return "name_not_found"
         if isinstance(seen, ConnectionRefusedError):

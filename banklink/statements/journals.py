@@ -29,6 +29,7 @@ MAX_LINES = 2_000
 """More bank journals than any firm has; a longer file is something else."""
 
 MAX_CODE, MAX_NAME = 20, 100
+_MAX_COLUMNS = 50
 _FIELDS = ("code", "name", "iban", "through")
 _TITLES = {
     "code": {"code", "dagboekcode", "dagboeknummer", "journalcode", "nummer", "number", "nr"},
@@ -43,7 +44,8 @@ _EITHER = {"dagboek", "journal", "bankdagboek", "bankjournal"}
 """The code where another column has the name, else the name."""
 
 _LOOKS_IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{10,30}")
-_YEAR_FIRST = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:T.*)?", re.ASCII)
+_YEAR_FIRST = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:T.*|Z|[+-]\d\d:\d\d)?", re.ASCII)
+_EXCEL_SAYS = re.compile(r"\ufeff?\"?sep=[;,\t]\"?", re.IGNORECASE)
 _DAY_FIRST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})", re.ASCII)
 
 
@@ -179,6 +181,8 @@ def _table(text: str) -> tuple[str | None, Iterator[JournalLine]]:
         for number, line in enumerate(re.split(r"\r\n|\n|\r", text), start=1)
         if line.strip(" \t,;\x1a")
     ]
+    if numbered and _EXCEL_SAYS.fullmatch(numbered[0][1]):
+        del numbered[0]
     if not numbered:
         raise JournalsError("empty")
     if len(numbered) > MAX_LINES + 1:
@@ -213,7 +217,13 @@ def _cells(line: str, separator: str) -> list[str]:
         cells = next(csv.reader([line], delimiter=separator), [])
     except csv.Error:  # a cell beyond what csv takes
         cells = line.split(separator)
-    return [" ".join(cell.split()) for cell in cells]
+    return [_clean(cell) for cell in cells[:_MAX_COLUMNS]]
+
+
+def _clean(text: str) -> str:
+    """Without the marks nobody sees that come along from web pages and spreadsheets: two codes that
+    look the same are the same."""
+    return "".join(each for each in " ".join(text.split()) if each.isprintable())
 
 
 def _header(cells: Sequence[str]) -> dict[str, int] | None:
@@ -326,12 +336,15 @@ def _problems(line: JournalLine, today: date) -> Iterator[Problem]:
 # -- the audit file -----------------------------------------------------------------------------
 
 _JOURNAL = ("auditfile", "company", "transactions", "journal")
+_WORDS = ("jrnID", "desc", "jrnTp", "offsetAccID", "bankAccNr")
+_LEDGER = ("auditfile", "company", "generalLedger", "ledgerAccount")
 
 
 def _audit_file(data: bytes, today: date) -> Iterator[JournalLine]:
-    """Bank journals of an XAF 3.x file, read as it passes by: a year of bookings is never in
-    memory. The newest day up to today on which something was booked is the day through which the
-    books are done."""
+    """Bank journals of an XAF 3.x file, or all where none says its kind, read as it passes by: a
+    year of bookings is never in memory. A journal without a name has that of its ledger account,
+    which comes earlier in the file. The newest day up to today on which something was booked is the
+    day through which the books are done."""
     if b"<!DOCTYPE" in data.replace(b"\x00", b""):
         raise JournalsError("hostile_xml")
     events = etree.iterparse(
@@ -358,6 +371,9 @@ def _audit_file(data: bytes, today: date) -> Iterator[JournalLine]:
 def _journals(events: Iterator[tuple[str, Any]], today: date) -> Iterator[JournalLine]:
     path: list[str] = []
     words: dict[str, str] = {}
+    accounts: dict[str, str] = {}
+    untold: list[JournalLine] = []
+    told = False
     newest: date | None = None
     number = 0
     for event, element in events:
@@ -371,21 +387,37 @@ def _journals(events: Iterator[tuple[str, Any]], today: date) -> Iterator[Journa
                 words, newest = {}, None
             continue
         inside = tuple(path[:4]) == _JOURNAL
+        ledger = tuple(path[:4]) == _LEDGER
         name = path.pop()
-        if inside and len(path) == 4 and name in ("jrnID", "desc", "jrnTp", "bankAccNr"):
-            words.setdefault(name, " ".join((element.text or "").split()))
+        if inside and len(path) == 4 and name in _WORDS:
+            words.setdefault(name, _clean(element.text or ""))
+        elif ledger and len(path) == 4 and name in ("accID", "accDesc"):
+            words[name] = _clean(element.text or "")
+        elif ledger and len(path) == 3:
+            accounts[words.pop("accID", "")] = words.pop("accDesc", "")
         elif inside and name in ("effDate", "trDt"):
             day = read_day((element.text or "").strip())
             if day is not None and day <= today and (newest is None or day > newest):
                 newest = day
-        elif inside and len(path) == 3 and words.get("jrnTp", "").upper() == "B":
-            number += 1
-            if number > MAX_LINES:
-                raise JournalsError("too_many_lines", lines=number, most=MAX_LINES)
-            yield _from_audit_file(number, words, newest)
+        elif inside and len(path) == 3:
+            kind = words.get("jrnTp", "").upper()
+            if kind and not told:
+                told, number = True, 0  # those that did not say are out
+            words["desc"] = words.get("desc") or accounts.get(words.get("offsetAccID", ""), "")
+            if kind == "B" or not (kind or told):
+                number += 1
+                if number > MAX_LINES:
+                    raise JournalsError("too_many_lines", lines=number, most=MAX_LINES)
+                line = _from_audit_file(number, words, newest)
+                if kind:
+                    yield line
+                else:
+                    untold.append(line)
         element.clear()
         while element.getprevious() is not None:
             del element.getparent()[0]
+    if not told:
+        yield from untold
 
 
 def _from_audit_file(number: int, words: dict[str, str], newest: date | None) -> JournalLine:

@@ -71,7 +71,12 @@ def create_database(settings: Settings, secret_key: str) -> tuple[Flask, Store]:
     app.config.update(
         SECRET_KEY=secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 20, "max_overflow": 10, "pool_pre_ping": True},
+        SQLALCHEMY_ENGINE_OPTIONS={
+            "pool_size": 20,
+            "max_overflow": 10,
+            "pool_pre_ping": True,
+            "hide_parameters": True,  # an error names the statement, never what was in it
+        },
         SESSION_COOKIE_NAME="__Host-banklink" if https else "banklink",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",

@@ -602,8 +602,7 @@ def take_in(administration_id: int) -> Answer:
     if not left:
         say("ok", done)
         return _onward(administration_id)
-    text = "\n".join(filter(None, (found.heading, *(line.source for line in left))))
-    again = read_journals(text, today=at().today)
+    again, text = _left_over(found, left)
     with house().services.store.read() as session:
         again = replace(again, lines=against(session, administration_id, again.lines))
     rest = ngettext(
@@ -613,6 +612,21 @@ def take_in(administration_id: int) -> Answer:
     )
     notice = Notice(tone="ok" if added else "error", text=f"{done} {rest}")
     return _list_page(administration_id, text, found=again, notice=notice)
+
+
+def _left_over(found: JournalList, left: tuple[JournalLine, ...]) -> tuple[JournalList, str]:
+    """What stays in the box. The good lines are in the books by now, and it was perhaps from them
+    that the reader knew which column was what; then the rest gets a header of its own."""
+    text = "\n".join((found.heading or "", *(line.source for line in left)))
+    today = at().today
+    for each in (text, as_text(left)) if found.heading else (as_text(left),):
+        try:
+            again = read_journals(each, today=today)
+        except JournalsError:
+            continue
+        if len(again.lines) == len(left):
+            return again, each
+    return replace(found, lines=left), text
 
 
 def _fingerprint(text: str) -> str:

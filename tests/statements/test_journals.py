@@ -122,6 +122,40 @@ def test_a_hostile_audit_file_is_not_even_begun() -> None:
         assert refused(source) == ("hostile_xml", {})
 
 
+def audit_file(*journals: str) -> str:
+    account = "<ledgerAccount><accID>1100</accID><accDesc>Bank Demobank</accDesc></ledgerAccount>"
+    return (
+        f"<auditfile><company><generalLedger>{account}</generalLedger>"
+        f"<transactions>{''.join(journals)}</transactions></company></auditfile>"
+    )
+
+
+def test_an_audit_file_that_never_says_which_journals_are_the_bank_s_offers_them_all() -> None:
+    plain = "<journal><jrnID>1</jrnID><desc>A</desc></journal>"
+    other = "<journal><jrnID>2</jrnID><desc>B</desc></journal>"
+    assert [line.code for line in read(audit_file(plain, other)).lines] == ["1", "2"]
+    bank = other.replace("</jrnID>", "</jrnID><jrnTp>B</jrnTp>")
+    (line,) = read(audit_file(plain, bank)).lines
+    assert (line.code, line.number) == ("2", 1)
+
+
+def test_a_journal_without_a_name_has_that_of_its_ledger_account_and_days_may_have_a_zone() -> None:
+    (line,) = read(
+        audit_file(
+            "<journal><jrnID>1</jrnID><jrnTp>B</jrnTp><offsetAccID>1100</offsetAccID>"
+            "<transaction><trDt>2026-03-31Z</trDt></transaction>"
+            "<transaction><trDt>2026-03-30+01:00</trDt></transaction></journal>"
+        )
+    ).lines
+    assert (line.name, line.through) == ("Bank Demobank", date(2026, 3, 31))
+
+
+def test_marks_nobody_sees_make_no_difference() -> None:
+    found = read(f"sep=;\ncode;naam;iban\n1\u200b;A;\n1;B;\u202a{IBAN}\u202c")
+    assert told(found) == {4: [("code_twice", {"line": 3})]}
+    assert found.lines[1].iban == IBAN
+
+
 GROWTH = """
 import resource, sys
 from datetime import date

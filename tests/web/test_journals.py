@@ -261,6 +261,34 @@ def test_an_uploaded_file_and_typed_lines_go_together(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        f"1;Bank;{iban(1)}\n;Nameless",  # the good line told which column is what
+        f"1;Bank;{iban(1)}\n;;;;note",
+        f"code;naam;iban\n1;Bank;{iban(1)}\n2,Cash\n3,Till",  # cut by another sign when alone
+    ],
+)
+def test_what_is_left_can_be_mended_even_when_it_cannot_be_read_alone(
+    desk: Desk, text: str
+) -> None:
+    desk.visitor.speak("en")
+    answer = look(desk, **seen(look(desk, text)))
+    assert answer.status_code == 200, words(soup(answer))
+    assert desk.there("1").iban == iban(1)
+    box = soup(answer).select_one("textarea")
+    assert box is not None
+    for word in ("Nameless", "note", "Cash", "Till"):
+        assert (word in box.get_text()) == (word in text)
+
+
+def test_codes_that_look_the_same_are_the_same(desk: Desk) -> None:
+    desk.visitor.speak("en")
+    answer = look(desk, **seen(look(desk, "code;naam;iban\n1\u200b;A;\n1;B;")))
+    assert answer.status_code == 200, words(soup(answer))
+    assert desk.there("1").name == "A"
+
+
+@pytest.mark.parametrize(
     ("file", "says"),
     [
         (b"code;naam\n" + b"1;A\n" * 50_000, "50,001"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -281,6 +282,71 @@ def test_what_else_answers(
 ) -> None:
     with serving(answer) as url:
         assert says in tried(visitor, right(house, token_url=url))
+
+
+@contextmanager
+def raw(talk: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Whoever connects is read once and then talked to, below HTTP and TLS."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                caller, _ = listening.accept()
+                with caller, suppress(OSError):
+                    caller.recv(65_536)
+                    talk(caller)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("alert", "says"),
+    [
+        (116, "wants a client certificate"),  # certificate_required
+        (42, "wants a client certificate"),  # bad_certificate
+        (70, "no secure connection"),  # protocol_version
+        (80, "no secure connection"),  # internal_error
+    ],
+)
+def test_only_an_alert_about_our_certificate_is_called_that(
+    house: TestHouse, visitor: Visitor, alert: int, says: str
+) -> None:
+    with raw(lambda caller: caller.sendall(bytes([21, 3, 3, 0, 2, 2, alert]))) as port:
+        said = tried(visitor, right(house, token_url=f"https://127.0.0.1:{port}/token"))
+    assert says in said
+
+
+@pytest.mark.parametrize(
+    ("size", "pause", "says"), [(1, 0.1, "no answer within"), (2**20, 0.0, "something else")]
+)
+def test_a_server_that_drips_or_pours_without_end_is_cut_off(
+    house: TestHouse,
+    visitor: Visitor,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+    pause: float,
+    says: str,
+) -> None:
+    monkeypatch.setattr("banklink.providers.ponto._TRIAL_SECONDS", 0.5)
+    sent: list[int] = []
+
+    def talk(caller: socket.socket) -> None:
+        caller.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        for _ in range(40):
+            caller.sendall(b" " * size)
+            sent.append(size)
+            time.sleep(pause)
+
+    with raw(talk) as port:
+        assert says in tried(visitor, right(house, token_url=f"http://127.0.0.1:{port}/token"))
+    assert len(sent) < 20
 
 
 def test_tls_troubles_are_told_apart(

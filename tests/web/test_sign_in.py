@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from sqlalchemy.exc import IntegrityError
 
 from banklink.actions import sign_in as acting
 from banklink.actions.services import Refused
-from banklink.store.models import UserSession
+from banklink.store.models import User, UserSession
 from tests.support.office import PASSWORD, Guest, Office, opened
 from tests.web.conftest import soup, words
 
@@ -334,3 +335,12 @@ def test_a_pasted_space_is_named_when_signing_in(office: Office) -> None:
     assert answer.status_code == 422
     assert "spatie" in words(soup(answer).main)
     assert office.guest().sign_in(SANNE, PASSWORD.upper()).status_code == 422
+
+
+def test_a_database_error_does_not_repeat_what_was_in_the_row(office: Office) -> None:
+    """The log of an incident holds the error's text; a password's hash has no business there."""
+    office.user("twice@kantoor.nl")
+    with pytest.raises(IntegrityError) as error, office.services.store.write() as session:
+        session.add(User(email="twice@kantoor.nl", name="x", password_hash="canary-hash"))
+        session.flush()
+    assert "canary" not in str(error.value)
