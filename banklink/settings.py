@@ -358,6 +358,16 @@ def _keys(text: str) -> tuple[str, ...]:
     return keys
 
 
+def _is_pair(certificate: Path, key: Path | None) -> bool:
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key, password="")
+    except OSError:  # ssl.SSLError is one
+        return False
+    return True
+
+
 def _ponto(given: Mapping[str, str]) -> PontoSettings | None:
     values = {
         name.removeprefix("BANKLINK_PONTO_"): value
@@ -391,6 +401,12 @@ def _ponto(given: Mapping[str, str]) -> PontoSettings | None:
     if (files["CERTIFICATE"] is None) != (files["CERTIFICATE_KEY"] is None):
         raise SettingsError(
             "BANKLINK_PONTO_CERTIFICATE and BANKLINK_PONTO_CERTIFICATE_KEY go together. Set both."
+        )
+    certificate, key = files["CERTIFICATE"], files["CERTIFICATE_KEY"]
+    if certificate is not None and not _is_pair(certificate, key):
+        raise SettingsError(
+            "BANKLINK_PONTO_CERTIFICATE and BANKLINK_PONTO_CERTIFICATE_KEY are no certificate with"
+            " its own key, as PEM and without a password."
         )
     return PontoSettings(
         authorize_url=values["AUTHORIZE_URL"],

@@ -9,6 +9,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from banklink.settings import TABLE, SettingsError, load
+from tests.support import certificates
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -240,15 +241,18 @@ def test_an_http_address_is_good_enough_on_this_machine_only() -> None:
 
 def test_the_client_certificate_is_found(tmp_path: Path) -> None:
     certificate, key = tmp_path / "a.pem", tmp_path / "a.key"
+    given = {
+        **PONTO,
+        "BANKLINK_PONTO_CERTIFICATE": str(certificate),
+        "BANKLINK_PONTO_CERTIFICATE_KEY": str(key),
+    }
     certificate.touch()
     key.touch()
-    found = load(
-        {
-            **PONTO,
-            "BANKLINK_PONTO_CERTIFICATE": str(certificate),
-            "BANKLINK_PONTO_CERTIFICATE_KEY": str(key),
-        }
-    )
+    with pytest.raises(SettingsError, match="no certificate with its own key"):
+        load(given)
+    for path, text in zip((certificate, key), certificates.certificate(), strict=True):
+        path.write_text(text)
+    found = load(given)
     assert found.ponto is not None
     assert (found.ponto.certificate, found.ponto.certificate_key) == (certificate, key)
 

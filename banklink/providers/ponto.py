@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -56,6 +57,13 @@ _TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
 _MOST_BYTES = 20 * 1024 * 1024
 _PAGE = 100
 _MOST_PAGES = 200
+_MOST_ITEMS = 1_000
+"""In one answer, though a hundred were asked for: a database takes only so many at once."""
+_MOST_LETTERS = 500
+"""Of an id or a name."""
+_MOST_BANKS = 50
+_MOST_SECONDS = 40.0
+"""Well within the lease of a refresh (actions/credentials.py)."""
 _SYNC_WAIT = 10.0
 _TRIAL_TIMEOUT = httpx2.Timeout(10.0, connect=5.0)
 _TRIAL_SECONDS = 10.0
@@ -282,7 +290,14 @@ class Ponto:
         if self._settings.certificate is None:
             return httpx2.create_ssl_context()
         context = ssl.create_default_context()
-        context.load_cert_chain(self._settings.certificate, self._settings.certificate_key)
+        try:
+            context.load_cert_chain(
+                self._settings.certificate,
+                self._settings.certificate_key,
+                password="",  # a protected key is refused; by default it would ask the terminal
+            )
+        except OSError:  # a missing file, or ssl.SSLError for what is in it
+            raise ConfigurationError("certificate_unusable") from None
         return context
 
     @cached_property
@@ -291,6 +306,7 @@ class Ponto:
 
     @contextmanager
     def _oauth(self, **kwargs: Any) -> Iterator[Any]:
+        """Its answers are read by the library, whole: `_limited` bounds them on the way."""
         from authlib.integrations.httpx_client import OAuth2Client
 
         logging.getLogger("authlib").setLevel(logging.INFO)  # at DEBUG it logs whole tokens
@@ -300,7 +316,8 @@ class Ponto:
             token_endpoint_auth_method="client_secret_basic",  # noqa: S106 (a method, no secret)
             code_challenge_method="S256",
             timeout=_TIMEOUT,
-            transport=_Bounded(self._tls),
+            verify=self._tls,
+            event_hooks={"response": [_limited]},
             headers={"Accept-Encoding": "identity"},
             follow_redirects=False,
             **kwargs,
@@ -316,7 +333,7 @@ class Ponto:
             with self._oauth() as client:
                 token = ask(client)
         except OAuthError as error:
-            code = str(error.error)
+            code = _code(error.error) or "token_refused"
             if code == "invalid_grant":
                 raise refused(code) from None
             if code in ("invalid_client", "unauthorized_client", "invalid_scope"):
@@ -333,10 +350,10 @@ class Ponto:
             raise ContractViolation("token_answer_not_json") from None
         if not isinstance(token, Mapping):
             raise ContractViolation("token_answer_incomplete")
-        for name, value in (
-            ("access_token", token.get("access_token")),
-            ("refresh_token", token.get("refresh_token", "none")),
-        ):
+        for name in ("access_token", "refresh_token"):
+            value = token.get(name)
+            if value is None and name == "refresh_token":
+                continue  # the one we have lives on
             if not isinstance(value, str) or not value.isascii() or not value.isprintable():
                 raise ContractViolation(f"token_answer_{name}")
         return token
@@ -406,6 +423,11 @@ class Ponto:
     ) -> ProviderAccount | None:
         """None for what has no IBAN (cards, e-money): Banklink matches on the IBAN."""
         attributes, meta = _object(item.get("attributes")), _object(item.get("meta"))
+        # To leave an account out by mistake would read as "no longer shared".
+        if not isinstance(attributes.get("referenceType"), str):
+            raise ContractViolation("missing_referenceType")
+        if not isinstance(attributes.get("deprecated"), bool | None):
+            raise ContractViolation("deprecated_not_a_truth")
         if attributes.get("referenceType") != "IBAN" or attributes.get("deprecated"):
             return None
         sync = _object(_object(meta.get("latestSynchronization")).get("attributes"))
@@ -436,6 +458,8 @@ class Ponto:
         try:
             bank_id = str(item["relationships"]["financialInstitution"]["data"]["id"])
         except (KeyError, TypeError):
+            return None
+        if bank_id not in banks and len(banks) >= _MOST_BANKS:
             return None
         if bank_id not in banks:
             try:
@@ -476,6 +500,8 @@ class Ponto:
                 return Finding(_unexpected(status), where)
         except httpx2.HTTPError as error:
             return Finding(trouble(error), where)
+        except ConfigurationError:
+            return Finding("certificate_refused", where)
         except (ContractViolation, UnicodeError, httpx2.InvalidURL):
             return Finding("not_understood", where)
         return Finding("works")
@@ -513,40 +539,46 @@ def _unexpected(status: int) -> str:
     return "not_found" if status == 404 else "not_understood"
 
 
-class _Bounded(httpx2.HTTPTransport):
-    """Token answers are read by the OAuth library, whole: here they end at a limit."""
-
-    def __init__(self, verify: ssl.SSLContext):
-        super().__init__(verify=verify)
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        response = super().handle_request(request)
-        response.stream = _BoundedStream(response.stream)  # type: ignore[arg-type]
-        return response
+def _limited(response: httpx2.Response) -> None:
+    """Before a token answer is read: neither packed (a limit on packed bytes is none) nor a
+    redirect, and cut off at a size and a time."""
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ContractViolation("token_answer_packed")
+    if 300 <= response.status_code < 400:
+        raise ContractViolation("token_answer_status")
+    response.stream = _Limited(response.stream, refused=not response.is_success)
 
 
-class _BoundedStream(httpx2.SyncByteStream):
-    def __init__(self, stream: httpx2.SyncByteStream):
-        self._stream = stream
+class _Limited(httpx2.SyncByteStream):
+    """`refused`: the status says no, whatever the body says; then it may hold no token."""
+
+    def __init__(self, stream: Any, *, refused: bool):
+        self._stream, self._refused = stream, refused
 
     def __iter__(self) -> Iterator[bytes]:
-        size = 0
-        for chunk in self._stream:
-            size += len(chunk)
-            if size > _MOST_BYTES:
-                raise ContractViolation("answer_too_large")
-            yield chunk
+        content = _bounded(self._stream)
+        if self._refused and b"access_token" in content:
+            raise ContractViolation("token_answer_status")
+        yield content
 
     def close(self) -> None:
         self._stream.close()
 
 
 def _read(response: httpx2.Response) -> bytes:
-    content = bytearray()
-    for chunk in response.iter_bytes():
+    return _bounded(response.iter_bytes())
+
+
+def _bounded(chunks: Iterable[bytes]) -> bytes:
+    """All of an answer, unless it is too much or drips for too long: each byte in time is not yet
+    an answer in time."""
+    content, end = bytearray(), time.monotonic() + _MOST_SECONDS
+    for chunk in chunks:
         content += chunk
         if len(content) > _MOST_BYTES:
             raise ContractViolation("answer_too_large")
+        if time.monotonic() > end:
+            raise Temporary("answer_too_slow")
     return bytes(content)
 
 
@@ -571,12 +603,12 @@ def _refusal(response: httpx2.Response, content: bytes) -> ProviderError:
     code = f"http_{response.status_code}"
     try:
         errors = json.loads(content)["errors"]
-        code = str(errors[0]["code"])
+        code = _code(errors[0]["code"]) or code
     except (ValueError, LookupError, TypeError, RecursionError):
         pass
     details: dict[str, Any] = {
         "http_status": response.status_code,
-        "request_id": response.headers.get("ibanity-request-id"),
+        "request_id": _code(response.headers.get("ibanity-request-id")),
     }
     if code in _ENDED:
         return AuthorisationEnded(_ENDED[code], **details)
@@ -591,6 +623,11 @@ def _refusal(response: httpx2.Response, content: bytes) -> ProviderError:
     return ProviderError(code, **details)
 
 
+def _code(word: object) -> str | None:
+    """A word of the service as our log takes it; anything longer or stranger is none."""
+    return word if isinstance(word, str) and re.fullmatch(r"[\w.:-]{1,80}", word, re.A) else None
+
+
 def _retry_after(response: httpx2.Response) -> timedelta | None:
     """Seconds, or an HTTP date read against the answer's own clock."""
     text = response.headers.get("retry-after", "")
@@ -600,7 +637,7 @@ def _retry_after(response: httpx2.Response) -> timedelta | None:
         moment = parsedate_to_datetime(text)
         pause = moment - parsedate_to_datetime(response.headers["date"])
         return min(max(pause, timedelta(0)), timedelta(days=7))
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, KeyError, ArithmeticError):
         return None
 
 
@@ -608,6 +645,8 @@ def _items(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     data = answer.get("data")
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
         raise ContractViolation("data_not_a_list")
+    if len(data) > _MOST_ITEMS:
+        raise ContractViolation("too_many_items")
     return data
 
 
@@ -616,7 +655,9 @@ def _next(answer: Mapping[str, Any]) -> str | None:
     if not isinstance(links, dict):
         raise ContractViolation("links_not_an_object")
     link = links.get("next")
-    return link if isinstance(link, str) and link else None
+    if link is not None and not isinstance(link, str):
+        raise ContractViolation("next_not_a_link")  # taken for the end it would hide what follows
+    return link or None
 
 
 def _status(answer: Mapping[str, Any]) -> str | None:
@@ -654,7 +695,7 @@ def _is_web_address(url: str) -> bool:
 def _text(mapping: Mapping[str, Any], key: str) -> str:
     value = mapping.get(key)
     text = _storable(value)
-    if text is None or not text.strip() or text != value:
+    if text is None or not text.strip() or text != value or len(text) > _MOST_LETTERS:
         raise ContractViolation(f"missing_{key}")
     return text
 

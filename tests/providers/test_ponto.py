@@ -5,16 +5,18 @@ The service is a small real HTTP server: what matters here happens between bytes
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -283,6 +285,61 @@ def test_ids_stay_one_segment_of_the_path(service: Service, adapter: Ponto) -> N
     for reference in ("", ".", ".."):
         with pytest.raises(ContractViolation):
             adapter.transactions(TOKENS, account_ref=reference, cursor=None)
+
+
+def test_what_would_hide_an_account_is_refused_not_passed_over(
+    service: Service, adapter: Ponto
+) -> None:
+    """An account that is left out by mistake reads as no longer shared."""
+    for link in (7, True, [], {}, ["http://x"]):
+        service.says(said({"data": [shown()], "links": {"next": link}}))
+        with pytest.raises(ContractViolation):
+            adapter.accounts(TOKENS)
+    for attributes in ({"referenceType": 7}, {"referenceType": None}, {"deprecated": "false"}):
+        service.says(said({"data": [shown(attributes=attributes)]}))
+        with pytest.raises(ContractViolation):
+            adapter.accounts(TOKENS)
+
+
+def test_one_answer_brings_no_more_than_a_database_takes(service: Service, adapter: Ponto) -> None:
+    for item in ([booking(id=f"t{n}") for n in range(1_001)], [{**booking(), "id": "x" * 501}]):
+        service.says(said({"data": item}))
+        with pytest.raises(ContractViolation):
+            page(adapter)
+
+
+def test_a_certificate_that_cannot_be_used_is_our_own_mistake(
+    service: Service, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.pem").touch()
+    for name in ("empty.pem", "gone.pem"):
+        made = Ponto(
+            PontoSettings(
+                authorize_url=f"{service.origin}/oauth2/auth",
+                token_url=f"{service.origin}/oauth2/token",
+                api_url=f"{service.origin}/api",
+                client_id="banklink",
+                client_secret=SECRET,
+                certificate=tmp_path / name,
+                certificate_key=tmp_path / name,
+            )
+        )
+        for act in _everything(made):
+            with pytest.raises(ConfigurationError):
+                act()
+        assert made.check().code == "certificate_refused"
+
+
+def test_the_services_words_reach_the_log_only_as_words(service: Service, adapter: Ponto) -> None:
+    for code in ("x\nERROR forged", "y" * 5_000, 7, {"a": 1}):
+        service.says(refusal(400, code))  # type: ignore[arg-type]
+        with pytest.raises(ProviderError) as error:
+            page(adapter)
+        assert error.value.code == "http_400"
+        service.says(said({"error": code}, 400))
+        with pytest.raises(ProviderError) as error:
+            adapter.refresh(TOKENS, real=NOW)
+        assert len(error.value.code) <= 80 and error.value.code.isprintable()
 
 
 # -- whatever the answer -------------------------------------------------------------------------
@@ -715,6 +772,96 @@ def test_a_token_answer_that_is_none_is_a_contract_violation(
     service.says(said(content))
     with pytest.raises(ContractViolation):
         adapter.refresh(TOKENS, real=NOW)
+
+
+@pytest.mark.parametrize("status", [302, 307, 400, 403])
+def test_a_token_in_an_answer_that_says_no_is_no_token(
+    service: Service, adapter: Ponto, status: int
+) -> None:
+    token = {"access_token": "a", "refresh_token": "r", "expires_in": 100}
+    service.says(said(token, status, Location="/elsewhere"))
+    with pytest.raises(ContractViolation):
+        adapter.refresh(TOKENS, real=NOW)
+
+
+def test_a_packed_token_answer_is_not_unpacked(service: Service, adapter: Ponto) -> None:
+    token = json.dumps({"access_token": "a", "expires_in": 100, "x": "x" * 100_000}).encode()
+    service.says(said(gzip.compress(token), Content_Encoding="gzip"))
+    with pytest.raises(ContractViolation):
+        adapter.refresh(TOKENS, real=NOW)
+
+
+def test_no_new_refresh_token_by_name_lets_the_old_one_live(
+    service: Service, adapter: Ponto
+) -> None:
+    service.says(said({"access_token": "a", "refresh_token": None, "expires_in": 100}))
+    assert adapter.refresh(TOKENS, real=NOW).refresh_token == REFRESH
+
+
+def test_tokens_take_the_same_way_out_as_everything_else(
+    service: Service, adapter: Ponto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a machine reaches the world through a proxy, both must."""
+    monkeypatch.setenv("HTTP_PROXY", service.origin)
+    elsewhere = adapter_at("http://ponto.invalid")
+    service.says(said({"access_token": "a", "expires_in": 100}))
+    assert elsewhere.refresh(TOKENS, real=NOW).access_token == "a"
+    service.says(said({"data": []}))
+    assert elsewhere.accounts(TOKENS) == []
+    assert [path for _, path, _, _ in service.asked] == [
+        "http://ponto.invalid/oauth2/token",
+        "http://ponto.invalid/api/accounts?page%5Blimit%5D=100",
+    ]
+    elsewhere.close()
+
+
+def test_an_answer_that_drips_ends(
+    service: Service, adapter: Ponto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte comes in time, the answer does not."""
+    monkeypatch.setattr(ponto, "_MOST_SECONDS", 0.5)
+    with dripping() as origin:
+        slow = adapter_at(origin)
+        for act in (lambda: page(slow), lambda: slow.refresh(TOKENS, real=NOW)):
+            began = time.monotonic()
+            with pytest.raises(Temporary):
+                act()
+            assert time.monotonic() - began < 5
+        slow.close()
+
+
+@contextmanager
+def dripping() -> Iterator[str]:
+    """Answers at once, then a byte every tenth of a second, for ten seconds."""
+    stop = threading.Event()
+
+    def talk(caller: socket.socket) -> None:
+        with caller, suppress(OSError):
+            caller.recv(65_536)
+            caller.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+            for _ in range(100):
+                if stop.wait(0.1):
+                    return
+                caller.sendall(b" ")
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                caller, _ = listening.accept()
+                threads.append(threading.Thread(target=talk, args=(caller,)))
+                threads[-1].start()
+
+    threads: list[threading.Thread] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        door = threading.Thread(target=serve)
+        door.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            stop.set()
+            listening.shutdown(socket.SHUT_RDWR)
+            for each in (door, *threads):
+                each.join()
 
 
 def test_a_huge_token_answer_is_not_swallowed(

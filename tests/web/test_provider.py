@@ -8,19 +8,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from banklink.providers.contract import ConfigurationError
 from banklink.store.models import ProviderSettings
+from tests.support.certificates import certificate
 from tests.support.house import TestHouse
 from tests.web.conftest import Visitor, soup, words
 from tests.web.empty import empty_house
@@ -68,31 +67,6 @@ def tried(visitor: Visitor, form: dict[str, str]) -> str:
     answer = visitor.press("/provider", {**form, "do": "test"})
     assert answer.status_code == 200, words(soup(answer))
     return words(soup(answer).select_one("main > .notice"))
-
-
-def certificate(valid: timedelta = timedelta(days=30), name: str = "127.0.0.1") -> tuple[str, str]:
-    """A certificate of this test's own and its key, as PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=60))
-        .not_valid_after(now + valid)
-        .sign(key, hashes.SHA256())
-    )
-    return (
-        made.public_bytes(serialization.Encoding.PEM).decode(),
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ).decode(),
-    )
 
 
 # -- storing ------------------------------------------------------------------------------------
