@@ -45,6 +45,7 @@ ACCESS: dict[str, Who] = {
     "language": Who.PUBLIC,
     # Back from the bank, perhaps in another browser: the state, not the person, is what counts.
     "returned.ponto": Who.PUBLIC,
+    "returned.said": Who.PUBLIC,
     # The list picks an administration of the person's own (context.my_administration).
     "maintenance.page": Who.SIGNED_IN,
     "gallery.page": Who.SIGNED_IN,

@@ -48,6 +48,13 @@ STICKS_OUT = """() => {
     else if (e.matches('button, a.button, summary, .chip')
         && (e.scrollWidth > e.clientWidth + 1 && e.clientWidth)) found.push(`cut: ${what}`);
   }
+  for (const e of document.querySelectorAll('main *, header *')) {
+    const style = getComputedStyle(e);
+    if (seen(e) && ['auto', 'scroll'].includes(style.overflowX) && e.scrollWidth > e.clientWidth + 1
+        && !e.matches('textarea') && style.backgroundImage === 'none')
+      found.push(`slides and nothing shows it: ${e.tagName}.${e.className} in ${
+        e.parentElement.className}`);
+  }
   return found;
 }"""
 

@@ -22,6 +22,7 @@ TABLE = {
     "GET /assets/htmx.min.js": "everybody",
     "POST /language": "everybody",
     "GET /returned/ponto": "everybody",
+    "GET /returned/said/<what>": "everybody",
     "GET /sign-in": "everybody",
     "POST /sign-in": "everybody",
     "POST /sign-out": "everybody",
@@ -127,7 +128,7 @@ def test_every_route_stands_in_this_table(office: Office) -> None:
 
 def ask(office: Office, guest: Guest, route: str, numbers: dict[str, int]) -> TestResponse:
     method, _space, path = route.partition(" ")
-    fill = {"token": "made-up", "filename": "app.css", **numbers}
+    fill = {"token": "made-up", "filename": "app.css", "what": "ended", **numbers}
     fill |= {"user_id": NOBODY_HAS, "link_id": NOBODY_HAS, "session_id": NOBODY_HAS}
     fill["journal_id"] = NOBODY_HAS
     for name, value in fill.items():

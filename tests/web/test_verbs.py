@@ -381,4 +381,18 @@ def test_a_return_in_another_browser_changes_nothing_and_says_where_to_go(
     assert again.status_code == 400
 
 
-# -- the language of a page that answered a form ------------------------------------------------
+def test_the_language_of_an_answer_to_a_return_changes_what_it_is_said_in_only(
+    visitor: Visitor, books: Books, house: TestHouse
+) -> None:
+    """The return itself works once; asking for it again would say that it was used."""
+    state = state_of(visitor.press(f"/connections/{books.id('kapsalon')}/grant"))
+    other = visitor_of(house)
+    query = f"state={state}&code=1&iss={house.bank_origin}"
+    for status in (200, 400):  # kept for the first browser; then used
+        told = other.get(f"/returned/ponto?{query}")
+        here = str(soup(told).select_one(".languages [name=next]")["value"])
+        assert state not in here
+        again = other.get(here)
+        assert (told.status_code, again.status_code) == (status, status)
+        assert words(soup(again).select_one("main")) == words(soup(told).select_one("main"))
+    assert other.get("/returned/said/nonsense").status_code == 404
