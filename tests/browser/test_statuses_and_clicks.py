@@ -342,6 +342,49 @@ def test_a_status_is_reached_and_mended_through_the_screens(
         complete(house, hands.administration_id, account, since)
 
 
+def _only_a_new_journal(hands: Person, account: str) -> None:
+    """Open, see that nothing is there to choose from, and save what is filled in."""
+    hands.press(hands.row(account).locator('[id$="-primary"]'))
+    expect(hands.form(account).locator('[name="journal"]')).to_have_count(1)
+    hands.submit(account)
+
+
+def test_where_no_journal_is_free_a_new_one_is_still_two_clicks(
+    hands: Person, house: TestHouse
+) -> None:
+    """R7 and R1 in books of which every journal has an IBAN: the code follows the highest one, the
+    name is the account's."""
+    hands.administration = "Fietsatelier Noord"
+    holder = new_holder(house, "nieuw", 41)
+    hands.sign_in_as(holder.email)
+    hands.add_journal("1040", "Bank nieuw", holder.iban)
+    hands.grant(holder.iban, holder.iban, holder.other)
+    hands.activate(holder.iban)
+
+    row = hands.shows(holder.other, "r7")
+    with hands.counting() as clicks:
+        _only_a_new_journal(hands, holder.other)
+        hands.shows(holder.other, "r11")
+    assert len(clicks) <= CASES["r7"].most, clicks
+    expect(row.locator(".title")).to_have_text("1050 Spaarrekening")
+
+    page = hands.page
+    page.goto(f"{house.origin}/administrations/{hands.administration_id}/journals")
+    page.locator("tr", has_text="1040 Bank nieuw").locator("a.button").click()
+    for what in ("clear", "delete"):
+        page.locator(f'[data-action="{what}"]').click()
+        if what == "clear":
+            page.locator("tr", has_text="1040 Bank nieuw").locator("a.button").click()
+    hands.home()
+    row = hands.shows(holder.iban, "r1")
+    with hands.counting() as clicks:
+        _only_a_new_journal(hands, holder.iban)
+        hands.shows(holder.iban, "r6")
+    assert len(clicks) <= CASES["r1"].most, clicks
+    expect(row.locator(".title")).to_have_text("1060 Zakelijke rekening")
+    complete(house, hands.administration_id, holder.iban)
+
+
 def test_permission_can_end_in_a_working_link_without_another_look(
     hands: Person, house: TestHouse
 ) -> None:

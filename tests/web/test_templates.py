@@ -153,6 +153,11 @@ FRAGMENTS: dict[str, tuple[str, dict[str, Any]]] = {
         "maintenance/_poll.html",
         {"page": page(ROWS), "rows": ROWS[:3], "editing": [fresh()]},
     ),
+    "the answer to a press": ("maintenance/_answer.html", {"page": page(ROWS), "row": expired()}),
+    "the last row gone": (
+        "maintenance/_gone.html",
+        {"page": empty_page(), "notice": Notice(tone="ok", text="Koppeling verwijderd.")},
+    ),
 }
 
 
