@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import cast
@@ -43,7 +44,8 @@ from banklink.store.models import Account, Attempt, Connection, Grant, Holder
 log = logging.getLogger(__name__)
 
 _FINISHING = timedelta(minutes=3)
-"""Longer than the few calls to the provider can take; then a crash is assumed."""
+"""Longer than the calls to the provider take; then a crash is assumed. Whoever takes longer all the
+same finds the claim gone, and changes nothing."""
 _MARGIN = timedelta(seconds=30)
 
 ERRORS = {
@@ -198,14 +200,17 @@ def _finish(services: Services, attempt_id: int, at: Moment) -> None:
         else:
             due = _take_authorisation(services, attempt, at)
     except GrantRevoked:
-        _end_finishing(services, attempt_id, at, "refused")
+        _end_finishing(services, attempt, at, "refused")
         return
     except ProviderError as error:
         log.info("attempt %s waits: %s", attempt.id, error.code)
-        _end_finishing(services, attempt_id, at, "unfinished")
+        _end_finishing(services, attempt, at, "unfinished")
+        return
+    except _Overtaken:
+        log.warning("attempt %s took too long; somebody else finishes it", attempt.id)
         return
     except BaseException:
-        _end_finishing(services, attempt_id, at, "unfinished")
+        _end_finishing(services, attempt, at, "unfinished")
         raise
     fetch_all(services, due, at)
 
@@ -231,9 +236,22 @@ def _begin_finishing(services: Services, attempt_id: int, at: Moment) -> Attempt
         return session.get_one(Attempt, attempt_id) if claimed.rowcount == 1 else None
 
 
-def _end_finishing(services: Services, attempt_id: int, at: Moment, outcome: str) -> None:
-    with services.store.write() as session:
-        stored = session.get_one(Attempt, attempt_id, with_for_update=True)
+class _Overtaken(Exception):
+    """This caller's claim ran out and another one has it: what it brought is no longer its own."""
+
+
+def _ours(session: Session, attempt: Attempt) -> Attempt:
+    """The stored attempt, locked, as long as `attempt`'s claim is the one that holds. Raises
+    _Overtaken."""
+    stored = session.get_one(Attempt, attempt.id, with_for_update=True)
+    if stored.finishing_until != attempt.finishing_until:
+        raise _Overtaken
+    return stored
+
+
+def _end_finishing(services: Services, attempt: Attempt, at: Moment, outcome: str) -> None:
+    with suppress(_Overtaken), services.store.write() as session:
+        stored = _ours(session, attempt)
         stored.outcome, stored.ended_at, stored.finishing_until = outcome, at.real, None
         if outcome not in WAITING:
             stored.parked = None
@@ -253,7 +271,7 @@ def _take_grant(services: Services, attempt: Attempt, at: Moment) -> list[int]:
         person, accounts = provider.person(credentials), provider.accounts(credentials)
     with services.store.write() as session:
         hold(session, attempt.administration_id)
-        stored = session.get_one(Attempt, attempt.id, with_for_update=True)
+        stored = _ours(session, attempt)
         grant = _grant(session, attempt, person, at)
         put(services, grant, credentials)
         before = _snapshot(session, grant)
@@ -268,10 +286,15 @@ def _take_grant(services: Services, attempt: Attempt, at: Moment) -> list[int]:
 def _refreshed(
     services: Services, provider: BankProvider, attempt: Attempt, old: Credentials, at: Moment
 ) -> Credentials:
-    """The next pair, kept before it is used: the old one is spent."""
+    """The next pair, kept before it is used: the old one is spent. The claim is renewed first, so
+    that nobody else spends the same one meanwhile."""
+    with services.store.write() as session:
+        stored = _ours(session, attempt)
+        assert attempt.finishing_until is not None
+        attempt.finishing_until = stored.finishing_until = attempt.finishing_until + _FINISHING
     new = provider.refresh(old, real=at.real)
     with services.store.write() as session:
-        session.get_one(Attempt, attempt.id).parked = seal(services, new)
+        _ours(session, attempt).parked = seal(services, new)
     return new
 
 
@@ -367,7 +390,7 @@ def _take_authorisation(services: Services, attempt: Attempt, at: Moment) -> lis
         before = _snapshot(session, grant)
     due = observe(services, grant.id, at)
     with services.store.write() as session:
-        stored = session.get_one(Attempt, attempt.id, with_for_update=True)
+        stored = _ours(session, attempt)
         account = session.get_one(Account, attempt.account_id)
         known = attempt.params.get("authorised_at")
         now_authorised = account.authorised_at.isoformat() if account.authorised_at else None

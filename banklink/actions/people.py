@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, delete, func, select, text, update
+from sqlalchemy import ColumnElement, delete, exists, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -68,6 +68,7 @@ def _link(
     name: str | None = None,
     role: str | None = None,
     created_by: str | None = None,
+    created_by_id: int | None = None,
 ) -> str:
     token = new_token()
     session.add(
@@ -80,6 +81,7 @@ def _link(
             name=name,
             role=role,
             created_by=created_by,
+            created_by_id=created_by_id,
             created_at=at.real,
             expires_at=at.real + LASTS[purpose],
         )
@@ -98,7 +100,23 @@ def _found(session: Session, token: str, purposes: tuple[str, ...], at: Moment) 
         raise Refused("link_expired")
     if link.purpose == "reset" and session.get_one(User, link.user_id).disabled_at is not None:
         raise Refused("link_unknown")  # shut out since it was made
+    if link.purpose == "colleague" and not session.scalar(
+        select(OneTimeLink.id).where(OneTimeLink.id == link.id, _inviter_may())
+    ):
+        raise Refused("link_unknown")
     return link
+
+
+def _inviter_may() -> ColumnElement[bool]:
+    """An invitation stands only as long as who made it is an administrator there: else somebody
+    who was removed could let themselves in again by a link they kept."""
+    return exists().where(
+        Membership.user_id == OneTimeLink.created_by_id,
+        Membership.administration_id == OneTimeLink.administration_id,
+        Membership.role == "administrator",
+        User.id == Membership.user_id,
+        User.disabled_at.is_(None),
+    )
 
 
 def _use(session: Session, link: OneTimeLink, at: Moment) -> None:
@@ -228,7 +246,7 @@ def choose_password(
                 session.flush()
                 _admit(session, user.id, link)
             else:
-                user = session.get_one(User, link.user_id)
+                user = session.get_one(User, link.user_id, with_for_update=True)
                 user.password_hash = password_hash
                 end_all(session, user.id, at)
             log.info("user %s chose a password by a %s link", user.id, link.purpose)
@@ -283,7 +301,7 @@ def change_password(
         raise Refused("password_wrong", field="current")
     password_hash = hashed(new)
     with services.store.write() as session:
-        again = session.get_one(User, user_id)
+        again = session.get_one(User, user_id, with_for_update=True)
         if again.password_hash != user.password_hash:
             raise Refused("password_wrong", field="current")
         again.password_hash = password_hash
@@ -325,7 +343,7 @@ def invitations(session: Session, administration_id: int, at: Moment) -> list[On
     return list(
         session.scalars(
             select(OneTimeLink)
-            .where(*_open(administration_id), OneTimeLink.expires_at > at.real)
+            .where(*_open(administration_id), OneTimeLink.expires_at > at.real, _inviter_may())
             .order_by(OneTimeLink.created_at.desc(), OneTimeLink.id.desc())
         )
     )
@@ -348,6 +366,7 @@ def invite(
     email: str,
     role: str,
     actor: str,
+    actor_id: int,
 ) -> str:
     """The token of a colleague's link; an earlier one for the same address no longer works.
     Raises Refused. Whether the address has an account here already is not told."""
@@ -372,6 +391,7 @@ def invite(
             name=name,
             role=role,
             created_by=actor,
+            created_by_id=actor_id,
         )
 
 

@@ -71,13 +71,18 @@ def sign_in(
     email = plain_email(email)
     counted = count_try(services, at, email=email, address=address)
     with services.store.read() as session:
-        user = session.scalar(select(User).where(User.email == email))
+        user = (
+            session.scalar(select(User).where(User.email == email))
+            if email.isprintable()  # a database may refuse to look for the others
+            else None
+        )
     known = fits(password, user.password_hash if user else None)
     if user is None or not known or user.disabled_at is not None:
         spaces = password != password.strip()
         raise Refused("wrong_credentials_spaces" if spaces else "wrong_credentials")
     with services.store.write() as session:
-        again = session.get(User, user.id)
+        # Held until the session is there: a change of password meanwhile waits, and then ends it.
+        again = session.get(User, user.id, with_for_update=True)
         if again is None or again.disabled_at or again.password_hash != user.password_hash:
             raise Refused("wrong_credentials")
         forget_tries(session, counted, email)

@@ -122,7 +122,8 @@ class UserSession(Model):
 
 class OneTimeLink(Model):
     """A link that does one thing once: `setup` makes the first user, `reset` gives `user_id` a new
-    password, `colleague` lets `email` into an administration. Machine time."""
+    password, `colleague` lets `email` into an administration, as long as `created_by_id` is an
+    administrator there. Machine time."""
 
     __tablename__ = "one_time_links"
     __table_args__ = (
@@ -140,6 +141,7 @@ class OneTimeLink(Model):
     name: Mapped[str | None]
     role: Mapped[str | None]
     created_by: Mapped[str | None]
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]

@@ -10,7 +10,6 @@ role in any administration.
 from __future__ import annotations
 
 from enum import IntEnum
-from urllib.parse import urlsplit
 
 from flask import Flask, abort, current_app, g, jsonify, make_response, redirect, request, url_for
 from sqlalchemy import select
@@ -18,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from banklink.store.models import Connection, Membership
-from banklink.web.context import MOST, house, is_htmx
+from banklink.web.context import MOST, came_from, house, is_htmx
 from banklink.web.i18n import _
 
 
@@ -141,6 +140,8 @@ def guard() -> BaseResponse | None:
     person = g.get("person")
     if person is None:
         return sign_in_first()
+    if any(n >= MOST for n in (request.view_args or {}).values() if isinstance(n, int)):
+        abort(404)  # beyond any row; databases refuse to look
     if needed is Who.OWNER:
         if not person.is_owner:
             abort(403)
@@ -160,8 +161,6 @@ def _role(person_id: int) -> str | None:
     """The person's role where the address leads, None when that is not theirs or is not there."""
     named = request.view_args or {}
     wanted = select(Membership.role).where(Membership.user_id == person_id)
-    if any(number >= MOST for number in named.values() if isinstance(number, int)):
-        return None
     if "connection_id" in named:
         wanted = wanted.join(
             Connection, Connection.administration_id == Membership.administration_id
@@ -202,7 +201,7 @@ def _whence() -> str | None:
     """The address to come back to: this one, or the page the request came from."""
     if request.method == "GET" and not is_htmx():
         return local(request.full_path.rstrip("?"))
-    parts = urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "")
+    parts = came_from()
     if parts.netloc != request.host:
         return None
     back = local(parts.path + (f"?{parts.query}" if parts.query else ""))

@@ -30,7 +30,8 @@ def in_time(work: Callable[[], Answer], seconds: float) -> Answer | None:
         finally:
             _seats.release()
 
-    Thread(target=run, name="in-time", daemon=True).start()
+    # No daemon: the process waits for it, so that a token it was handed is stored before the end.
+    Thread(target=run, name="in-time", daemon=False).start()
     try:
         return answer.result(seconds)
     except TimeoutError:

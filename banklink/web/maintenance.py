@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from flask import (
     Blueprint,
@@ -37,6 +37,7 @@ from banklink.store.models import Administration
 from banklink.web import panels
 from banklink.web.context import (
     at,
+    came_from,
     house,
     is_htmx,
     may_change,
@@ -284,8 +285,7 @@ def _listing() -> MultiDict[str, str]:
     """What the list was asked with. A fragment goes into a page whose address htmx sends along."""
     if not is_htmx():
         return request.args
-    page = urlsplit(request.headers.get("HX-Current-URL", ""))
-    return MultiDict(parse_qsl(page.query))
+    return MultiDict(parse_qsl(came_from().query))
 
 
 def flashed(record: Record, messages: dict[int, dict[str, Any]]) -> Notice | None:

@@ -21,6 +21,7 @@ from banklink.web import signing
 from banklink.web.access import local
 from banklink.web.context import Person, at, house, my_administration, person
 from banklink.web.i18n import _, clock_time, moment, ngettext, when
+from banklink.web.said import said, say
 from banklink.web.viewmodel import Button, Choice, Field, Form, Link, Notice
 
 blueprint = Blueprint("people", __name__)
@@ -143,7 +144,7 @@ def _dead(error: Refused) -> tuple[str, int]:
 @blueprint.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> Answer:
     back = local(request.values.get("next", "")) or url_for("maintenance.page")
-    if request.method == "GET":
+    if request.method != "POST":
         if g.get("person") is not None:
             return redirect(back, 303)
         return _form_page(_sign_in_form(back), notice=_why_sign_in())
@@ -258,7 +259,7 @@ def set_up(token: str) -> Answer:
     """The first person: owner of this installation."""
     typed = {name: request.form.get(name, "") for name in ("name", "email", "password")}
     try:
-        if request.method == "GET":
+        if request.method != "POST":
             acting.can_set_up(house().services, token, at())
             return _form_page(_set_up_form(token, typed))
         new = acting.set_up(
@@ -333,7 +334,7 @@ def password(token: str) -> Answer:
         about = acting.for_whom(house().services, token, at())
         if isinstance(about, Invitation) and about.known:
             return _join_page(token, about)
-        if request.method == "GET":
+        if request.method != "POST":
             return _form_page(_password_form(token, about))
         new, _who = acting.choose_password(
             house().services,
@@ -462,16 +463,6 @@ class MineView:
     people: Link
 
 
-def say(text: str) -> None:
-    """Said once, on the next page about people."""
-    session["said"] = text
-
-
-def _said() -> Notice | None:
-    text = session.pop("said", None)
-    return Notice(tone="ok", text=text) if text else None
-
-
 @blueprint.get("/account")
 def account() -> Answer:
     return _account_page()
@@ -491,7 +482,7 @@ def _account_page(
         ).all()
     page = render_template(
         "people/account.html",
-        notice=_said() if error is None else None,
+        notice=said() if error is None else None,
         email=me.email,
         owner=me.is_owner,
         about=_about_form(me, typed or {}, error),
@@ -634,7 +625,7 @@ def save_account() -> Answer:
         return _account_page(422, typed, error)
     session["locale"] = g.locale = typed["locale"]
     session.permanent = True
-    say(_("Saved."))
+    say("ok", _("Saved."))
     return redirect(url_for("people.account"), 303)
 
 
@@ -659,7 +650,7 @@ def save_password() -> Answer:
             return _too_many(error, _own_password_form(None))
         return _account_page(422, error=error)
     answer = signing.bring(redirect(url_for("people.account"), 303), new, me.id)
-    say(_("Password changed. You are signed out everywhere else."))
+    say("ok", _("Password changed. You are signed out everywhere else."))
     return answer
 
 
@@ -669,7 +660,7 @@ def end_session(session_id: int) -> Answer:
         signing_in.end_session(house().services, person().id, session_id, at())
     except Missing:
         abort(404)
-    say(_("Signed out there."))
+    say("ok", _("Signed out there."))
     return redirect(url_for("people.account"), 303)
 
 
@@ -736,7 +727,7 @@ def _members_page(
             label=_("Back to the list"),
             url=url_for("maintenance.page", administration=administration_id),
         ),
-        notice=_said(),
+        notice=said(),
         members=views,
         may=may,
         invite=_invite_form(administration_id, typed or {}, error)
@@ -930,7 +921,12 @@ def invite(administration_id: int) -> Answer:
     typed = {name: request.form.get(name, "") for name in ("name", "email", "role")}
     try:
         token = acting.invite(
-            house().services, administration_id, at(), **typed, actor=person().name
+            house().services,
+            administration_id,
+            at(),
+            **typed,
+            actor=person().name,
+            actor_id=person().id,
         )
     except Refused as error:
         return _members_page(administration_id, "invite", typed=typed, error=error, status=422)
@@ -953,7 +949,7 @@ def withdraw(administration_id: int, link_id: int) -> Answer:
         acting.withdraw(house().services, administration_id, link_id)
     except Missing:
         abort(404)
-    say(_("Withdrawn; the link no longer works."))
+    say("ok", _("Withdrawn; the link no longer works."))
     return redirect(_people_url(administration_id), 303)
 
 
@@ -967,7 +963,7 @@ def change_role(administration_id: int, user_id: int) -> Answer:
         abort(404)
     except Refused as error:
         return _members_page(administration_id, f"role-{user_id}", error=error, status=422)
-    say(_("Role changed."))
+    say("ok", _("Role changed."))
     return redirect(_people_url(administration_id), 303)
 
 
@@ -981,5 +977,5 @@ def remove(administration_id: int, user_id: int) -> Answer:
         return _members_page(administration_id, f"remove-{user_id}", error=error, status=422)
     if user_id == person().id:
         return redirect(url_for("maintenance.page"), 303)
-    say(_("Removed."))
+    say("ok", _("Removed."))
     return redirect(_people_url(administration_id), 303)

@@ -203,6 +203,55 @@ def test_a_crash_while_finishing_can_be_finished_after_a_few_minutes(parked: Boo
     assert (parked.row(), parked.attempt().outcome) == ("r11", "done")
 
 
+@pytest.mark.parametrize("ends", ["well", "badly"])
+def test_who_took_too_long_to_finish_changes_nothing_any_more(parked: Books, ends: str) -> None:
+    """The first caller's claim runs out; the second finishes, and its tokens move on. What the
+    first still holds is spent: storing it would end the permission at the next refresh."""
+    from banklink.providers.contract import Temporary
+
+    house = parked.house
+
+    def meanwhile(ask: Any, *args: Any, **kwargs: Any) -> Any:
+        house.provider.instead.clear()
+        found = ask(*args, **kwargs)
+        house.time.pushed += timedelta(minutes=45)
+        finish(house.services, parked.connection().id, house.at(), browser=HERE)
+        assert parked.attempt().outcome == "done"
+        house.time.pushed += timedelta(minutes=45)
+        observe(house.services, parked.grant().id, house.at())
+        if ends == "badly":
+            raise Temporary("http_503")
+        return found
+
+    house.provider.instead["accounts"] = meanwhile
+    finish(house.services, parked.connection().id, house.at(), browser=HERE)
+    assert (parked.row(), parked.attempt().outcome) == ("r11", "done")
+    house.time.pushed += timedelta(minutes=45)
+    observe(house.services, parked.grant().id, house.at())
+    assert parked.grant().state == "active"
+
+
+def test_who_took_too_long_spends_no_refresh_token_of_another(parked: Books) -> None:
+    from banklink.providers.contract import TokenRefused
+
+    house = parked.house
+
+    def meanwhile(_ask: Any, *_args: Any, **_kwargs: Any) -> Any:
+        house.provider.instead.clear()
+        house.time.pushed += timedelta(minutes=45)
+        finish(house.services, parked.connection().id, house.at(), browser=HERE)
+        raise TokenRefused("http_401")
+
+    house.provider.instead["person"] = meanwhile
+    house.provider.calls.clear()
+    finish(house.services, parked.connection().id, house.at(), browser=HERE)
+    assert house.provider.calls["refresh"] == 1
+    assert (parked.row(), parked.attempt().outcome) == ("r11", "done")
+    house.time.pushed += timedelta(minutes=45)
+    observe(house.services, parked.grant().id, house.at())
+    assert parked.grant().state == "active"
+
+
 def test_a_crash_while_redeeming_says_start_again_and_offers_nothing(house: House) -> None:
     books = house.books(jan=[account(BAKERY, in_app=False)], journals=[BAKERY])
     answer = books.visit(books.depart(Action.GRANT), tick=[BAKERY])

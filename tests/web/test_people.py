@@ -318,6 +318,28 @@ def test_a_newer_or_withdrawn_invitation_makes_the_old_link_worthless(
     assert office.guest().get(third).status_code == 410
 
 
+@pytest.mark.parametrize("how", ["removed", "demoted", "shut out"])
+def test_an_invitation_ends_with_the_say_of_who_made_it(
+    office: Office, firm: int, how: str
+) -> None:
+    """Else somebody who was removed could let themselves in again by a link they kept."""
+    number = office.user("xander@kantoor.nl", {firm: "administrator"})
+    link = invite(office.signed_in("xander@kantoor.nl"), firm, role="administrator")
+    assert office.guest().get(link).status_code == 200
+    if how == "removed":
+        acting.remove_member(office.services, firm, number)
+    elif how == "demoted":
+        acting.change_role(office.services, firm, number, role="bookkeeper")
+    else:
+        acting.shut_out(office.services, number, office.at())
+    guest = office.guest()
+    assert guest.get(link).status_code == 404
+    assert guest.press(link, {"password": "ik kom weer binnen"}).status_code == 404
+    assert role_of(office, "piet@kantoor.nl", firm) is None
+    page = office.signed_in("anna@kantoor.nl").get(f"/administrations/{firm}/people")
+    assert "piet@kantoor.nl" not in page.text
+
+
 def test_who_has_an_account_joins_with_it_and_the_link_alone_is_not_enough(
     office: Office, firm: int
 ) -> None:

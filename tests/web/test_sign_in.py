@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -12,6 +13,7 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy.exc import IntegrityError
 
+from banklink.actions import people
 from banklink.actions import sign_in as acting
 from banklink.actions.services import Refused
 from banklink.store.models import User, UserSession
@@ -344,3 +346,62 @@ def test_a_database_error_does_not_repeat_what_was_in_the_row(office: Office) ->
         session.add(User(email="twice@kantoor.nl", name="x", password_hash="canary-hash"))
         session.flush()
     assert "canary" not in str(error.value)
+
+
+def test_a_change_of_password_ends_a_sign_in_that_was_under_way(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old password was right a moment ago; its session must not outlive the change."""
+    link = people.reset_link(office.services, SANNE, office.at())
+    begin, changed = acting.begin, threading.Event()
+
+    def change() -> None:
+        people.choose_password(
+            office.services,
+            link,
+            office.at(),
+            password="een heel andere zin",
+            app_name="Banklink",
+            agent="",
+        )
+        changed.set()
+
+    other = threading.Thread(target=change)
+
+    def slowly(*args: Any) -> str:
+        token = begin(*args)
+        args[0].flush()
+        other.start()
+        changed.wait(1.5)
+        return token
+
+    monkeypatch.setattr(acting, "begin", slowly)
+    token, _user = acting.sign_in(
+        office.services, office.at(), email=SANNE, password=PASSWORD, address="192.0.2.1", agent=""
+    )
+    other.join(20)
+    assert changed.is_set()
+    assert acting.signed_in(office.services, token, office.at(), attended=False) is None
+
+
+def test_looking_at_the_sign_in_is_no_attempt(office: Office) -> None:
+    for _ in range(25):
+        assert office.guest().head("/sign-in").status_code == 200
+    assert office.guest().sign_in(SANNE).status_code == 303
+
+
+def test_what_no_browser_sends_is_answered_all_the_same(office: Office, sanne: Guest) -> None:
+    for header in ("Referer", "HX-Current-URL"):
+        stranger = office.guest().post("/books", headers={header: "http://["})
+        assert stranger.status_code < 500
+        assert sanne.get("/", headers={header: "http://[", "HX-Request": "true"}).status_code < 500
+    assert office.guest().sign_in("sanne\x00@kantoor.nl").status_code in (401, 422)
+    assert sanne.press(f"/account/sessions/{'9' * 20}/end").status_code == 404
+
+
+def test_what_one_page_says_can_be_said_by_any_other(office: Office, sanne: Guest) -> None:
+    """After *Save* on the account somebody goes straight to another page."""
+    sanne.press("/account", {"name": "Sanne J.", "locale": "nl"})
+    page = sanne.get("/books")
+    assert page.status_code == 200
+    assert "Opgeslagen." in words(soup(page).main) or "Bewaard." in words(soup(page).main)
