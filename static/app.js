@@ -16,6 +16,7 @@
     const wait = { button, label, text: label && label.textContent };
     wait.timer = setTimeout(() => {
       if (label) button.setAttribute('aria-busy', 'true');
+      if (label) label.style.minWidth = `${label.getBoundingClientRect().width}px`;  // no jump: shorter words, same room
       if (label && label !== button) label.textContent = words.busy;
     }, 200);
     busy.set(element, wait);
@@ -26,6 +27,7 @@
     clearTimeout(wait.timer);
     busy.delete(element);
     if (wait.button) wait.button.removeAttribute('aria-busy');
+    if (wait.label) wait.label.style.minWidth = '';
     if (wait.label && wait.label !== wait.button) wait.label.textContent = wait.text;
   };
   const refuse = e => { e.preventDefault(); e.stopImmediatePropagation(); };
@@ -81,6 +83,7 @@
 
   // Rows that arrive: focus stays with the hand, changes fade once, one sentence is read out.
   const known = new Map(), openers = new Map(), seen = new WeakSet();
+  const mark = document.getElementById('icon');
   const note = row => { seen.add(row); known.set(row.id, row.dataset.digest); };
   document.querySelectorAll('tbody.connection').forEach(note);
   let asked = null, held = null, left = null;
@@ -128,6 +131,10 @@
     focus(title);
   });
   on('htmx:afterSettle htmx:after:settle', () => document.querySelectorAll('tbody.connection').forEach(row => seen.has(row) || arrive(row)));
+  on('htmx:afterSettle htmx:after:settle', () => {
+    const morning = document.getElementById('morning');
+    if (morning && mark.getAttribute('href') !== morning.dataset.icon) mark.href = morning.dataset.icon;
+  });
 
   // Menus and panels close with Escape, menus also with a press elsewhere.
   const drops = () => [...document.querySelectorAll('details.drop[open]')];

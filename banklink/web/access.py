@@ -17,7 +17,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from banklink.store.models import Connection, Membership
-from banklink.web.context import MOST, came_from, house, is_htmx
+from banklink.web.addresses import came_from, is_htmx
+from banklink.web.context import MOST, house
 from banklink.web.i18n import _
 
 
@@ -41,6 +42,7 @@ ACCESS: dict[str, Who] = {
     "healthz": Who.PUBLIC,
     "static": Who.PUBLIC,
     "htmx": Who.PUBLIC,
+    "badge": Who.PUBLIC,
     "language": Who.PUBLIC,
     # Back from the bank, perhaps in another browser: the state, not the person, is what counts.
     "returned.ponto": Who.PUBLIC,

@@ -1,10 +1,68 @@
-"""Addresses that several pages lead to."""
+"""Addresses: those that several pages lead to, and the one a request came from."""
 
 from __future__ import annotations
 
-from flask import url_for
+from dataclasses import dataclass
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from flask import request, url_for
+from werkzeug.datastructures import MultiDict
 
 
 def help_address(status: str) -> str:
     """The help chapter of a status (the word in a row's data-status)."""
     return url_for("help.page", _anchor=status)
+
+
+def is_htmx() -> bool:
+    return request.headers.get("HX-Request") == "true"
+
+
+def came_from() -> SplitResult:
+    """The page a request says it came from; one that cannot be read counts as none."""
+    try:
+        return urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "")
+    except ValueError:
+        return urlsplit("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Which part of the list somebody looks at, and what is open in it. All of it stands in the
+    page's address, so that Back, a reload and a shared link show the same."""
+
+    filter: str | None
+    query: str
+    number: int
+    connection: int | None
+    opening: str | None
+
+    def address(
+        self, administration_id: int, *, connection: int | None = None, opening: str | None = None
+    ) -> str:
+        """The same part of the list with that row's panel open, or none. The row tells on which
+        page of the list it stands."""
+        return url_for(
+            "maintenance.page",
+            administration=administration_id,
+            filter=self.filter,
+            q=self.query or None,
+            page=self.number if self.number > 1 and connection is None else None,
+            connection=connection,
+            open=opening,
+            _anchor=f"connection-{connection}" if connection else None,
+        )
+
+
+def listing() -> Listing:
+    """Of this request when it is for the page itself, else of the page it came from: a fragment
+    and the answer to a press go where that page stands."""
+    itself = request.endpoint == "maintenance.page" and not is_htmx()
+    args = request.args if itself else MultiDict(parse_qsl(came_from().query)[:20])
+    return Listing(
+        filter=args.get("filter"),
+        query=args.get("q", "").strip()[:100],
+        number=max(1, args.get("page", 1, type=int)),
+        connection=args.get("connection", type=int),
+        opening=args.get("open"),
+    )

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 
 from flask import (
     Blueprint,
+    Response,
     abort,
     g,
+    make_response,
     redirect,
     render_template,
     request,
@@ -34,11 +36,11 @@ from banklink.core.statuses import Action
 from banklink.store.facts import Record, record, records
 from banklink.store.models import Connection, FetchRun, Holder, Transaction
 from banklink.web import panels
+from banklink.web.addresses import is_htmx, listing
 from banklink.web.context import (
     at,
     browser,
     house,
-    is_htmx,
     my_administration,
     person,
     reader,
@@ -46,7 +48,7 @@ from banklink.web.context import (
 )
 from banklink.web.i18n import _, day, iban, money, ngettext
 from banklink.web.maintenance import first_preview, open_panel, page_view, undo_button
-from banklink.web.rows import row_address, row_view
+from banklink.web.rows import row_address, row_url, row_view
 from banklink.web.viewmodel import Details, Form, Link, Notice
 
 blueprint = Blueprint("connections", __name__, url_prefix="/connections/<int:connection_id>")
@@ -63,14 +65,28 @@ def _record(session: Session, connection_id: int) -> Record:
 
 
 @blueprint.get("/row")
-def row(connection_id: int) -> str:
-    """The row alone; `open` names the panel in it."""
+def row(connection_id: int) -> Response:
+    """The row alone; `open` names the panel in it. The page's address follows, so that Back
+    closes what was opened."""
     opening = request.args.get("open")
     preview = first_preview(connection_id, opening)
     with house().services.store.read() as session:
         found = _record(session, connection_id)
         panel = open_panel(session, found, opening, preview)
-        return _row_html(found, panel=panel)
+        answer = make_response(_row_html(found, panel=panel))
+        _follow(answer, found, opening if panel else None)
+        return answer
+
+
+def _follow(answer: Response, found: Record, opening: str | None) -> None:
+    """Let the address bar say which row's panel is open: opening is a step of its own, closing and
+    pressing are not."""
+    before = listing()
+    here = before.connection == found.connection.id
+    if opening and not (here and before.opening == opening):
+        answer.headers["HX-Push-Url"] = row_url(found, opening)
+    elif not opening and here and before.opening:
+        answer.headers["HX-Replace-Url"] = row_url(found)
 
 
 def _row_html(found: Record, *, panel: Details | Form | None = None) -> str:
@@ -91,15 +107,23 @@ def _answer(
         if not is_htmx():
             if notice is not None:
                 tell(connection_id, notice, undo=undo)
-            return redirect(row_address(found.connection.administration_id, connection_id), 303)
+            return redirect(row_url(found), 303)
         if notice is not None and undo:
             notice = Notice(tone=notice.tone, text=notice.text, button=undo_button(found))
         administration = my_administration(session, found.connection.administration_id)
         page = page_view(session, administration, records(session, administration.id, at()))
         if not found.shown:
-            return render_template("maintenance/_gone.html", notice=notice, page=page)
+            answer = make_response(
+                render_template("maintenance/_gone.html", notice=notice, page=page)
+            )
+            answer.headers["HX-Replace-Url"] = listing().address(administration.id)
+            return answer
         row = row_view(found, reader(), flash=notice)
-        return render_template("maintenance/_answer.html", row=row, page=page), status
+        answer = make_response(
+            render_template("maintenance/_answer.html", row=row, page=page), status
+        )
+        _follow(answer, found, None)
+        return answer
 
 
 def _form_again(
@@ -127,7 +151,7 @@ def _form_again(
         if is_htmx():
             return _row_html(found, panel=form), 422
         administration = my_administration(session, found.connection.administration_id)
-        g.stay = row_address(administration.id, connection_id, action.value)
+        g.stay = row_url(found, action.value)
         everything = records(session, administration.id, at())
         focus = next(each for each in everything if each.connection.id == connection_id)
         view = page_view(session, administration, everything, focus=focus, panel=form)

@@ -6,9 +6,8 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
-from flask import abort, current_app, g, request, session, url_for
+from flask import abort, current_app, g, session, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -115,18 +114,6 @@ def provider_ready() -> bool:
 def may_change() -> bool:
     """Whether the person may change something in the administration this request is about."""
     return g.get("role") != "reader"
-
-
-def came_from() -> SplitResult:
-    """The page a request says it came from; one that cannot be read counts as none."""
-    try:
-        return urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "")
-    except ValueError:
-        return urlsplit("")
-
-
-def is_htmx() -> bool:
-    return request.headers.get("HX-Request") == "true"
 
 
 def my_administrations(session_: Session) -> list[Administration]:

@@ -49,7 +49,8 @@ from banklink.web import (
     signing,
     start,
 )
-from banklink.web.context import House, at, is_htmx
+from banklink.web.addresses import is_htmx
+from banklink.web.context import House, at
 from banklink.web.i18n import _, day, gettext, ngettext
 from banklink.web.sections import sections
 from banklink.web.viewmodel import Link
@@ -124,6 +125,7 @@ def furnish(app: Flask, house: House) -> Flask:
     app.add_url_rule("/healthz", "healthz", _healthz)
     app.add_url_rule("/static/<path:filename>", "static", _static)
     app.add_url_rule("/assets/htmx.min.js", "htmx", _htmx)
+    app.add_url_rule("/badge/<int:number>.svg", "badge", _badge)
     app.add_url_rule("/language", "language", _language, methods=["POST"])
     access.declared(app)
     return app
@@ -136,7 +138,7 @@ def _translate(message: str, **params: object) -> str:
 # -- who and how --------------------------------------------------------------------------------
 
 _LARGE = 21 * 1024 * 1024
-_OPEN = frozenset({"healthz", "static", "htmx"})
+_OPEN = frozenset({"healthz", "static", "htmx", "badge"})
 
 
 def _who() -> BaseResponse | None:
@@ -200,7 +202,7 @@ def _headers(response: Response) -> Response:
     response.headers["X-Frame-Options"] = "DENY"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["Referrer-Policy"] = "same-origin"
-    if request.endpoint not in ("static", "htmx"):
+    if request.endpoint not in ("static", "htmx", "badge"):
         response.headers["Cache-Control"] = "no-store"
         response.vary.update(("Cookie", "HX-Request"))
     return response
@@ -274,6 +276,14 @@ def _static(filename: str) -> Response:
     response = send_from_directory(Path(STATIC), filename)
     if request.args.get("v"):
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    return response
+
+
+def _badge(number: int) -> Response:
+    """The browser tab's icon with the number of things to do in it."""
+    text = str(number) if number < 100 else "99+"
+    response = Response(render_template("badge.svg", text=text), mimetype="image/svg+xml")
+    response.headers["Cache-Control"] = "public, max-age=86400"
     return response
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from banklink.core.statuses import BY_KEY
 from banklink.core.texts import N_
 from banklink.store.models import Event
-from banklink.web.i18n import _, day, day_of, moment, ngettext
+from banklink.web.i18n import _, ago, day, day_of, moment, ngettext
 from banklink.web.viewmodel import EventView
 
 _KINDS: dict[str, str] = {
@@ -30,9 +30,14 @@ _KINDS: dict[str, str] = {
 }
 
 
-def event_view(event: Event, holders: Mapping[int, str]) -> EventView:
+def event_view(event: Event, holders: Mapping[int, str], now: datetime) -> EventView:
     """One line of history. An unknown kind (of a newer version) shows its code."""
-    return EventView(when=moment(event.at), iso=event.at.isoformat(), text=_text(event, holders))
+    return EventView(
+        when=moment(event.at),
+        about=ago(event.at, now),
+        iso=event.at.isoformat(),
+        text=_text(event, holders),
+    )
 
 
 def _text(event: Event, holders: Mapping[int, str]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
-from babel.dates import format_date, format_datetime, format_time
+from babel.dates import format_date, format_datetime, format_time, format_timedelta
 from babel.numbers import format_currency, format_decimal
 from flask import g
 
@@ -75,8 +75,31 @@ def moment(instant: datetime) -> str:
 
 
 def when(instant: datetime, today: date) -> str:
-    """The time alone today, else the day with the time."""
-    return clock_time(instant) if amsterdam_day(instant) == today else moment(instant)
+    """The time alone today, else the day with the time: by its name as long as that is clear."""
+    days, time = (today - amsterdam_day(instant)).days, clock_time(instant)
+    if days == 0:
+        return time
+    if days == 1:
+        return _("yesterday %(time)s", time=time)
+    if 1 < days < 7:
+        weekday = format_date(amsterdam_day(instant), "EEEE", locale=locale())
+        return f"{weekday} {time}"
+    return moment(instant)
+
+
+def ago(instant: datetime, now: datetime) -> str:
+    """How long ago in one unit, from a day on by days in Amsterdam; to come: the moment itself."""
+    if instant > now:
+        return moment(instant)
+    days = (amsterdam_day(now) - amsterdam_day(instant)).days
+    if days == 1:
+        return _("yesterday")
+    passed = timedelta(days=days) if days else now - instant
+    if passed < timedelta(minutes=1):
+        return _("just now")
+    return format_timedelta(
+        -passed, add_direction=True, threshold=2 if days else 1, locale=locale()
+    )
 
 
 def iban(value: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
+from collections.abc import Container
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl
 
 from flask import (
     Blueprint,
@@ -20,7 +21,6 @@ from flask import (
     url_for,
 )
 from sqlalchemy.orm import Session
-from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as BaseResponse
 
 from banklink.actions import activate as activation
@@ -35,11 +35,10 @@ from banklink.core.texts import N_
 from banklink.store.facts import Record, record, records
 from banklink.store.models import Administration
 from banklink.web import panels
+from banklink.web.addresses import is_htmx, listing
 from banklink.web.context import (
     at,
-    came_from,
     house,
-    is_htmx,
     may_change,
     my_administration,
     my_administrations,
@@ -48,7 +47,7 @@ from banklink.web.context import (
     tell,
     told,
 )
-from banklink.web.i18n import _, clock_time, ngettext, when
+from banklink.web.i18n import _, clock_time, day, ngettext, when
 from banklink.web.in_time import in_time
 from banklink.web.rows import matches, row_address, row_url, row_view, sort_key
 from banklink.web.start import unfinished
@@ -59,6 +58,7 @@ from banklink.web.viewmodel import (
     Link,
     Notice,
     PageView,
+    RowView,
     Tab,
 )
 
@@ -90,7 +90,8 @@ _PANEL_ACTIONS = {
 def page() -> str | BaseResponse:
     """One administration; `connection` and `open` show one row with a panel, for deep links and
     for browsers without JavaScript."""
-    connection_id, opening = request.args.get("connection", type=int), request.args.get("open")
+    asked = listing()
+    connection_id, opening = asked.connection, asked.opening
     preview = _preview_here(connection_id) if opening == Action.ACTIVATE.value else None
     with house().services.store.read() as session:
         if not my_administrations(session):
@@ -188,21 +189,20 @@ def page_view(
     flash: Notice | None = None,
     messages: dict[int, dict[str, Any]] | None = None,
 ) -> PageView:
-    """The page around the rows. With `focus`, the page of the list that holds that row."""
-    args = _listing()
+    """The page around the rows. With `focus`, or else the row that stands in the address, the page
+    of the list that holds it; under all when it is not under the tab asked for. A fragment leaves
+    the tab: its page stands already."""
+    asked = listing()
+    if focus is None:
+        focus = next((each for each in found if each.connection.id == asked.connection), None)
     shown = sorted((each for each in found if each.shown), key=sort_key)
     counts = Counter(each.diagnosis.urgency for each in shown)
-    chosen = args.get("filter", "all")
-    if chosen not in _TABS or focus is not None:
-        chosen = "all"
-    query = args.get("q", "").strip()[:100] if focus is None else ""
-    hits = [
-        each
-        for each in shown
-        if each.diagnosis.urgency in _TABS[chosen][1] and matches(each, query)
-    ]
-    number = max(1, args.get("page", 1, type=int))
-    if focus is not None and focus in hits:
+    chosen = asked.filter if asked.filter in _TABS else "all"
+    query, number = asked.query, asked.number
+    hits = _hits(shown, chosen, query)
+    if focus in shown and focus not in hits and not is_htmx():
+        chosen, query, hits = "all", "", shown
+    if focus in hits:
         number = hits.index(focus) // PAGE_SIZE + 1
     number = min(number, max(1, -(-len(hits) // PAGE_SIZE)))
     first = (number - 1) * PAGE_SIZE
@@ -225,7 +225,7 @@ def page_view(
         }
         return url_for("maintenance.page", **{**kept, **changes})  # type: ignore[arg-type]
 
-    return PageView(
+    view = PageView(
         administration_id=administration.id,
         administration=administration.name,
         administrations=tuple(
@@ -258,7 +258,11 @@ def page_view(
         morning=_morning(shown, attention),
         morning_tone="todo" if attention else "well",
         attention=attention,
+        icon_url=url_for("badge", number=attention)
+        if attention
+        else url_for("static", filename="favicon.svg"),
         updated=clock_time(at().now),
+        updated_day=day(at().today),
         updated_iso=at().now.isoformat(),
         refresh_url=url_for("maintenance.refresh", administration_id=administration.id)
         if may_change()
@@ -270,22 +274,14 @@ def page_view(
         form=form,
         flash=flash,
         set_up=unfinished(session, administration.id),
-        crumbs=(
-            Link(label=_("Maintenance"), url=url_for("maintenance.page")),
-            Link(
-                label=_("Bank connections"),
-                url=url_for("maintenance.page", administration=administration.id),
-                current=True,
-            ),
-        ),
     )
+    said = repr((view.morning, view.shown, [tab.count for tab in view.tabs]))
+    return replace(view, digest=hashlib.sha256(said.encode()).hexdigest()[:16])
 
 
-def _listing() -> MultiDict[str, str]:
-    """What the list was asked with. A fragment goes into a page whose address htmx sends along."""
-    if not is_htmx():
-        return request.args
-    return MultiDict(parse_qsl(came_from().query))
+def _hits(shown: list[Record], chosen: str, query: str) -> list[Record]:
+    urgencies = _TABS[chosen][1]
+    return [each for each in shown if each.diagnosis.urgency in urgencies and matches(each, query)]
 
 
 def flashed(record: Record, messages: dict[int, dict[str, Any]]) -> Notice | None:
@@ -436,41 +432,54 @@ def _not_answering() -> str:
 
 
 def _changes(administration_id: int, *, always: bool, flash: Notice | None = None) -> Response:
-    seen = dict(_digests("row"))
-    editing = dict(_digests("editing"))
+    """What a browser's page has to learn: rows that differ, that came and that left, rows that
+    changed under an open form, and what the whole list says."""
+    seen, editing = _digests("row"), _digests("editing")
     with house().services.store.read() as session:
         administration = my_administration(session, administration_id)
         found = records(session, administration.id, at())
-        views = {
-            each.connection.id: (each, row_view(each, reader()))
-            for each in found
-            if each.connection.id in seen or each.connection.id in editing
-        }
-        changed = [
-            view
-            for key, (record, view) in views.items()
-            if key in seen and view.digest != seen[key] and record.shown
-        ]
+        page = page_view(session, administration, found, flash=flash)
+        views = {view.id: view for view in page.rows}
+        shown = {each.connection.id: each for each in found if each.shown}
+        for key in (seen | editing).keys() & (shown.keys() - views.keys()):
+            views[key] = row_view(shown[key], reader())  # under another tab by now, still in sight
+        changed = [views[key] for key in seen if key in views and views[key].digest != seen[key]]
         waiting = [
-            replace(view, show=_show(record))
-            for key, (record, view) in views.items()
-            if key in editing and view.digest != editing[key]
+            replace(views[key], show=_show(shown[key]))
+            for key in editing
+            if key in views and views[key].digest != editing[key]
         ]
-        if not changed and not waiting and not always:
+        came = _came(page, seen.keys() | editing.keys())
+        gone = [key for key in seen if key not in shown]
+        same_list = request.values.get("list", page.digest) == page.digest
+        if same_list and not (changed or waiting or came or gone or always):
             return make_response("", 204)
         answer = render_template(
             "maintenance/_poll.html",
-            page=page_view(session, administration, found, flash=flash),
+            page=page,
             asked=always,
             rows=changed,
             editing=waiting,
+            came=came,
+            gone=gone,
+            bare=not (seen or editing),
+            emptied=not (seen.keys() - set(gone) or editing or came),
         )
     return make_response(answer)
 
 
-def _digests(name: str) -> list[tuple[int, str]]:
+def _came(page: PageView, seen: Container[int]) -> list[tuple[int | None, RowView]]:
+    """Rows a browser's page does not have yet, each with the row it stands after: None at the head
+    of the list."""
+    befores = [None, *(row.id for row in page.rows)]
+    return [
+        (before, row) for before, row in zip(befores, page.rows, strict=False) if row.id not in seen
+    ]
+
+
+def _digests(name: str) -> dict[int, str]:
     pairs = (value.partition(":") for value in request.values.getlist(name)[:500])
-    return [(int(key), digest) for key, _colon, digest in pairs if key.isdecimal()]
+    return {int(key): digest for key, _colon, digest in pairs if key.isdecimal()}
 
 
 def _show(record: Record) -> Button:

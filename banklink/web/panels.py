@@ -131,7 +131,8 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
         ladder=_ladder(record, reader),
         holders=view.holders,
         history=tuple(
-            event_view(event, names) for event in (events[:_HISTORY] if more else events)
+            event_view(event, names, reader.at.now)
+            for event in (events[:_HISTORY] if more else events)
         ),
         more_history=Button(
             action="history",

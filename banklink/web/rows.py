@@ -24,7 +24,7 @@ from banklink.core.statuses import (
 from banklink.core.texts import N_
 from banklink.store.facts import Record
 from banklink.store.models import Attempt
-from banklink.web.addresses import help_address
+from banklink.web.addresses import help_address, listing
 from banklink.web.i18n import _, clock_time, day, day_of, iban, ngettext, when
 from banklink.web.viewmodel import (
     Button,
@@ -93,11 +93,14 @@ class Reader:
 
 
 def row_url(record: Record, panel: str | None = None) -> str:
-    """The page with this row, and a panel open in it; works without JavaScript."""
-    return row_address(record.connection.administration_id, record.connection.id, panel)
+    """The part of the list that is looked at, with this row and a panel open in it; works without
+    JavaScript, and stands in the address bar with it."""
+    connection = record.connection
+    return listing().address(connection.administration_id, connection=connection.id, opening=panel)
 
 
 def row_address(administration_id: int, connection_id: int, panel: str | None = None) -> str:
+    """The whole list, at this row: for who comes from elsewhere."""
     return url_for(
         "maintenance.page",
         administration=administration_id,

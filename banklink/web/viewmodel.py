@@ -6,7 +6,7 @@ they know no status, no date arithmetic and no database.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +82,7 @@ class RungView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventView:
     when: str
+    about: str  # the same, as one would say it
     iso: str
     text: str
 
@@ -233,7 +234,9 @@ class PageView:
     morning: str
     morning_tone: str  # well, todo
     attention: int
+    icon_url: str  # of the browser's tab
     updated: str
+    updated_day: str  # for paper
     updated_iso: str
     refresh_url: str | None  # None for who may change nothing
     poll_url: str
@@ -242,5 +245,5 @@ class PageView:
     add_journal: Button | None = None
     form: Form | None = None
     flash: Notice | None = None
-    crumbs: tuple[Link, ...] = field(default=())
+    digest: str = ""  # of what the list says as a whole
     set_up: str | None = None  # the guide, as long as there is something left to set up

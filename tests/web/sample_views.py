@@ -313,19 +313,27 @@ def drawer(view: RowView) -> RowView:
         ),
         holders=view.holders,
         history=(
-            EventView(when="3 mei 00:05", iso="2025-05-03T00:05", text="Autorisatie verlopen"),
+            EventView(
+                when="3 mei 00:05",
+                about="18 dagen geleden",
+                iso="2025-05-03T00:05",
+                text="Autorisatie verlopen",
+            ),
             EventView(
                 when="1 mei 10:00",
+                about="3 weken geleden",
                 iso="2025-05-01T10:00",
                 text="Herinnering (1 dag) verstuurd aan Jan de Vries",
             ),
             EventView(
                 when="3 nov 14:20",
+                about="3 weken geleden",
                 iso="2024-11-03T14:20",
                 text="Verbonden met Demobank, geldig tot 2 mei",
             ),
             EventView(
                 when="3 nov 14:21",
+                about="3 weken geleden",
                 iso="2024-11-03T14:21",
                 text="Ingeschakeld door Sanne vanaf 1 november",
             ),
@@ -532,7 +540,9 @@ def page(rows: tuple[RowView, ...], **changes: object) -> PageView:
         else "Alles loopt. Laatst opgehaald om 06:00, volgende controle om 12:00.",
         morning_tone="todo" if asking else "well",
         attention=asking,
+        icon_url=f"/badge/{asking}.svg",
         updated="14:03",
+        updated_day="21 mei 2025",
         updated_iso="2025-05-21T14:03",
         refresh_url="/refresh",
         poll_url="/poll",
@@ -543,10 +553,6 @@ def page(rows: tuple[RowView, ...], **changes: object) -> PageView:
             name="Rekening toevoegen",
             method="get",
             url="/?form=add",
-        ),
-        crumbs=(
-            Link(label="Onderhoud", url="/"),
-            Link(label="Bankenkoppeling", url="/", current=True),
         ),
     )
     return replace(view, **changes)  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ TABLE = {
     "GET /healthz": "everybody",
     "GET /static/<filename>": "everybody",
     "GET /assets/htmx.min.js": "everybody",
+    "GET /badge/<number>.svg": "everybody",
     "POST /language": "everybody",
     "GET /returned/ponto": "everybody",
     "GET /returned/said/<what>": "everybody",
@@ -128,7 +129,7 @@ def test_every_route_stands_in_this_table(office: Office) -> None:
 
 def ask(office: Office, guest: Guest, route: str, numbers: dict[str, int]) -> TestResponse:
     method, _space, path = route.partition(" ")
-    fill = {"token": "made-up", "filename": "app.css", "what": "ended", **numbers}
+    fill = {"token": "made-up", "filename": "app.css", "what": "ended", "number": 3, **numbers}
     fill |= {"user_id": NOBODY_HAS, "link_id": NOBODY_HAS, "session_id": NOBODY_HAS}
     fill["journal_id"] = NOBODY_HAS
     for name, value in fill.items():
