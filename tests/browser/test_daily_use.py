@@ -48,12 +48,12 @@ def tab_to(page: Page, selector: str) -> None:
 def walk_to(page: Page, account: str) -> None:
     """Down the list, row by row."""
     for _press in range(60):
-        page.keyboard.press("j")
         here = page.evaluate(
             "(document.activeElement.closest('tbody.connection') || document.body).dataset.iban"
         )
         if here == account:
             return
+        page.keyboard.press("j")
     raise AssertionError(f"the j key never reaches {account}")
 
 
@@ -105,8 +105,10 @@ def test_the_keyboard_alone_connects_activates_renews_and_repairs(
 
     hands.revoke_at_bank(holder)
     hands.home()
-    with page.expect_response(re.compile("/refresh$")):
-        page.keyboard.press("r")
+    walk_to(page, holder.iban)
+    page.keyboard.press("m")
+    tab_to(page, f'tbody[data-iban="{holder.iban}"] [data-action="fetch"]')
+    page.keyboard.press("Enter")
     hands.shows(holder.iban, "r5b")
     walk_to(page, holder.iban)
     page.keyboard.press("a")
@@ -181,10 +183,12 @@ def test_the_drawer_and_the_tab_stand_in_the_address(hands: Person, browser: Bro
     opened = page.url
     assert "filter=todo" in opened and "open=details" in opened
 
-    page.go_back()
+    with page.expect_event("load"):
+        page.go_back()
     expect(panel).to_have_count(0)
     assert page.url == before
-    page.go_forward()
+    with page.expect_event("load"):
+        page.go_forward()
     expect(panel).to_be_visible()
     assert page.url == opened
     expect(page.locator("#tab-todo")).to_have_attribute("aria-current", "page")
