@@ -56,7 +56,7 @@ class Banklink:
 
 def build(settings: Settings) -> Banklink:
     """Put the parts together and bring the database up to date. Raises StartError."""
-    settings.data.mkdir(parents=True, exist_ok=True)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     secret_key = settings.secret_key or _kept(settings.data / "secret.key", secrets.token_hex)
     vault = Vault(settings.encryption_keys or (_kept(settings.data / "encryption.key", _key),))
     web, store = create_database(settings, secret_key)
@@ -272,7 +272,7 @@ def run(settings: Settings) -> None:
         logging.getLogger(quiet).setLevel(logging.ERROR if quiet[0] == "w" else logging.WARNING)
     logging.getLogger("authlib").setLevel(logging.INFO)
     try:
-        settings.data.mkdir(parents=True, exist_ok=True)
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StartError(
             f"The data folder {settings.data} cannot be made ({error.strerror})."

@@ -151,7 +151,7 @@ def load_statements(
         except StatementError as error:
             sentence = say(FILE_ERRORS[error.code]) % _shown(error)
             raise click.ClickException(f"{path}: {sentence}") from None
-    settings.data.mkdir(parents=True, exist_ok=True)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     embedded = create_simulator(
         SimulatorConfig(settings.data, settings.simulator_origin, ())
     ).extensions["simulator"]
@@ -193,7 +193,7 @@ def serve_simulator(
 
     logging.basicConfig(level=logging.WARNING)
     origin = f"http://127.0.0.1:{port}"
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     client = Client(client_id, client_secret, "Banklink", (redirect_uri,))
     app = create_simulator(SimulatorConfig(data, origin, (client,)))
     embedded = app.extensions["simulator"]

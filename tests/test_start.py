@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -49,13 +50,28 @@ def refusal(process: subprocess.Popen[str]) -> str:
     return lines[0]
 
 
+def backup(folder: Path) -> None:
+    """As docs/running.md says, of a Banklink that runs."""
+    text = (ROOT / "docs" / "running.md").read_text()
+    found = re.search(r'^\.venv/bin/python -c "(import sqlite3; .*)"$', text, re.MULTILINE)
+    assert found is not None
+    subprocess.run([sys.executable, "-c", found[1]], cwd=folder, check=True)
+    copy = sqlite3.connect(folder / "copy.sqlite3")
+    assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert copy.execute("SELECT count(*) FROM connections").fetchone()[0] > 20
+    copy.close()
+
+
 def test_a_second_one_on_the_same_folder_stops_and_the_first_goes_on(tmp_path: Path) -> None:
-    first = start(tmp_path)
+    data = tmp_path / "data"
+    first = start(data)
     try:
         assert first.stdout is not None
         assert "runs at http://localhost:" in first.stdout.readline()
-        assert str(tmp_path) in refusal(start(tmp_path))
+        assert data.stat().st_mode & 0o077 == 0, "others on this machine may read the books"
+        assert str(data) in refusal(start(data))
         assert first.poll() is None
+        backup(tmp_path)
     finally:
         first.terminate()
         first.communicate(timeout=30)
