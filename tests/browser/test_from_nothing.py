@@ -12,11 +12,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from banklink.simulator.fictitious import WORLD
-from tests.support.browser import Watched, shot
+from tests.support.browser import Watched, open_context, shot
 from tests.support.house import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +77,19 @@ def stranger(folder: Path, port: int, secret: str, redirect: str) -> Iterator[Ou
 
 def button(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
+
+
+@pytest.fixture(params=["with all it has", "without JavaScript", "with the CDN blocked"])
+def watched(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Watched]:
+    """The same way through, whatever the browser or the network takes away."""
+    ways: dict[str, dict[str, Any]] = {
+        "without JavaScript": {"java_script_enabled": False},
+        "with the CDN blocked": {"cdn": "refused"},
+    }
+    with open_context(browser, **ways.get(request.param, {})) as opened:
+        if "CDN" in request.param:
+            opened.expect(r"htmx\.min\.js")
+        yield opened
 
 
 def test_from_an_empty_folder_to_the_first_transactions(watched: Watched, tmp_path: Path) -> None:
