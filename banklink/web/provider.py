@@ -63,6 +63,11 @@ FINDINGS: dict[str, str] = {
     "not_found": N_("%(where)s: there is nothing at this address (404). Check the whole address."),
     "outage": N_("%(where)s: the service says it is out of order. Try again later."),
     "invalid_client": N_("The service does not accept this client id with this secret."),
+    "forbidden": N_(
+        "%(where)s: there is a service, and it refuses us. The address seems right. See whether the"
+        " client id, the secret and the certificate are of one registration, and whether that one"
+        " has the rights it needs."
+    ),
     "not_understood": N_("%(where)s: something else answers there. Check the address."),
 }
 

@@ -365,6 +365,21 @@ def test_what_else_answers(
         assert says in tried(visitor, right(house, token_url=url))
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_service_that_refuses_is_not_called_something_else(
+    house: TestHouse, visitor: Visitor, status: int
+) -> None:
+    with serving((status, b'{"errors": [{"code": "unauthorized"}]}')) as url:
+        said = tried(visitor, right(house, api_url=url))
+        assert said.startswith("API address: there is a service, and it refuses us."), said
+        assert "rights" in said
+    with serving((403, b"")) as url:
+        said = tried(visitor, right(house, token_url=url))
+        assert said.startswith("Token address: there is a service, and it refuses us."), said
+    with serving((200, b"<html>")) as url:
+        assert "something else" in tried(visitor, right(house, api_url=url))
+
+
 @contextmanager
 def raw(talk: Callable[[socket.socket], None]) -> Iterator[int]:
     """Whoever connects is read once and then talked to, below HTTP and TLS."""
