@@ -10,9 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from banklink.actions.choose_journal import printable
+from banklink.actions.days import typed_day
 from banklink.actions.services import Missing, Refused, Services, Stale
 from banklink.core.calendar import Moment
-from banklink.statements.journals import read_day
 from banklink.store.models import Administration, Membership
 
 MOST = 100
@@ -88,14 +88,15 @@ def _checked(
     )
     if taken is not None:
         raise Refused("administration_name_taken", field="name")
-    start = read_day(typed.fiscal_year_start.strip())
+    start = typed_day(typed.fiscal_year_start, at.today, field="fiscal_year_start", ahead=1)
     if start is None:
         raise Refused("not_a_date", field="fiscal_year_start")
-    lock = None
-    if typed.lock_date.strip():
-        lock = read_day(typed.lock_date.strip())
-        if lock is None:
-            raise Refused("not_a_date", field="lock_date")
-        if lock > at.today:
-            raise Refused("lock_future", field="lock_date")
-    return name, start, lock
+    return name, start, checked_lock(typed.lock_date, at)
+
+
+def checked_lock(text: str, at: Moment) -> date | None:
+    """The last locked day as typed, None for none. Raises Refused."""
+    lock = typed_day(text, at.today, field="lock_date")
+    if lock is not None and lock > at.today:
+        raise Refused("lock_future", field="lock_date")
+    return lock

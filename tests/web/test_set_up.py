@@ -104,7 +104,10 @@ def test_more_accounts_ask_the_database_no_more_often(
         ({"name": "  "}, "name"),
         ({"name": "x" * 101}, "name"),
         ({"fiscal_year_start": "soon"}, "fiscal_year_start"),
+        ({"fiscal_year_start": "0001-01-01"}, "fiscal_year_start"),
+        ({"fiscal_year_start": "2206-01-01"}, "fiscal_year_start"),
         ({"lock_date": "2999-12-31"}, "lock_date"),
+        ({"lock_date": "0206-12-31"}, "lock_date"),
         ({"lock_date": "31-31-2025"}, "lock_date"),
     ],
 )
