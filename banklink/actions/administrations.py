@@ -6,14 +6,15 @@ import uuid
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from banklink.actions.choose_journal import printable
 from banklink.actions.days import typed_day
 from banklink.actions.services import Missing, Refused, Services, Stale
 from banklink.core.calendar import Moment
-from banklink.store.models import Administration, Membership
+from banklink.core.facts import Switch
+from banklink.store.models import Administration, Connection, Membership
 
 MOST = 100
 
@@ -67,6 +68,35 @@ def change(
             raise Stale(None)
         name, start, lock = _checked(session, typed, at, user_id=user_id, but=found.id)
         found.name, found.fiscal_year_start, found.lock_date = name, start, lock
+
+
+@dataclass(frozen=True, slots=True)
+class Concerned:
+    """A link a lock date touches: one that runs already since `start` goes on as it was; one that
+    `waits` for the bank would have started then, and starts the day after the lock date."""
+
+    iban: str
+    start: date
+    waits: bool
+
+
+def concerned(session: Session, administration_id: int, lock: date) -> list[Concerned]:
+    """What there is on or before a lock date, earliest first."""
+    rows = session.scalars(
+        select(Connection).where(
+            Connection.administration_id == administration_id,
+            or_(
+                and_(Connection.switch == Switch.ON.value, Connection.start_date <= lock),
+                and_(Connection.armed, Connection.armed_start <= lock),
+            ),
+        )
+    )
+    found = []
+    for each in rows:
+        start = each.armed_start if each.armed else each.start_date
+        if start is not None:
+            found.append(Concerned(each.iban, start, each.armed))
+    return sorted(found, key=lambda each: (each.start, each.iban))
 
 
 def _checked(

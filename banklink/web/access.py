@@ -54,6 +54,7 @@ ACCESS: dict[str, Who] = {
     "books.create": Who.OWNER,
     "books.settings": Who.ADMINISTRATOR,
     "books.change": Who.ADMINISTRATOR,
+    "books.consequence": Who.ADMINISTRATOR,
     "journals.page": Who.BOOKKEEPER,
     "journals.new": Who.BOOKKEEPER,
     "journals.add": Who.BOOKKEEPER,

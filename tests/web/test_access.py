@@ -42,6 +42,7 @@ TABLE = {
     "POST /provider/test": "owner",
     "GET /administrations/<administration_id>/settings": "administrator",
     "POST /administrations/<administration_id>/settings": "administrator",
+    "GET /administrations/<administration_id>/settings/consequence": "administrator",
     "GET /administrations/<administration_id>/journals": "bookkeeper",
     "GET /administrations/<administration_id>/journals/add": "bookkeeper",
     "POST /administrations/<administration_id>/journals/add": "bookkeeper",
