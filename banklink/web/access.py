@@ -104,6 +104,9 @@ ACCESS: dict[str, Who] = {
     "people.withdraw": Who.ADMINISTRATOR,
     "people.change_role": Who.ADMINISTRATOR,
     "people.remove": Who.ADMINISTRATOR,
+    "everybody.page": Who.OWNER,
+    "everybody.shut_out": Who.OWNER,
+    "everybody.let_in": Who.OWNER,
 }
 
 UNATTENDED = frozenset({"maintenance.rows"})

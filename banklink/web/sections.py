@@ -56,7 +56,7 @@ def sections() -> tuple[Link, ...]:
 
 
 def _settings(administration_id: int | None, may: Who, here: str, *, owner: bool) -> list[Link]:
-    current = here in ("books", "provider", "start")
+    current = here in ("books", "provider", "start", "everybody")
     if administration_id is not None and may >= Who.ADMINISTRATOR:
         url = url_for("books.settings", administration_id=administration_id)
     elif owner:
@@ -76,6 +76,7 @@ def settings_pages() -> tuple[Link, ...]:
         pages.append((_("This administration"), url, "books.settings"))
     if person.is_owner:
         pages.append((_("All administrations"), url_for("books.page"), "books.page"))
+        pages.append((_("All people"), url_for("everybody.page"), "everybody.page"))
         pages.append((house().settings.provider_name, url_for("provider.page"), "provider.page"))
     if len(pages) < 2:
         return ()
@@ -83,6 +84,7 @@ def settings_pages() -> tuple[Link, ...]:
         "books.change": "books.settings",
         "books.create": "books.page",
         "provider.save": "provider.page",
+        "everybody.shut_out": "everybody.page",
     }
     here = posted.get(request.endpoint or "", request.endpoint)
     return tuple(Link(label=label, url=url, current=name == here) for label, url, name in pages)
