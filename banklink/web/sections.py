@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from banklink.store.models import Membership
 from banklink.web.access import ROLES, Who
-from banklink.web.context import house
+from banklink.web.context import house, remember, the_default
 from banklink.web.i18n import _
 from banklink.web.viewmodel import Link
 
@@ -16,7 +16,7 @@ _HELP = ("help.page", "help.index")
 
 
 def sections() -> tuple[Link, ...]:
-    """The masthead's links, for the administration the page is about or else the first own one."""
+    """The masthead's links, for the administration the page is about or else the last one."""
     person = g.get("person")
     if person is None or g.get("bare"):
         return ()
@@ -94,6 +94,7 @@ def _here(person_id: int) -> tuple[int | None, str | None]:
     """The administration this page is about and the person's role in it."""
     known = g.get("administration_id") or (request.view_args or {}).get("administration_id")
     if known is not None and g.get("role") is not None:
+        remember(known)
         return known, g.role
     asked = request.args.get("administration", type=int)
     with house().services.store.read() as session:
@@ -102,5 +103,6 @@ def _here(person_id: int) -> tuple[int | None, str | None]:
             .where(Membership.user_id == person_id)
             .order_by(Membership.administration_id)
         ).all()
-    found = next((each for each in mine if each[0] == asked), mine[0] if mine else None)
-    return (found[0], found[1]) if found else (None, None)
+    roles = {each[0]: each[1] for each in mine}
+    here = asked if asked in roles else the_default(list(roles))
+    return here, roles.get(here or 0)

@@ -439,6 +439,30 @@ def test_the_last_owner_stays(office: Office, firm: int) -> None:
     assert office.guest().sign_in("anna@kantoor.nl").status_code == 422
 
 
+@pytest.mark.parametrize("page", ["/", "/start", "/books", "/provider", "/people", "/help"])
+def test_a_page_of_no_administration_leads_back_to_the_one_one_was_in(
+    office: Office, firm: int, page: str
+) -> None:
+    other, _connection = office.administration("Elders")
+    with office.services.store.write() as session:
+        anna = session.query(User).filter_by(email="anna@kantoor.nl").one().id
+        session.add(Membership(user_id=anna, administration_id=other, role="administrator"))
+    guest = office.signed_in("anna@kantoor.nl")
+
+    def leads() -> set[str]:
+        links = soup(guest.get(page)).select("nav.sections a")
+        named = " ".join(str(each["href"]) for each in links)
+        return set(re.findall(r"administrations?[=/](\d+)", named))
+
+    assert leads() == {str(firm)}
+    guest.get(f"/administrations/{other}/people")
+    guest.get(f"/administrations/{firm}/rows", headers={"HX-Request": "true"})
+    assert leads() == {str(other)}, "a poll in another tab is no visit"
+    with office.services.store.write() as session:
+        session.delete(session.get_one(Membership, (anna, other)))
+    assert leads() == {str(firm)}, "what is no longer one's own is forgotten"
+
+
 def pressed(guest: Guest, page: Any, action: str) -> Any:
     """Press the button of that action on a page, with all its form holds."""
     form = page.select_one(f"main form:has(button[data-action={action}])")
