@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from banklink.store.models import Connection, Membership
+from banklink.web import kept
 from banklink.web.context import MOST, came_from, house, is_htmx
 from banklink.web.i18n import _
 
@@ -144,6 +145,8 @@ def guard() -> BaseResponse | None:
     person = g.get("person")
     if person is None:
         return sign_in_first()
+    if request.method == "POST":
+        kept.forget()
     if any(n >= MOST for n in (request.view_args or {}).values() if isinstance(n, int)):
         abort(404)  # beyond any row; databases refuse to look
     if needed is Who.OWNER:
@@ -183,6 +186,8 @@ def sign_in_first() -> BaseResponse:
     GET takes the page along, a POST leaves the page with what was typed and says what to do."""
     back = _whence()
     if not is_htmx():
+        if request.method == "POST":
+            kept.keep()
         ended = None if request.method == "GET" else "1"
         return redirect(url_for("people.sign_in", next=back, ended=ended), 303)
     if request.method == "GET" and request.endpoint not in UNATTENDED:

@@ -52,6 +52,7 @@ from banklink.web import (
 )
 from banklink.web.context import House, at, is_htmx
 from banklink.web.i18n import _, day, gettext, ngettext
+from banklink.web.kept import filled
 from banklink.web.sections import sections
 from banklink.web.viewmodel import Link
 
@@ -229,6 +230,7 @@ def _common() -> dict[str, Any]:
         "here": _here(),
         "language_url": url_for("language"),
         "sections": sections,
+        "filled": filled,
         "demo": {
             "simulator_url": demo.simulator_url,
             "panel_url": demo.panel_url,

@@ -17,7 +17,7 @@ from banklink.actions.services import Missing, Refused, Stale
 from banklink.core.texts import N_
 from banklink.store.models import Administration, Membership, OneTimeLink, User, UserSession
 from banklink.translations import LOCALES
-from banklink.web import signing
+from banklink.web import kept, signing
 from banklink.web.access import local
 from banklink.web.context import Person, at, house, my_administration, person
 from banklink.web.i18n import _, clock_time, moment, ngettext, when
@@ -207,6 +207,14 @@ def _why_sign_in() -> Notice | None:
                     app=house().settings.app_name,
                 ),
             )
+    if request.args.get("ended") and kept.is_kept():
+        return Notice(
+            tone="info",
+            text=_(
+                "You were no longer signed in, so what you did last was not done. Sign in: what you"
+                " typed is filled in again, except for secrets."
+            ),
+        )
     if request.args.get("ended"):
         return Notice(
             tone="info",
