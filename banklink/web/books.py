@@ -16,7 +16,7 @@ from banklink.actions.services import Refused, Stale
 from banklink.store.models import Administration, Connection, Journal, Membership
 from banklink.web.administration_form import fields, new_form
 from banklink.web.context import at, house, my_administration, my_administrations, person
-from banklink.web.i18n import _, day, iban, ngettext
+from banklink.web.i18n import _, day, iban, ngettext, number
 from banklink.web.said import said, say
 from banklink.web.sections import settings_pages
 from banklink.web.start import guide
@@ -247,7 +247,7 @@ def _which(found: list[Concerned]) -> str:
     ]
     more = len(found) - _NAMED
     if more > 0:
-        names.append(ngettext("%(n)s more", "%(n)s more", more))
+        names.append(_("and %(n)s more", n=number(more)))
     return ", ".join(names)
 
 
