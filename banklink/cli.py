@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from banklink.settings import Settings, SettingsError, load
 from banklink.translations import catalogue
 
 if TYPE_CHECKING:
+    from banklink.actions.services import Services
+    from banklink.core.calendar import Moment
     from banklink.simulator import LoadReport
 
 FILE_ERRORS: dict[str, str] = {
@@ -47,9 +50,15 @@ _NOTES: dict[str, str] = {
     "joined_generated": N_("The account existed already with transactions of its own."),
 }
 
-_NO_RESET: dict[str, str] = {
+_REFUSED: dict[str, str] = {
     "nobody": N_("Nobody has the e-mail address %(email)s. Check it."),
     "shut_out": N_("%(email)s no longer has access here, so a new password would open nothing."),
+    "last_owner": N_(
+        "This is the only owner of this installation; nobody could let anybody in again."
+    ),
+    "only_administrator": N_(
+        "Nobody else administers %(which)s. Have somebody made administrator there first."
+    ),
 }
 
 
@@ -92,8 +101,48 @@ def reset_password(email: str) -> None:
 
     Give it to them yourself. May be asked while Banklink runs.
     """
-    from app import open_services
     from banklink.actions.people import reset_link
+
+    settings, token = _among_people(lambda services, at: reset_link(services, email, at), email)
+    click.echo(catalogue(settings.locale).gettext(N_("Works once, within a day:")))
+    click.echo(f"{settings.origin}/password/{token}")
+
+
+@main.command("shut-out")
+@click.argument("email")
+def shut_out(email: str) -> None:
+    """Sign the person with this EMAIL out everywhere and let them in nowhere, at once.
+
+    Roles are kept; let-in takes it back. May be asked while Banklink runs.
+    """
+    from banklink.actions import people
+
+    settings, name = _among_people(
+        lambda services, at: people.shut_out(services, people.number_of(services, email), at),
+        email,
+    )
+    say = catalogue(settings.locale).gettext
+    click.echo(say(N_("%(name)s is shut out and signed out everywhere.")) % {"name": name})
+
+
+@main.command("let-in")
+@click.argument("email")
+def let_in(email: str) -> None:
+    """Let the person with this EMAIL, who was shut out, sign in again with the roles of before."""
+    from banklink.actions import people
+
+    settings, name = _among_people(
+        lambda services, _at: people.let_in(services, people.number_of(services, email)), email
+    )
+    say = catalogue(settings.locale).gettext
+    click.echo(
+        say(N_("%(name)s can sign in again, with the same roles as before.")) % {"name": name}
+    )
+
+
+def _among_people(do: Callable[[Services, Moment], str], email: str) -> tuple[Settings, str]:
+    """What `do` answers, asked of the database the settings name; a refusal as a sentence."""
+    from app import open_services
     from banklink.actions.services import Refused
     from banklink.clock import SystemClock, read
 
@@ -110,13 +159,12 @@ def reset_password(email: str) -> None:
         )
     services = open_services(settings)
     try:
-        token = reset_link(services, email, read(SystemClock()))
+        return settings, do(services, read(SystemClock()))
     except Refused as error:
-        raise click.ClickException(say(_NO_RESET[error.code]) % {"email": email}) from None
+        params = {"email": email, **error.params}
+        raise click.ClickException(say(_REFUSED[error.code]) % params) from None
     finally:
         services.store.engine.dispose()
-    click.echo(say(N_("Works once, within a day:")))
-    click.echo(f"{settings.origin}/password/{token}")
 
 
 @main.group()

@@ -60,3 +60,23 @@ def test_the_operator_hears_why_there_is_no_link(tmp_path: Path) -> None:
     elsewhere = reset(tmp_path / "elsewhere", PIET)
     assert elsewhere.exit_code == 1 and "BANKLINK_DATA" in elsewhere.output
     assert not (tmp_path / "elsewhere").exists(), "a mistyped folder is not made"
+
+
+def test_the_operator_shuts_somebody_out_and_lets_them_in_again(tmp_path: Path) -> None:
+    def run(verb: str, email: str) -> Result:
+        return command(verb, email, BANKLINK_DATA=str(tmp_path), BANKLINK_DEMO="0")
+
+    with opened(tmp_path) as office:
+        firm, _connection = office.administration("Bakkerij")
+        office.user("anna@kantoor.nl", {firm: "administrator"}, owner=True)
+        office.user(PIET, {firm: "reader"})
+        piet = office.signed_in(PIET)
+        out = run("shut-out", "Piet@kantoor.nl")
+        assert out.exit_code == 0 and "Piet is buitengesloten" in out.output
+        assert piet.get("/").location.startswith("/sign-in")
+        back = run("let-in", PIET)
+        assert back.exit_code == 0 and "kan weer inloggen" in back.output
+        assert office.signed_in(PIET).get("/").status_code == 200
+        owner = run("shut-out", "anna@kantoor.nl")
+        assert owner.exit_code == 1 and "enige eigenaar" in owner.output
+        assert "Niemand heeft het e-mailadres" in run("shut-out", "nobody@kantoor.nl").output

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 
 from sqlalchemy.orm import Session
 
+from banklink.actions.days import likely
 from banklink.actions.fetch import Fetched, fetch, page_of
 from banklink.actions.services import Missing, Refused, Services
 from banklink.actions.settle import changed, opened, settle, switch_on
@@ -83,6 +84,7 @@ def check_start(text: str, offered: Terms) -> date:
         locked_through=offered.locked_through,
     )
     if problem is None:
+        likely(start, offered.latest, field="start", offer=offered.proposed.isoformat())
         return start
     offer = offered.latest if problem is StartProblem.FUTURE else offered.earliest
     raise Refused(

@@ -6,14 +6,15 @@ import uuid
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from banklink.actions.choose_journal import printable
+from banklink.actions.days import typed_day
 from banklink.actions.services import Missing, Refused, Services, Stale
 from banklink.core.calendar import Moment
-from banklink.statements.journals import read_day
-from banklink.store.models import Administration, Membership
+from banklink.core.facts import Switch
+from banklink.store.models import Administration, Connection, Membership
 
 MOST = 100
 
@@ -69,6 +70,35 @@ def change(
         found.name, found.fiscal_year_start, found.lock_date = name, start, lock
 
 
+@dataclass(frozen=True, slots=True)
+class Concerned:
+    """A link a lock date touches: one that runs already since `start` goes on as it was; one that
+    `waits` for the bank would have started then, and starts the day after the lock date."""
+
+    iban: str
+    start: date
+    waits: bool
+
+
+def concerned(session: Session, administration_id: int, lock: date) -> list[Concerned]:
+    """What there is on or before a lock date, earliest first."""
+    rows = session.scalars(
+        select(Connection).where(
+            Connection.administration_id == administration_id,
+            or_(
+                and_(Connection.switch == Switch.ON.value, Connection.start_date <= lock),
+                and_(Connection.armed, Connection.armed_start <= lock),
+            ),
+        )
+    )
+    found = []
+    for each in rows:
+        start = each.armed_start if each.armed else each.start_date
+        if start is not None:
+            found.append(Concerned(each.iban, start, each.armed))
+    return sorted(found, key=lambda each: (each.start, each.iban))
+
+
 def _checked(
     session: Session, typed: Typed, at: Moment, *, user_id: int, but: int | None
 ) -> tuple[str, date, date | None]:
@@ -88,14 +118,15 @@ def _checked(
     )
     if taken is not None:
         raise Refused("administration_name_taken", field="name")
-    start = read_day(typed.fiscal_year_start.strip())
+    start = typed_day(typed.fiscal_year_start, at.today, field="fiscal_year_start", ahead=1)
     if start is None:
         raise Refused("not_a_date", field="fiscal_year_start")
-    lock = None
-    if typed.lock_date.strip():
-        lock = read_day(typed.lock_date.strip())
-        if lock is None:
-            raise Refused("not_a_date", field="lock_date")
-        if lock > at.today:
-            raise Refused("lock_future", field="lock_date")
-    return name, start, lock
+    return name, start, checked_lock(typed.lock_date, at)
+
+
+def checked_lock(text: str, at: Moment) -> date | None:
+    """The last locked day as typed, None for none. Raises Refused."""
+    lock = typed_day(text, at.today, field="lock_date")
+    if lock is not None and lock > at.today:
+        raise Refused("lock_future", field="lock_date")
+    return lock

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from banklink.actions.choose_journal import check_iban, check_names, create, put_iban
+from banklink.actions.days import typed_day
 from banklink.actions.fetch import fetch_all
 from banklink.actions.services import Missing, Refused, Services, Stale
 from banklink.actions.settle import hold, settle
@@ -18,7 +19,6 @@ from banklink.core.calendar import Moment
 from banklink.core.diagnose import diagnose
 from banklink.core.facts import ConnectionFacts, Switch
 from banklink.core.statuses import Row, Severity
-from banklink.statements.journals import read_day
 from banklink.store.facts import add_event, ensure_connections, records
 from banklink.store.models import Connection, Journal
 
@@ -237,11 +237,7 @@ def _concerned(
 
 
 def _day(text: str, at: Moment) -> date | None:
-    if not text.strip():
-        return None
-    day = read_day(text.strip())
-    if day is None:
-        raise Refused("not_a_date", field="through")
-    if day > at.today:
+    day = typed_day(text, at.today, field="through")
+    if day is not None and day > at.today:
         raise Refused("through_future", field="through")
     return day

@@ -65,13 +65,14 @@ def ask(
     question: Callable[[BankProvider, Credentials], Answer],
 ) -> Answer:
     """Ask the grant's provider something, with a fresh token; a token refused before its time is
-    refreshed once. Raises GrantRevoked after having noted it."""
+    refreshed once. Raises GrantRevoked after having noted it. The provider is the one of the first
+    moment throughout: settings changed meanwhile must not carry its tokens to another server."""
     provider = services.provider
-    credentials, version = _usable(services, grant_id, at, refused=None)
+    credentials, version = _usable(services, provider, grant_id, at, refused=None)
     try:
         return question(provider, credentials)
     except TokenRefused:
-        credentials, _ = _usable(services, grant_id, at, refused=version)
+        credentials, _ = _usable(services, provider, grant_id, at, refused=version)
     try:
         return question(provider, credentials)
     except TokenRefused as error:
@@ -79,7 +80,7 @@ def ask(
 
 
 def _usable(
-    services: Services, grant_id: int, at: Moment, *, refused: int | None
+    services: Services, provider: BankProvider, grant_id: int, at: Moment, *, refused: int | None
 ) -> tuple[Credentials, int]:
     """`refused`: the version of a token the provider just refused, to be replaced."""
     began = time.monotonic()
@@ -95,7 +96,8 @@ def _usable(
         if fresh and version != refused:
             return unseal(services, sealed), version
         if _lease(services, grant_id, version, real):
-            return _refresh(services, grant_id, version, unseal(services, sealed), at, real)
+            old = unseal(services, sealed)
+            return _refresh(services, provider, grant_id, version, old, at, real)
         if time.monotonic() - began > _PATIENCE:
             raise Temporary("refresh_in_flight")
         time.sleep(0.05)
@@ -121,6 +123,7 @@ def _lease(services: Services, grant_id: int, version: int, real: datetime) -> b
 
 def _refresh(
     services: Services,
+    provider: BankProvider,
     grant_id: int,
     version: int,
     old: Credentials,
@@ -128,7 +131,7 @@ def _refresh(
     real: datetime,
 ) -> tuple[Credentials, int]:
     try:
-        new = services.provider.refresh(old, real=real)
+        new = provider.refresh(old, real=real)
     except GrantRevoked:
         with services.store.write() as session:
             mark_revoked(session, grant_id, version, at)

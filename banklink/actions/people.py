@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from banklink.actions.passwords import fits, hashed, judge
-from banklink.actions.services import Missing, Refused, Services
+from banklink.actions.services import Missing, Refused, Services, Stale
 from banklink.actions.sign_in import (
     begin,
     count_try,
@@ -405,15 +405,27 @@ def withdraw(services: Services, administration_id: int, link_id: int) -> None:
             raise Missing
 
 
-def change_role(services: Services, administration_id: int, user_id: int, *, role: str) -> None:
-    """Raises Refused (last_administrator), Missing."""
+def change_role(
+    services: Services,
+    administration_id: int,
+    user_id: int,
+    *,
+    role: str,
+    seen: str | None = None,
+) -> str:
+    """The role it was before. `seen`: what it has to be still, where the person saw it. Raises
+    Refused (last_administrator), Stale, Missing."""
     role = _role(role)
     with services.store.write() as session:
         membership = _membership(session, administration_id, user_id)
+        was = membership.role
+        if seen is not None and was != seen:
+            raise Stale(None)
         if role != "administrator":
             _keep_one(session, membership)
         membership.role = role
         log.info("user %s is now %s in administration %s", user_id, role, administration_id)
+    return was
 
 
 def remove_member(services: Services, administration_id: int, user_id: int) -> None:
@@ -450,9 +462,41 @@ def _keep_one(session: Session, leaving: Membership) -> None:
         raise Refused("last_administrator")
 
 
-def shut_out(services: Services, user_id: int, at: Moment) -> None:
-    """Nothing is open to this person any more, at once. Raises Refused for the last owner and for
-    an administration's last administrator, Missing."""
+# -- everybody ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody with an account here, and in how many administrations they have a role."""
+
+    user: User
+    administrations: int
+
+
+def everybody(session: Session) -> list[Account]:
+    """By name."""
+    rows = session.execute(
+        select(User, func.count(Membership.administration_id))
+        .outerjoin(Membership, Membership.user_id == User.id)
+        .group_by(User.id)
+        .order_by(func.lower(User.name), User.id)
+    )
+    return [Account(user, count) for user, count in rows]
+
+
+def number_of(services: Services, email: str) -> int:
+    """For the operator, who knows people by their address. Raises Refused nobody."""
+    with services.store.read() as session:
+        found = session.scalar(select(User.id).where(User.email == plain_email(email)))
+    if found is None:
+        raise Refused("nobody")
+    return found
+
+
+def shut_out(services: Services, user_id: int, at: Moment) -> str:
+    """Nothing is open to this person any more, at once; roles stay, for `let_in`. Returns the name.
+    Raises Refused for the last owner (last_owner) and for the last administrator of some
+    administrations (only_administrator, `which`), Missing."""
     with services.store.write() as session:
         user = session.get(User, user_id)
         if user is None:
@@ -464,15 +508,41 @@ def shut_out(services: Services, user_id: int, at: Moment) -> None:
             .with_for_update()
         ).all()
         if user.is_owner and set(owners) <= {user_id}:
-            raise Refused("last_owner")
+            raise Refused("last_owner", name=user.name)
+        alone = []
         for mine in session.scalars(
             select(Membership)
             .where(Membership.user_id == user_id)
             .order_by(Membership.administration_id)
         ):
-            _keep_one(session, _membership(session, mine.administration_id, user_id))
-        user.disabled_at = at.real
+            try:
+                _keep_one(session, _membership(session, mine.administration_id, user_id))
+            except Refused:
+                alone.append(session.get_one(Administration, mine.administration_id).name)
+        if alone:
+            raise Refused("only_administrator", name=user.name, which=", ".join(alone))
+        if user.disabled_at is None:
+            user.disabled_at = at.real
         end_all(session, user_id, at)
+        session.execute(
+            delete(OneTimeLink).where(
+                OneTimeLink.purpose == "reset", OneTimeLink.user_id == user_id
+            )
+        )
+        log.info("user %s is shut out", user_id)
+        return user.name
+
+
+def let_in(services: Services, user_id: int) -> str:
+    """Whoever was shut out signs in again, with the roles they have. Returns the name. Raises
+    Missing."""
+    with services.store.write() as session:
+        user = session.get(User, user_id)
+        if user is None:
+            raise Missing
+        user.disabled_at = None
+        log.info("user %s is let in again", user_id)
+        return user.name
 
 
 # -- what is typed ------------------------------------------------------------------------------

@@ -1,23 +1,38 @@
-"""The provider's addresses and credentials, as entered on the page: checked, sealed, tried out."""
+"""The provider's addresses and credentials, as entered on the page: checked, sealed, tried out.
+
+What is stored is for the servers it was given for (`elsewhere`). The token address is sent the
+client secret and the refresh tokens, the API address access tokens; a stored secret never goes
+along to another server, and what account holders gave only does when whoever changes the address
+knows that secret. The authorisation address receives the client id and nothing to keep, and of a
+certificate's key nothing leaves this machine, so these two follow freely.
+"""
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from banklink.actions.credentials import mark_revoked
 from banklink.actions.services import Refused, Services, Stale
 from banklink.core.calendar import Moment
+from banklink.core.facts import Grant as GrantState
 from banklink.providers.contract import ConfigurationError
 from banklink.providers.ponto import Ponto
 from banklink.providers.trial import Finding, certificate_until, client_context
 from banklink.settings import PontoSettings
-from banklink.store.models import ProviderSettings
+from banklink.store.models import Attempt, Grant, ProviderSettings
+from banklink.store.vault import SealBroken
 
 ADDRESSES = ("authorize_url", "token_url", "api_url")
+TRUSTED = ("token_url", "api_url")
+"""Those that are sent a secret or a token."""
+
 SECRETS = ("client_secret", "certificate_key")
 """Never shown again; left empty, the stored one stays. So does the certificate beside its key."""
 
@@ -45,19 +60,23 @@ class Stored:
 def stored(services: Services, session: Session) -> Stored | None:
     """None when nothing was ever entered. Raises SealBroken."""
     row = session.get(ProviderSettings, Ponto.id)
-    if row is None:
-        return None
+    return _opened(services, row) if row is not None else None
+
+
+def _opened(services: Services, row: ProviderSettings) -> Stored:
     opened = services.vault.open(row.sealed)
     values = {name: opened.get(name) or "" for name in FIELDS}
     return Stored(values, row.version, row.updated_at, row.updated_by)
 
 
 def complete(typed: Values, kept: Stored | None, *, forget_certificate: bool = False) -> Values:
-    """What was typed, with what is kept where nothing was typed for it."""
+    """What was typed, with what is kept where nothing was typed for it. The stored secret is not
+    filled in for another server: whoever may edit the addresses could have it sent to their own."""
     values = {name: typed.get(name, "").strip() for name in FIELDS}
     values["api_url"] = values["api_url"].rstrip("/")
     keep = kept.values if kept else {}
-    values["client_secret"] = values["client_secret"] or keep.get("client_secret", "")
+    if not values["client_secret"] and not elsewhere(values, kept):
+        values["client_secret"] = keep.get("client_secret", "")
     pair = ("certificate", "certificate_key")
     if forget_certificate:
         values.update(dict.fromkeys(pair, ""))
@@ -66,7 +85,24 @@ def complete(typed: Values, kept: Stored | None, *, forget_certificate: bool = F
     return values
 
 
-def problems(values: Values, *, real: datetime) -> dict[str, str]:
+def elsewhere(values: Values, kept: Stored | None) -> bool:
+    """Whether what is sent a secret or a token would be another server than the stored one."""
+    return kept is not None and any(
+        _origin(values[name]) != _origin(kept.values[name]) for name in TRUSTED
+    )
+
+
+def _origin(address: str) -> tuple[str, str | None, int | None] | None:
+    """Scheme, host and port, with the port that goes without saying; None when it has none."""
+    try:
+        parts = urlsplit(address)
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    except ValueError:
+        return None
+    return parts.scheme, parts.hostname, port
+
+
+def problems(values: Values, *, real: datetime, kept: Stored | None = None) -> dict[str, str]:
     """What cannot be, by field, as codes; empty when it may be stored."""
     found: dict[str, str] = {}
     for name in ADDRESSES:
@@ -77,7 +113,10 @@ def problems(values: Values, *, real: datetime) -> dict[str, str]:
     if not values["client_id"]:
         found["client_id"] = "client_id_missing"
     if not values["client_secret"]:
-        found["client_secret"] = "secret_missing"  # noqa: S105 (a code, no secret)
+        if not (kept and kept.values["client_secret"]):
+            found["client_secret"] = "secret_missing"  # noqa: S105 (a code, no secret)
+        elif not found.keys() & set(TRUSTED):  # an address that is wrong is mended first
+            found["client_secret"] = "secret_again"  # noqa: S105 (a code, no secret)
     certificate, key = values["certificate"], values["certificate_key"]
     if certificate and not key:
         found["certificate_key"] = "key_missing"
@@ -163,11 +202,19 @@ def stored_version(services: Services) -> int:
 
 
 def save(
-    services: Services, values: Values, at: Moment, *, version: int | None, actor: str
+    services: Services,
+    values: Values,
+    at: Moment,
+    *,
+    version: int | None,
+    actor: str,
+    confirmed: bool = False,
 ) -> None:
-    """Store, sealed; every process makes its adapter anew at its next use.
+    """Store, sealed; every process makes its adapter anew at its next use. Where another
+    registration at another server takes over, what account holders gave at the earlier one ends.
 
-    Raises Refused for values in which `problems` finds something, and Stale."""
+    Raises Refused for values in which `problems` finds something, and permissions_end with `n`
+    when permissions would end and that was not `confirmed`; and Stale."""
     for field, code in problems(values, real=at.real).items():
         raise Refused(code, field=field)
     sealed = services.vault.seal({name: values[name] or None for name in FIELDS})
@@ -178,5 +225,33 @@ def save(
         if row is None:
             row = ProviderSettings(provider=Ponto.id, version=0)
             session.add(row)
+        elif _another_registration(services, values, row):
+            _end_permissions(session, at, confirmed)
         row.sealed, row.version = sealed, row.version + 1
         row.updated_at, row.updated_by = at.now, actor
+
+
+def _another_registration(services: Services, values: Values, row: ProviderSettings) -> bool:
+    """Another server, and somebody who does not show that they know the stored secret."""
+    try:
+        kept = _opened(services, row)
+    except SealBroken:
+        return False  # with keys that are gone, tokens cannot be opened either
+    known = hmac.compare_digest(
+        values["client_secret"].encode(), kept.values["client_secret"].encode()
+    )
+    return elsewhere(values, kept) and not known
+
+
+def _end_permissions(session: Session, at: Moment, confirmed: bool) -> None:
+    """Tokens are for the server that gave them: the next one would only read them."""
+    grants = session.execute(
+        select(Grant.id, Grant.credentials_version)
+        .where(Grant.state == GrantState.ACTIVE.value)
+        .order_by(Grant.administration_id, Grant.id)
+    ).all()
+    if grants and not confirmed:
+        raise Refused("permissions_end", n=len(grants))
+    for grant_id, version in grants:
+        mark_revoked(session, grant_id, version, at)
+    session.execute(update(Attempt).where(Attempt.parked.is_not(None)).values(parked=None))

@@ -14,6 +14,9 @@ EXPIRING_DAYS = 30
 STALE_AFTER = timedelta(hours=36)
 """A connection that is on and fetched nothing for this long is stale (domain.md A2.2)."""
 
+FIRST_DAY = date(1990, 1, 1)
+"""No books that are kept with this reach further back: an earlier day is a slip of the keyboard."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -29,6 +32,12 @@ class Moment:
     @property
     def today(self) -> date:
         return amsterdam_day(self.now)
+
+
+def likely_years(today: date, *, ahead: int = 0) -> tuple[int, int]:
+    """First and last year that somebody who keeps books can mean. `ahead`: how many years beyond
+    this one make sense, as for a fiscal year that is still to begin."""
+    return FIRST_DAY.year, today.year + ahead
 
 
 def amsterdam_day(instant: datetime) -> date:

@@ -536,7 +536,7 @@ def _token_of(status: int, content: bytes) -> str | Finding:
 def _unexpected(status: int) -> str:
     if status >= 500:
         return "outage"
-    return "not_found" if status == 404 else "not_understood"
+    return {401: "forbidden", 403: "forbidden", 404: "not_found"}.get(status, "not_understood")
 
 
 def _limited(response: httpx2.Response) -> None:

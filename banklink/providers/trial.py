@@ -33,6 +33,7 @@ class Finding:
     | `not_found`           | 404: a wrong address                                |
     | `outage`              | the service itself says it is down                  |
     | `invalid_client`      | client id and secret do not belong together         |
+    | `forbidden`           | the service answers there, and refuses us           |
     | `not_understood`      | something else answers there                        |
     """
 

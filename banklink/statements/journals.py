@@ -22,6 +22,7 @@ from lxml import etree
 from schwifty import IBAN
 from schwifty.exceptions import InvalidChecksumDigits, SchwiftyException
 
+from banklink.core.calendar import FIRST_DAY
 from banklink.statements import sniff
 
 MAX_BYTES = 20 * 1024 * 1024
@@ -62,6 +63,7 @@ class Problem:
     | `code_twice`, `iban_twice` | `line`: the first one's |
     | `not_a_date`               |         |
     | `date_in_future`           |         |
+    | `year_unlikely`            | `first`: of the years that can be |
     """
 
     code: str
@@ -331,6 +333,8 @@ def _problems(line: JournalLine, today: date) -> Iterator[Problem]:
         yield Problem("not_a_date", "through")
     if line.through is not None and line.through > today:
         yield Problem("date_in_future", "through")
+    elif line.through is not None and line.through < FIRST_DAY:
+        yield Problem("year_unlikely", "through", {"first": FIRST_DAY.year})
 
 
 # -- the audit file -----------------------------------------------------------------------------
@@ -397,7 +401,7 @@ def _journals(events: Iterator[tuple[str, Any]], today: date) -> Iterator[Journa
             accounts[words.pop("accID", "")] = words.pop("accDesc", "")
         elif inside and name in ("effDate", "trDt"):
             day = read_day((element.text or "").strip())
-            if day is not None and day <= today and (newest is None or day > newest):
+            if day is not None and FIRST_DAY <= day <= today and (newest is None or day > newest):
                 newest = day
         elif inside and len(path) == 3:
             kind = words.get("jrnTp", "").upper()

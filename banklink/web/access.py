@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from banklink.store.models import Connection, Membership
+from banklink.web import kept
 from banklink.web.addresses import came_from, is_htmx
 from banklink.web.context import MOST, house
 from banklink.web.i18n import _
@@ -56,6 +57,7 @@ ACCESS: dict[str, Who] = {
     "books.create": Who.OWNER,
     "books.settings": Who.ADMINISTRATOR,
     "books.change": Who.ADMINISTRATOR,
+    "books.consequence": Who.ADMINISTRATOR,
     "journals.page": Who.BOOKKEEPER,
     "journals.new": Who.BOOKKEEPER,
     "journals.add": Who.BOOKKEEPER,
@@ -105,6 +107,9 @@ ACCESS: dict[str, Who] = {
     "people.withdraw": Who.ADMINISTRATOR,
     "people.change_role": Who.ADMINISTRATOR,
     "people.remove": Who.ADMINISTRATOR,
+    "everybody.page": Who.OWNER,
+    "everybody.shut_out": Who.OWNER,
+    "everybody.let_in": Who.OWNER,
 }
 
 UNATTENDED = frozenset({"maintenance.rows"})
@@ -142,6 +147,8 @@ def guard() -> BaseResponse | None:
     person = g.get("person")
     if person is None:
         return sign_in_first()
+    if request.method == "POST":
+        kept.forget()
     if any(n >= MOST for n in (request.view_args or {}).values() if isinstance(n, int)):
         abort(404)  # beyond any row; databases refuse to look
     if needed is Who.OWNER:
@@ -181,6 +188,8 @@ def sign_in_first() -> BaseResponse:
     GET takes the page along, a POST leaves the page with what was typed and says what to do."""
     back = _whence()
     if not is_htmx():
+        if request.method == "POST":
+            kept.keep()
         ended = None if request.method == "GET" else "1"
         return redirect(url_for("people.sign_in", next=back, ended=ended), 303)
     if request.method == "GET" and request.endpoint not in UNATTENDED:

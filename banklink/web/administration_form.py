@@ -8,6 +8,7 @@ from flask import url_for
 
 from banklink.actions.administrations import Typed
 from banklink.actions.services import Refused
+from banklink.core.calendar import FIRST_DAY
 from banklink.core.texts import N_
 from banklink.web.context import at
 from banklink.web.i18n import _
@@ -18,6 +19,10 @@ REFUSALS: dict[str, str] = {
     "administration_name_long": N_("This name is too long; at most 100 characters."),
     "administration_name_taken": N_("You already have an administration with this name."),
     "not_a_date": N_("That is not a date. Write it as year-month-day, for instance 2025-04-01."),
+    "year_unlikely": N_(
+        "%(year)s is surely not the year you mean. Choose a day in the years %(first)s through"
+        " %(last)s."
+    ),
     "lock_future": N_("Choose today or an earlier day; days still to come cannot be locked."),
 }
 
@@ -37,7 +42,7 @@ def new_form(typed: Typed | None, error: Refused | None, *, start: bool = False)
 
 
 def fields(typed: Typed, error: Refused | None) -> tuple[Field, ...]:
-    said_of = {error.field: _(REFUSALS[error.code])} if error else {}
+    said_of = {error.field: _(REFUSALS[error.code], **error.params)} if error else {}
     return (
         Field(
             name="name",
@@ -53,6 +58,7 @@ def fields(typed: Typed, error: Refused | None) -> tuple[Field, ...]:
             label=_("Fiscal year start"),
             type="date",
             value=typed.fiscal_year_start,
+            minimum=FIRST_DAY.isoformat(),
             required=True,
             hint=_("From here transactions are proposed when a journal says nothing else."),
             error=said_of.get("fiscal_year_start"),
@@ -62,6 +68,7 @@ def fields(typed: Typed, error: Refused | None) -> tuple[Field, ...]:
             label=_("Locked through (optional)"),
             type="date",
             value=typed.lock_date,
+            minimum=FIRST_DAY.isoformat(),
             maximum=at().today.isoformat(),
             hint=_("The last day of which nothing in your books may change any more."),
             error=said_of.get("lock_date"),

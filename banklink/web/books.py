@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from sqlalchemy import func, select
@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
 from banklink.actions import administrations
-from banklink.actions.administrations import Typed
+from banklink.actions.administrations import Concerned, Typed
 from banklink.actions.services import Refused, Stale
 from banklink.store.models import Administration, Connection, Journal, Membership
 from banklink.web.administration_form import fields, new_form
 from banklink.web.context import at, house, my_administration, my_administrations, person
-from banklink.web.i18n import _, day, ngettext
+from banklink.web.i18n import _, day, iban, ngettext, number
 from banklink.web.said import said, say
 from banklink.web.sections import settings_pages
 from banklink.web.start import guide
@@ -25,6 +25,7 @@ from banklink.web.viewmodel import Button, Form
 blueprint = Blueprint("books", __name__)
 
 Answer = BaseResponse | str | tuple[str, int]
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,9 @@ def change(administration_id: int) -> Answer:
     typed = _typed()
     seen = Typed(*(request.form.get(f"was_{name}", "") for name in Typed.__dataclass_fields__))
     try:
+        unseen = _unconfirmed(administration_id, typed, seen)
+        if unseen is not None:
+            return _settings(administration_id, typed=typed, confirm=unseen)
         administrations.change(
             house().services, administration_id, at(), typed=typed, seen=seen, user_id=person().id
         )
@@ -119,39 +123,64 @@ def change(administration_id: int) -> Answer:
     return redirect(url_for("books.settings", administration_id=administration_id), 303)
 
 
+def _unconfirmed(administration_id: int, typed: Typed, seen: Typed) -> date | None:
+    """The lock date, when it touches links the person has not been told of. Raises Refused."""
+    lock = administrations.checked_lock(typed.lock_date, at())
+    if lock is None or lock.isoformat() in request.form.getlist("confirmed"):
+        return None
+    with house().services.store.read() as session:
+        administration = my_administration(session, administration_id)
+        if lock == administration.lock_date or administrations.as_typed(administration) != seen:
+            return None
+        return lock if administrations.concerned(session, administration_id, lock) else None
+
+
+@blueprint.get("/administrations/<int:administration_id>/settings/consequence")
+def consequence(administration_id: int) -> Answer:
+    """What the lock date typed so far would do, while it is being typed."""
+    try:
+        lock = administrations.checked_lock(request.args.get("lock_date", ""), at())
+    except Refused:
+        return ""
+    with house().services.store.read() as session:
+        return render_template(
+            "books/_consequence.html",
+            said=_lock_consequence(session, administration_id, lock),
+            confirmed=lock.isoformat() if lock else None,
+        )
+
+
 def _settings(
     administration_id: int,
     *,
     typed: Typed | None = None,
     error: Refused | None = None,
     seen: Typed | None = None,
+    confirm: date | None = None,
 ) -> str:
-    """`seen`: what the person had before them when someone else was first."""
+    """`seen`: what the person had before them when someone else was first. `confirm`: the lock date
+    whose consequence is to be confirmed."""
     with house().services.store.read() as session:
         administration = my_administration(session, administration_id)
         now = administrations.as_typed(administration)
-        earlier = 0
-        if administration.lock_date is not None:
-            earlier = (
-                session.scalar(
-                    select(func.count(Connection.id)).where(
-                        Connection.administration_id == administration_id,
-                        Connection.switch == "on",
-                        Connection.start_date <= administration.lock_date,
-                    )
-                )
-                or 0
-            )
+        lock = confirm or administration.lock_date
+        told = " ".join(_lock_consequence(session, administration_id, lock))
+    if confirm:
+        told = _("Nothing is saved yet.") + " " + told
     form = Form(
         action="settings",
         title=_("Settings of this administration"),
         url=url_for("books.change", administration_id=administration_id),
         version=0,
         fields=fields(typed or now, error),
-        submit=_("Save"),
+        submit=_("Save all the same") if confirm else _("Save"),
         error=_changed_meanwhile(seen, now) if seen else None,
-        preview_text=_lock_consequence(administration.lock_date, earlier),
-        hidden=tuple((f"was_{name}", getattr(now, name)) for name in Typed.__dataclass_fields__),
+        preview=url_for("books.consequence", administration_id=administration_id),
+        preview_text=told,
+        hidden=(
+            *((f"was_{name}", getattr(now, name)) for name in Typed.__dataclass_fields__),
+            *((("confirmed", confirm.isoformat()),) if confirm else ()),
+        ),
         cancel=Button(
             action="cancel",
             label=_("Cancel"),
@@ -169,25 +198,57 @@ def _settings(
     )
 
 
-def _lock_consequence(lock: date | None, earlier: int) -> str:
-    """What locking does, in a sentence that is true for these books."""
+def _lock_consequence(session: Session, administration_id: int, lock: date | None) -> list[str]:
+    """What locking does, in sentences that are true for these books."""
     if lock is None:
-        return _(
-            "With a lock date no link can start before the day after it. What has been fetched"
-            " stays, and links that already run go on."
+        return [
+            _(
+                "With a lock date no link can start before the day after it. What has been fetched"
+                " stays, and links that already run go on."
+            )
+        ]
+    told = [
+        _(
+            "Locked through %(date)s: no link can start on or before that day. What has been"
+            " fetched stays.",
+            date=day(lock),
         )
-    text = _(
-        "Locked through %(date)s: no link can start on or before that day. What has been fetched"
-        " stays.",
-        date=day(lock),
-    )
-    if earlier:
-        text += " " + ngettext(
-            "%(n)s link that already started earlier goes on as it was.",
-            "%(n)s links that already started earlier go on as they were.",
-            earlier,
+    ]
+    found = administrations.concerned(session, administration_id, lock)
+    running = [each for each in found if not each.waits]
+    waiting = [each for each in found if each.waits]
+    if running:
+        told.append(
+            ngettext(
+                "%(n)s link that already started earlier goes on as it was: %(which)s.",
+                "%(n)s links that already started earlier go on as they were: %(which)s.",
+                len(running),
+                which=_which(running),
+            )
         )
-    return text
+    if waiting:
+        told.append(
+            ngettext(
+                "%(n)s link that waits for the bank starts on %(first)s instead: %(which)s.",
+                "%(n)s links that wait for the bank start on %(first)s instead: %(which)s.",
+                len(waiting),
+                first=day(lock + timedelta(days=1)),
+                which=_which(waiting),
+            )
+        )
+    return told
+
+
+def _which(found: list[Concerned]) -> str:
+    """The first few by name; a firm may have hundreds."""
+    names = [
+        _("%(iban)s (from %(date)s)", iban=iban(each.iban), date=day(each.start))
+        for each in found[:_NAMED]
+    ]
+    more = len(found) - _NAMED
+    if more > 0:
+        names.append(_("and %(n)s more", n=number(more)))
+    return ", ".join(names)
 
 
 def _changed_meanwhile(seen: Typed, now: Typed) -> str:

@@ -32,6 +32,7 @@ from banklink.actions.fetch import fetch as fetch_action
 from banklink.actions.remove import remove as remove_action
 from banklink.actions.services import Missing, Refused, Stale
 from banklink.actions.use_holder import use_holder as use_holder_action
+from banklink.core.calendar import FIRST_DAY
 from banklink.core.statuses import Action
 from banklink.store.facts import Record, record, records
 from banklink.store.models import Connection, FetchRun, Holder, Transaction
@@ -242,7 +243,7 @@ def preview(connection_id: int) -> str:
     found = activation.preview(
         house().services, connection_id, at(), holder=request.args.get("holder"), start=start
     )
-    if found is None or start > at().today:
+    if found is None or not FIRST_DAY <= start <= at().today:
         return ""
     return panels.preview_text(found, reader())
 

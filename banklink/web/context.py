@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,10 +128,11 @@ def my_administrations(session_: Session) -> list[Administration]:
 
 
 def my_administration(session_: Session, administration_id: int | None) -> Administration:
-    """One of the person's own, the first by default; another's does not exist for them (404)."""
+    """One of the person's own, by default the one they were in last; another's does not exist for
+    them (404)."""
     mine = my_administrations(session_)
-    wanted = mine[0].id if administration_id is None and mine else administration_id
-    found = next((each for each in mine if each.id == wanted), None)
+    wanted = the_default([each.id for each in mine]) if administration_id is None else None
+    found = next((each for each in mine if each.id == (wanted or administration_id)), None)
     if found is None:
         abort(404)
     g.role = session_.scalar(
@@ -141,6 +142,19 @@ def my_administration(session_: Session, administration_id: int | None) -> Admin
     )
     g.administration_id = found.id
     return found
+
+
+def the_default(mine: Sequence[int]) -> int | None:
+    """The administration a page is about that names none: the one this browser was in last, as long
+    as it is one of the person's own, else the first."""
+    last = session.get("administration")
+    return last if last in mine else next(iter(mine), None)
+
+
+def remember(administration_id: int) -> None:
+    """A page of this administration is shown (a poll in the background is no page)."""
+    if session.get("administration") != administration_id:
+        session["administration"] = administration_id
 
 
 def tell(connection_id: int, notice: Notice, *, undo: bool = False) -> None:

@@ -39,6 +39,7 @@ from banklink.web import (
     access,
     books,
     connections,
+    everybody,
     gallery,
     help,
     journals,
@@ -52,6 +53,7 @@ from banklink.web import (
 from banklink.web.addresses import is_htmx
 from banklink.web.context import House, at
 from banklink.web.i18n import _, day, gettext, ngettext
+from banklink.web.kept import filled
 from banklink.web.sections import sections
 from banklink.web.viewmodel import Link
 
@@ -116,6 +118,7 @@ def furnish(app: Flask, house: House) -> Flask:
         gallery,
         help,
         people,
+        everybody,
         start,
         books,
         journals,
@@ -229,6 +232,7 @@ def _common() -> dict[str, Any]:
         "here": _here(),
         "language_url": url_for("language"),
         "sections": sections,
+        "filled": filled,
         "demo": {
             "simulator_url": demo.simulator_url,
             "panel_url": demo.panel_url,

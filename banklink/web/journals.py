@@ -16,6 +16,7 @@ from banklink.actions.change_journal import Effect, Typed
 from banklink.actions.choose_journal import check_iban
 from banklink.actions.import_journals import against, import_journals
 from banklink.actions.services import Missing, Refused, Stale
+from banklink.core.calendar import FIRST_DAY
 from banklink.core.statuses import Status
 from banklink.core.texts import N_
 from banklink.statements.journals import (
@@ -62,6 +63,9 @@ PROBLEMS: dict[str, str] = {
     "code_twice": N_("Code %(code)s also stands in line %(line)s."),
     "iban_twice": N_("This IBAN also stands in line %(line)s."),
     "not_a_date": N_("“%(through)s” is no date. Write it like 2026-03-31 or 31-03-2026."),
+    "year_unlikely": N_(
+        "%(through)s is surely not the year that is meant; it has to be %(first)s or later."
+    ),
     "date_in_future": N_("%(through)s has not been yet."),
     "code_exists": N_("There is already a journal %(code)s %(name)s."),
     "iban_exists": N_("This IBAN is already on journal %(code)s %(name)s."),
@@ -556,6 +560,7 @@ def _fields(typed: Typed, error: Refused | None) -> tuple[Field, ...]:
             label=_("Processed through"),
             type="date",
             value=typed.through,
+            minimum=FIRST_DAY.isoformat(),
             maximum=at().today.isoformat(),
             hint=_("The last day you have already entered; fetching is proposed from the next."),
             error=said_of.get("through"),

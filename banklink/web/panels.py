@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from banklink.actions.activate import Preview, Terms, terms
 from banklink.actions.services import Refused, Stale
+from banklink.core.calendar import FIRST_DAY
 from banklink.core.diagnose import Step, ladder
 from banklink.core.facts import HolderFacts, Switch
 from banklink.core.statuses import Action
@@ -30,6 +31,10 @@ _HISTORY = 8
 
 REFUSALS: dict[str, str] = {
     "not_a_date": N_("That is not a date. Write it as year-month-day, for instance 2025-04-01."),
+    "year_unlikely": N_(
+        "%(year)s is surely not the year you mean. Choose a day in the years %(first)s through"
+        " %(last)s."
+    ),
     "start_future": N_("Choose today or an earlier day; tomorrow's transactions are not there."),
     "start_locked": N_("The books are locked through %(locked)s. Choose a day after that."),
     "start_too_early": N_(
@@ -401,7 +406,7 @@ def first_wish(
         start = date.fromisoformat(typed.get("start", offered.proposed.isoformat()).strip())
     except ValueError:
         return None
-    return (holder, start) if start <= reader.at.today else None
+    return (holder, start) if FIRST_DAY <= start <= reader.at.today else None
 
 
 def _start_field(offered: Terms, typed: Typed, *, value: str | None = None) -> Field:
@@ -418,7 +423,7 @@ def _start_field(offered: Terms, typed: Typed, *, value: str | None = None) -> F
         type="date",
         value=typed.get("start", value or offered.proposed.isoformat()),
         hint=" ".join(hints) or None,
-        minimum=offered.earliest.isoformat() if offered.earliest else None,
+        minimum=max(offered.earliest or FIRST_DAY, FIRST_DAY).isoformat(),
         maximum=offered.latest.isoformat(),
         width="short",
         required=True,

@@ -13,11 +13,11 @@ from werkzeug.wrappers import Response
 from banklink.actions import people as acting
 from banklink.actions import sign_in as signing_in
 from banklink.actions.people import Invitation, Member
-from banklink.actions.services import Missing, Refused
+from banklink.actions.services import Missing, Refused, Stale
 from banklink.core.texts import N_
 from banklink.store.models import Administration, Membership, OneTimeLink, User, UserSession
 from banklink.translations import LOCALES
-from banklink.web import signing
+from banklink.web import kept, signing
 from banklink.web.access import local
 from banklink.web.context import Person, at, house, my_administration, person
 from banklink.web.i18n import _, clock_time, moment, ngettext, when
@@ -207,6 +207,14 @@ def _why_sign_in() -> Notice | None:
                     app=house().settings.app_name,
                 ),
             )
+    if request.args.get("ended") and kept.is_kept():
+        return Notice(
+            tone="info",
+            text=_(
+                "You were no longer signed in, so what you did last was not done. Sign in: what you"
+                " typed is filled in again, except for secrets."
+            ),
+        )
     if request.args.get("ended"):
         return Notice(
             tone="info",
@@ -674,6 +682,7 @@ class MemberView:
     email: str
     role: str
     you: bool
+    out: bool = False  # shut out of everything by the owner; the role is kept
     buttons: tuple[Button, ...] = ()
     form: Form | None = None
 
@@ -784,6 +793,7 @@ def _member_view(
         name=user.name,
         email=user.email,
         role=_(ROLE_NAMES[member.role]),
+        out=user.disabled_at is not None,
         you=user.id == person().id,
         buttons=(button("role", _("Change role")), button("remove", _("Remove"))) if may else (),
         form=form,
@@ -829,6 +839,7 @@ def _role_form(administration: Administration, member: Member, error: Refused | 
         ),
         version=0,
         fields=(_role_field(member.role, _errors(error).get("role")),),
+        hidden=(("seen", member.role),),
         submit=_("Change role"),
         error=refusal(error) if error and error.field is None else None,
         cancel=_cancel(administration.id, _("Cancel: %(title)s", title=member.user.name)),
@@ -955,16 +966,40 @@ def withdraw(administration_id: int, link_id: int) -> Answer:
 
 @blueprint.post("/administrations/<int:administration_id>/people/<int:user_id>/role")
 def change_role(administration_id: int, user_id: int) -> Answer:
+    """`seen` is the role the person saw, `undo` that this takes a change back."""
+    role = request.form.get("role", "")
     try:
-        acting.change_role(
-            house().services, administration_id, user_id, role=request.form.get("role", "")
+        was = acting.change_role(
+            house().services, administration_id, user_id, role=role, seen=request.form.get("seen")
         )
     except Missing:
         abort(404)
+    except Stale:
+        say("error", _("The role has been changed meanwhile, so it was left as it is."))
     except Refused as error:
         return _members_page(administration_id, f"role-{user_id}", error=error, status=422)
-    say("ok", _("Role changed."))
+    else:
+        if request.form.get("undo"):
+            say("ok", _("The role is as it was."))
+        else:
+            say("ok", _("Role changed."), _undo_role(administration_id, user_id, was, role))
     return redirect(_people_url(administration_id), 303)
+
+
+def _undo_role(administration_id: int, user_id: int, was: str, role: str) -> Button | None:
+    """None where nothing changed, and for who could no longer press it."""
+    if was == role or user_id == person().id:
+        return None
+    with house().services.store.read() as session_:
+        name = session_.get_one(User, user_id).name
+    return Button(
+        action="undo",
+        label=_("Undo"),
+        name=_("Undo: make %(name)s %(role)s again", name=name, role=_(ROLE_NAMES[was]).lower()),
+        method="post",
+        url=url_for("people.change_role", administration_id=administration_id, user_id=user_id),
+        fields=(("role", was), ("seen", role), ("undo", "1")),
+    )
 
 
 @blueprint.post("/administrations/<int:administration_id>/people/<int:user_id>/remove")

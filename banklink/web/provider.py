@@ -16,12 +16,12 @@ from banklink.actions.provider_settings import (
     Stored,
     certificate_until,
 )
-from banklink.actions.services import Stale
+from banklink.actions.services import Refused, Stale
 from banklink.actions.shelf import Shelf
 from banklink.core.texts import N_
 from banklink.store.vault import SealBroken
 from banklink.web.context import at, house, person
-from banklink.web.i18n import _, day_of, moment
+from banklink.web.i18n import _, day_of, moment, ngettext
 from banklink.web.said import said, say
 from banklink.web.sections import settings_pages
 from banklink.web.viewmodel import Button, Choice, Field, Form, Notice
@@ -35,6 +35,10 @@ PROBLEMS: dict[str, str] = {
     "address_not_https": N_("This must be an https address (http only for this machine)."),
     "client_id_missing": N_("Fill in the client id the service gave you."),
     "secret_missing": N_("Fill in the client secret the service gave you."),
+    "secret_again": N_(
+        "The token or API address is on another server now, and the stored secret is not sent to"
+        " another server by itself. Type the client secret that belongs to this address."
+    ),
     "certificate_missing": N_("A key needs its certificate. Paste that too."),
     "key_missing": N_("A certificate needs its private key. Paste that too."),
     "certificate_unreadable": N_(
@@ -59,6 +63,11 @@ FINDINGS: dict[str, str] = {
     "not_found": N_("%(where)s: there is nothing at this address (404). Check the whole address."),
     "outage": N_("%(where)s: the service says it is out of order. Try again later."),
     "invalid_client": N_("The service does not accept this client id with this secret."),
+    "forbidden": N_(
+        "%(where)s: there is a service, and it refuses us. The address seems right. See whether the"
+        " client id, the secret and the certificate are of one registration, and whether that one"
+        " has the rights it needs."
+    ),
     "not_understood": N_("%(where)s: something else answers there. Check the address."),
 }
 
@@ -88,13 +97,22 @@ def save() -> Answer:
     )
     if not _on_this_page():
         return _page(typed=typed), 409
-    wrong = actions.problems(values, real=at().real)
+    wrong = actions.problems(values, real=at().real, kept=kept)
     if wrong:
         return _page(typed=typed, wrong=wrong), 422
     if request.form.get("do") == "test":
         return _page(typed=typed, finding=actions.try_out(values))
     try:
-        actions.save(house().services, values, at(), version=_version(), actor=person().name)
+        actions.save(
+            house().services,
+            values,
+            at(),
+            version=_version(),
+            actor=person().name,
+            confirmed="permissions" in request.form.getlist("confirmed"),
+        )
+    except Refused as error:
+        return _page(typed=typed, ending=error.params.get("n"))
     except Stale as error:
         return _page(typed=typed, stale=error), 409
     say("ok", _("Saved. Test the connection to be sure."))
@@ -144,7 +162,9 @@ def _page(
     wrong: Mapping[str, str] | None = None,
     finding: Finding | None = None,
     stale: Stale | None = None,
+    ending: object = None,
 ) -> str:
+    """`ending`: how many permissions end with what was typed, still to be confirmed."""
     kept = _kept()
     settings = house().settings
     notice = said()
@@ -184,7 +204,7 @@ def _page(
             method="post",
             url=url_for("provider.test"),
         ),
-        form=None if fixed else _form(kept, typed, wrong or {}, stale),
+        form=None if fixed else _form(kept, typed, wrong or {}, stale, ending),
         last_saved=_(
             "Last saved %(when)s by %(who)s.",
             when=moment(kept.updated_at),
@@ -203,6 +223,7 @@ def _form(
     typed: Mapping[str, str] | None,
     wrong: Mapping[str, str],
     stale: Stale | None,
+    ending: object,
 ) -> Form:
     shown = dict(typed) if typed is not None else _shown(kept)
     real = all(shown[name] == REAL[name] for name in ADDRESSES) or (kept is None and typed is None)
@@ -216,7 +237,8 @@ def _form(
         url=url_for("provider.save"),
         version=actions.stored_version(house().services),
         fields=(_preset(real=real), *_addresses(shown, wrong, real), *_secrets(shown, wrong, kept)),
-        submit=_("Save"),
+        submit=_("Save all the same") if ending else _("Save"),
+        preview_text=_permissions_end(ending) if isinstance(ending, int) else None,
         also=Button(
             action="test",
             label=_("Test connection"),
@@ -232,7 +254,24 @@ def _form(
         )
         if stale
         else None,
-        hidden=tuple(_from_start().items()),
+        hidden=(
+            *_from_start().items(),
+            *((("confirmed", "permissions"),) if ending else ()),
+        ),
+    )
+
+
+def _permissions_end(n: int) -> str:
+    return ngettext(
+        "Nothing is saved yet. The secret and the server are other ones, so this is another"
+        " registration: the %(n)s permission an account holder gave at the earlier server ends,"
+        " and is not sent to the new one. Its rows ask for a new permission. What was fetched is"
+        " kept.",
+        "Nothing is saved yet. The secret and the server are other ones, so this is another"
+        " registration: the %(n)s permissions account holders gave at the earlier server end, and"
+        " are not sent to the new one. Their rows ask for a new permission. What was fetched is"
+        " kept.",
+        n,
     )
 
 
@@ -307,7 +346,7 @@ def _secrets(
             value=shown["client_secret"],
             width="long",
             hint=_("One is stored and never shown again; leave empty to keep it.")
-            if has.get("client_secret")
+            if has.get("client_secret") and "client_secret" not in wrong
             else None,
             error=error("client_secret"),
         ),

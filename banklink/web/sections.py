@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from banklink.store.models import Membership
 from banklink.web.access import ROLES, Who
-from banklink.web.context import house
+from banklink.web.context import house, remember, the_default
 from banklink.web.i18n import _
 from banklink.web.viewmodel import Link
 
@@ -16,7 +16,7 @@ _HELP = ("help.page", "help.index")
 
 
 def sections() -> tuple[Link, ...]:
-    """The masthead's links, for the administration the page is about or else the first own one."""
+    """The masthead's links, for the administration the page is about or else the last one."""
     person = g.get("person")
     if person is None or g.get("bare"):
         return ()
@@ -56,7 +56,7 @@ def sections() -> tuple[Link, ...]:
 
 
 def _settings(administration_id: int | None, may: Who, here: str, *, owner: bool) -> list[Link]:
-    current = here in ("books", "provider", "start")
+    current = here in ("books", "provider", "start", "everybody")
     if administration_id is not None and may >= Who.ADMINISTRATOR:
         url = url_for("books.settings", administration_id=administration_id)
     elif owner:
@@ -76,6 +76,7 @@ def settings_pages() -> tuple[Link, ...]:
         pages.append((_("This administration"), url, "books.settings"))
     if person.is_owner:
         pages.append((_("All administrations"), url_for("books.page"), "books.page"))
+        pages.append((_("All people"), url_for("everybody.page"), "everybody.page"))
         pages.append((house().settings.provider_name, url_for("provider.page"), "provider.page"))
     if len(pages) < 2:
         return ()
@@ -83,6 +84,7 @@ def settings_pages() -> tuple[Link, ...]:
         "books.change": "books.settings",
         "books.create": "books.page",
         "provider.save": "provider.page",
+        "everybody.shut_out": "everybody.page",
     }
     here = posted.get(request.endpoint or "", request.endpoint)
     return tuple(Link(label=label, url=url, current=name == here) for label, url, name in pages)
@@ -92,6 +94,7 @@ def _here(person_id: int) -> tuple[int | None, str | None]:
     """The administration this page is about and the person's role in it."""
     known = g.get("administration_id") or (request.view_args or {}).get("administration_id")
     if known is not None and g.get("role") is not None:
+        remember(known)
         return known, g.role
     asked = request.args.get("administration", type=int)
     with house().services.store.read() as session:
@@ -100,5 +103,6 @@ def _here(person_id: int) -> tuple[int | None, str | None]:
             .where(Membership.user_id == person_id)
             .order_by(Membership.administration_id)
         ).all()
-    found = next((each for each in mine if each[0] == asked), mine[0] if mine else None)
-    return (found[0], found[1]) if found else (None, None)
+    roles = {each[0]: each[1] for each in mine}
+    here = asked if asked in roles else the_default(list(roles))
+    return here, roles.get(here or 0)

@@ -395,6 +395,7 @@ def test_an_account_that_is_renumbered_stays_the_same_account(house: House, work
         ("2026-11-24", "start_future"),
         ("2020-01-01", "start_too_early"),
         ("2026-09-30", "start_locked"),
+        ("9999-12-31", "start_future"),
         ("gisteren", "not_a_date"),
         ("", "not_a_date"),
         ("2026-02-30", "not_a_date"),
@@ -411,6 +412,27 @@ def test_a_start_date_that_cannot_be_changes_nothing(house: House, start: str, c
         books.activate(start)
     assert refused.value.code == code
     assert refused.value.offer is not None
+
+
+def test_a_year_nobody_means_starts_nothing_where_no_bank_says_how_far_it_goes(
+    house: House,
+) -> None:
+    from banklink.actions.activate import arm
+
+    books = house.books(journals=[BAKERY])
+    waiting = books.connection()
+    for start in ("0001-01-01", "0202-06-01", "1989-12-31"):
+        with nothing_changes(house.services), pytest.raises(Refused) as refused:
+            arm(
+                house.services,
+                waiting.id,
+                house.at(),
+                start=start,
+                version=waiting.version,
+                actor="Sanne",
+            )
+        assert (refused.value.code, refused.value.field) == ("year_unlikely", "start")
+        assert refused.value.offer is not None
 
 
 def test_who_saw_an_older_row_is_told_who_changed_it(house: House, working: Books) -> None:

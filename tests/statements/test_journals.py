@@ -58,6 +58,11 @@ def test_every_wrong_line_says_what_is_wrong_and_the_others_can_be_used() -> Non
     assert found.bad[0].source == "1120;Spaarrekening;NL52VOOR0001234568;2026-03-31"
 
 
+def test_a_year_no_books_can_mean_is_said_at_its_line() -> None:
+    found = read("1100;Bank;" + IBAN + ";0206-03-31\n1110;Savings;;1990-01-01")
+    assert told(found) == {1: [("year_unlikely", {"first": 1990})]}
+
+
 def test_english_headers_and_commas_within_quotes() -> None:
     first, second = file("journals-en.csv").lines
     assert (first.name, first.iban, first.through) == ("Bank, daily", IBAN, date(2026, 3, 31))

@@ -83,6 +83,7 @@ def error_at(answer: Any, name: str) -> str:
         ({"iban": "1234"}, "iban"),
         ({"through": "31-02-2026"}, "through"),
         ({"through": "2999-01-01"}, "through"),
+        ({"through": "0206-03-31"}, "through"),
         ({"code": "x" * 21}, "code"),
     ],
 )

@@ -439,6 +439,110 @@ def test_the_last_owner_stays(office: Office, firm: int) -> None:
     assert office.guest().sign_in("anna@kantoor.nl").status_code == 422
 
 
+@pytest.mark.parametrize("page", ["/", "/start", "/books", "/provider", "/people", "/help"])
+def test_a_page_of_no_administration_leads_back_to_the_one_one_was_in(
+    office: Office, firm: int, page: str
+) -> None:
+    other, _connection = office.administration("Elders")
+    with office.services.store.write() as session:
+        anna = session.query(User).filter_by(email="anna@kantoor.nl").one().id
+        session.add(Membership(user_id=anna, administration_id=other, role="administrator"))
+    guest = office.signed_in("anna@kantoor.nl")
+
+    def leads() -> set[str]:
+        links = soup(guest.get(page)).select("nav.sections a")
+        named = " ".join(str(each["href"]) for each in links)
+        return set(re.findall(r"administrations?[=/](\d+)", named))
+
+    assert leads() == {str(firm)}
+    guest.get(f"/administrations/{other}/people")
+    guest.get(f"/administrations/{firm}/rows", headers={"HX-Request": "true"})
+    assert leads() == {str(other)}, "a poll in another tab is no visit"
+    with office.services.store.write() as session:
+        session.delete(session.get_one(Membership, (anna, other)))
+    assert leads() == {str(firm)}, "what is no longer one's own is forgotten"
+
+
+def pressed(guest: Guest, page: Any, action: str) -> Any:
+    """Press the button of that action on a page, with all its form holds."""
+    form = page.select_one(f"main form:has(button[data-action={action}])")
+    data = {str(each["name"]): str(each["value"]) for each in form.select("input")}
+    return guest.press(str(form["action"]), data, follow_redirects=True)
+
+
+def test_the_owner_shuts_somebody_out_of_everything_and_takes_it_back(
+    office: Office, firm: int
+) -> None:
+    other, _connection = office.administration("Elders")
+    office.user("boss@elders.nl", {other: "administrator"})
+    number = office.user("piet@kantoor.nl", {firm: "bookkeeper", other: "administrator"})
+    token = acting.reset_link(office.services, "piet@kantoor.nl", office.at())
+    anna, piet = office.signed_in("anna@kantoor.nl"), office.signed_in("piet@kantoor.nl")
+    page = soup(anna.get("/people"))
+    assert "2 administraties" in words(page.select_one(f"#person-{number}"))
+    asked = soup(anna.get(f"/people?open=out-{number}"))
+    assert "meteen overal uitgelogd" in words(asked.main), "what follows is said first"
+    assert piet.get("/").status_code == 200
+    answer = pressed(anna, asked, "shut-out")
+    assert "Buitengesloten sinds" in words(soup(answer).select_one(f"#person-{number}"))
+    assert piet.get("/").location.startswith("/sign-in")
+    assert office.guest().sign_in("piet@kantoor.nl").status_code == 422
+    colleagues = soup(anna.get(f"/administrations/{firm}/people"))
+    assert "buitengesloten" in words(colleagues.select_one(f"#person-{number}"))
+    again = pressed(anna, soup(answer), "undo")
+    assert "kan weer inloggen" in words(soup(again).main)
+    assert office.signed_in("piet@kantoor.nl").get("/").status_code == 200
+    assert role_of(office, "piet@kantoor.nl", firm) == "bookkeeper"
+    assert office.guest().get(f"/password/{token}").status_code == 404, "but by no old link"
+
+
+def test_nobody_is_shut_out_who_leaves_books_or_house_without_a_keeper(
+    office: Office, firm: int
+) -> None:
+    other, _connection = office.administration("Elders")
+    piet = office.user("piet@kantoor.nl", {other: "administrator"})
+    anna = office.signed_in("anna@kantoor.nl")
+    answer = anna.press(f"/people/{piet}/shut-out")
+    assert answer.status_code == 422
+    assert "Niemand anders is beheerder van Elders" in words(soup(answer).main)
+    with office.services.store.read() as session:
+        own = session.query(User).filter_by(email="anna@kantoor.nl").one().id
+    answer = anna.press(f"/people/{own}/shut-out")
+    assert answer.status_code == 422 and "enige eigenaar" in words(soup(answer).main)
+    assert office.guest().sign_in("piet@kantoor.nl").status_code == 303
+
+
+def test_a_change_of_role_is_taken_back_unless_somebody_changed_it_since(
+    office: Office, firm: int
+) -> None:
+    number = office.user("piet@kantoor.nl", {firm: "bookkeeper"})
+    action = f"/administrations/{firm}/people/{number}/role"
+    anna = office.signed_in("anna@kantoor.nl")
+    answer = soup(anna.press(action, {"role": "administrator"}, follow_redirects=True))
+    back = soup(pressed(anna, answer, "undo"))
+    assert role_of(office, "piet@kantoor.nl", firm) == "bookkeeper"
+    assert "zoals hij was" in words(back.main)
+    assert not back.select("main [data-action=undo]"), "nothing to go round in circles with"
+    answer = soup(anna.press(action, {"role": "administrator"}, follow_redirects=True))
+    acting.change_role(office.services, firm, number, role="reader")
+    assert "intussen gewijzigd" in words(soup(pressed(anna, answer, "undo")).main)
+    assert role_of(office, "piet@kantoor.nl", firm) == "reader"
+
+
+def test_who_gives_up_administering_is_offered_no_undo_that_would_not_work(
+    office: Office, firm: int
+) -> None:
+    office.user("piet@kantoor.nl", {firm: "administrator"})
+    piet = office.signed_in("piet@kantoor.nl")
+    with office.services.store.read() as session:
+        number = session.query(User).filter_by(email="piet@kantoor.nl").one().id
+    answer = piet.press(
+        f"/administrations/{firm}/people/{number}/role", {"role": "reader"}, follow_redirects=True
+    )
+    assert "Rol gewijzigd" in words(soup(answer).main)
+    assert not soup(answer).select("main [data-action=undo]")
+
+
 def test_the_account_page_keeps_name_and_language(office: Office, firm: int) -> None:
     anna = office.signed_in("anna@kantoor.nl")
     assert anna.press("/account", {"name": " ", "locale": "en"}).status_code == 422

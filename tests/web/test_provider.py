@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import ssl
 import threading
@@ -17,8 +18,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from banklink.providers.contract import ConfigurationError
-from banklink.store.models import ProviderSettings
+from banklink.actions.credentials import put
+from banklink.providers.contract import ConfigurationError, Credentials
+from banklink.store.models import Administration, Grant, Holder, ProviderSettings
 from tests.support.certificates import certificate
 from tests.support.house import TestHouse
 from tests.web.conftest import Visitor, soup, words
@@ -96,6 +98,103 @@ def test_an_empty_secret_keeps_the_stored_one(house: TestHouse, visitor: Visitor
     visitor.press("/provider", form)
     assert house.services.provider is not before
     assert house.services.provider.check().code == "works"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("do", ["test", "save"])
+@pytest.mark.parametrize("name", ["token_url", "api_url"])
+def test_the_stored_secret_does_not_go_to_another_server_unless_typed_again(
+    house: TestHouse, visitor: Visitor, name: str, do: str
+) -> None:
+    visitor.press("/provider", right(house))
+    heard: list[str] = []
+    with serving((200, b"{}"), heard=heard) as url:
+        form = right(house, client_secret="", version="1", issuer="typed", do=do, **{name: url})
+        answer = visitor.press("/provider", form)
+        assert answer.status_code == 422
+        page = soup(answer)
+        error = page.select_one("#page-form-field-client_secret-error")
+        assert error is not None and "is on another server" in words(error)
+        assert [field["value"] for field in page.select(f"[name={name}], [name=issuer]")] == [
+            url,
+            "typed",
+        ]
+        assert heard == [], "nobody there has seen a secret or a token"
+        with house.services.store.read() as session:
+            assert session.query(ProviderSettings).one().version == 1
+        secret = right(house)["client_secret"]
+        visitor.press("/provider", {**form, "client_secret": secret, "do": "test"})
+        assert heard, "who types it may have it tried out there"
+
+
+def test_an_address_that_is_sent_nothing_secret_changes_without_typing_the_secret(
+    house: TestHouse, visitor: Visitor
+) -> None:
+    visitor.press("/provider", right(house))
+    origin = house.bank_origin
+    form = right(
+        house,
+        client_secret="",
+        version="1",
+        authorize_url="https://elsewhere.example/auth",
+        token_url=f"{origin.upper().replace('HTTP', 'http')}/oauth2/token",
+    )
+    assert visitor.press("/provider", form).status_code == 303
+
+
+def given(house: TestHouse) -> int:
+    """A permission an account holder gave, with its tokens, kept for later."""
+    at = house.at()
+    with house.services.store.write() as session:
+        session.query(Grant).delete()
+        books = session.query(Administration).first()
+        books = books or Administration(reference="given", name="Given")
+        holder = Holder(subject=f"holder-{secrets.token_hex(4)}", provider="ponto", name="Hella")
+        session.add_all([books, holder])
+        session.flush()
+        grant = Grant(
+            administration_id=books.id,
+            holder_id=holder.id,
+            state="active",
+            granted_at=at.now,
+            credentials_version=0,
+        )
+        put(house.services, grant, Credentials("access", "refresh", at.real + timedelta(hours=1)))
+        session.add(grant)
+        session.flush()
+        return int(grant.id)
+
+
+def test_what_holders_gave_at_the_earlier_server_is_not_handed_to_another(
+    house: TestHouse, visitor: Visitor
+) -> None:
+    visitor.press("/provider", right(house))
+    number = given(house)
+    moved = right(house, version="1", api_url="https://elsewhere.example/api")
+    answer = visitor.press("/provider", {**moved, "client_secret": SECRET})
+    page = soup(answer)
+    assert "1 permission an account holder gave at the earlier server ends" in words(page.main)
+    with house.services.store.read() as session:
+        assert session.query(ProviderSettings).one().version == 1
+        assert session.get_one(Grant, number).credentials is not None
+    form = {
+        str(each["name"]): str(each.get("value", ""))
+        for each in page.select(".provider input[type=hidden]")
+    }
+    assert visitor.press("/provider", {**moved, "client_secret": SECRET, **form}).status_code == 303
+    with house.services.store.read() as session:
+        grant = session.get_one(Grant, number)
+        assert (grant.state, grant.credentials) == ("revoked", None)
+
+
+def test_who_knows_the_secret_moves_to_another_address_with_all_permissions(
+    house: TestHouse, visitor: Visitor
+) -> None:
+    visitor.press("/provider", right(house))
+    number = given(house)
+    moved = right(house, version="1", api_url="https://elsewhere.example/api")
+    assert visitor.press("/provider", moved).status_code == 303
+    with house.services.store.read() as session:
+        assert session.get_one(Grant, number).credentials is not None
 
 
 @pytest.mark.parametrize(
@@ -212,14 +311,22 @@ def test_a_name_a_port_and_a_silence_are_told_apart(
 
 
 @contextmanager
-def serving(answer: tuple[int, bytes], context: ssl.SSLContext | None = None) -> Iterator[str]:
-    """A stranger on this machine who always says the same."""
+def serving(
+    answer: tuple[int, bytes],
+    context: ssl.SSLContext | None = None,
+    heard: list[str] | None = None,
+) -> Iterator[str]:
+    """A stranger on this machine who always says the same, and writes down what it `heard`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            if heard is not None:
+                heard.append(str(self.headers.get("Authorization")))
             self.send_response(answer[0])
             self.end_headers()
             self.wfile.write(answer[1])
+
+        do_GET = do_POST
 
         def log_message(self, *_args: Any) -> None:
             """Quiet."""
@@ -256,6 +363,21 @@ def test_what_else_answers(
 ) -> None:
     with serving(answer) as url:
         assert says in tried(visitor, right(house, token_url=url))
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_service_that_refuses_is_not_called_something_else(
+    house: TestHouse, visitor: Visitor, status: int
+) -> None:
+    with serving((status, b'{"errors": [{"code": "unauthorized"}]}')) as url:
+        said = tried(visitor, right(house, api_url=url))
+        assert said.startswith("API address: there is a service, and it refuses us."), said
+        assert "rights" in said
+    with serving((403, b"")) as url:
+        said = tried(visitor, right(house, token_url=url))
+        assert said.startswith("Token address: there is a service, and it refuses us."), said
+    with serving((200, b"<html>")) as url:
+        assert "something else" in tried(visitor, right(house, api_url=url))
 
 
 @contextmanager

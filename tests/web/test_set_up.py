@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from banklink.simulator.bookings import with_check_digits
-from banklink.store.models import Administration, Membership
+from banklink.store.models import Administration, Connection, Membership
 from tests.support.house import TestHouse
 from tests.web.conftest import Visitor, row_of, rows_of, soup, words
 from tests.web.empty import empty_house
@@ -104,7 +105,10 @@ def test_more_accounts_ask_the_database_no_more_often(
         ({"name": "  "}, "name"),
         ({"name": "x" * 101}, "name"),
         ({"fiscal_year_start": "soon"}, "fiscal_year_start"),
+        ({"fiscal_year_start": "0001-01-01"}, "fiscal_year_start"),
+        ({"fiscal_year_start": "2206-01-01"}, "fiscal_year_start"),
         ({"lock_date": "2999-12-31"}, "lock_date"),
+        ({"lock_date": "0206-12-31"}, "lock_date"),
         ({"lock_date": "31-31-2025"}, "lock_date"),
     ],
 )
@@ -166,3 +170,55 @@ def test_the_consequence_of_locking_stands_beside_it(empty: tuple[TestHouse, Vis
     begin(visitor, lock_date="2025-12-31")
     said = words(soup(visitor.get("/administrations/1/settings")).select_one(".preview"))
     assert "no link can start on or before that day" in said
+
+
+def test_a_lock_date_says_which_links_it_touches_before_it_is_stored(
+    empty: tuple[TestHouse, Visitor],
+) -> None:
+    house, visitor = empty
+    begin(visitor)
+    with house.services.store.write() as session:
+        for number, more in enumerate(
+            (
+                {"switch": "on", "start_date": date(2025, 5, 2)},
+                {"switch": "never", "armed": True, "armed_start": date(2025, 12, 31)},
+                {"switch": "on", "start_date": date(2026, 1, 1)},
+            )
+        ):
+            account = with_check_digits("NL", f"TEST000000005{number}")
+            session.add(Connection(administration_id=1, iban=account, currency="EUR", **more))
+    address = "/administrations/1/settings"
+    form = {
+        str(each["name"]): str(each.get("value", ""))
+        for each in soup(visitor.get(address)).select("form.fill input")
+        if each["name"] != "csrf_token"
+    }
+    form["lock_date"] = "2025-12-31"
+
+    def named(text: str) -> None:
+        assert "1 link that already started earlier goes on as it was" in text
+        assert "TEST 0000 0000 50 (from 2 May 2025)" in text.replace("\xa0", " ")
+        assert "1 link that waits for the bank starts on 1 Jan 2026 instead" in text
+        assert "TEST 0000 0000 52" not in text.replace("\xa0", " ")
+
+    named(visitor.get(f"{address}/consequence", query_string={"lock_date": "2025-12-31"}).text)
+    answer = visitor.press(address, {**form, "name": "Typed"})
+    assert answer.status_code == 200
+    page = soup(answer)
+    named(words(page.select_one(".preview")))
+    assert 'value="Typed"' in answer.text
+
+    def stored() -> date | None:
+        with house.services.store.read() as session:
+            found: date | None = session.get_one(Administration, 1).lock_date
+            return found
+
+    assert stored() is None
+    confirmed = page.select_one("input[name=confirmed]")
+    assert confirmed is not None
+    later = {**form, "lock_date": "2026-01-31", "confirmed": str(confirmed["value"])}
+    assert visitor.press(address, later).status_code == 200, "another day is another consequence"
+    form["confirmed"] = str(confirmed["value"])
+    assert visitor.press(address, form).status_code == 303
+    assert stored() == date(2025, 12, 31)
+    assert visitor.get(f"{address}/consequence?lock_date=0001-01-01").text == ""

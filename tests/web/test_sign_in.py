@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import zlib
+from base64 import b64decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -16,7 +20,8 @@ from sqlalchemy.exc import IntegrityError
 from banklink.actions import people
 from banklink.actions import sign_in as acting
 from banklink.actions.services import Refused
-from banklink.store.models import User, UserSession
+from banklink.store.models import Journal, User, UserSession
+from banklink.web.kept import NEVER
 from tests.support.office import PASSWORD, Guest, Office, opened
 from tests.web.conftest import soup, words
 
@@ -237,6 +242,112 @@ def test_without_javascript_signing_in_leads_back_to_the_row(sanne: Guest, offic
     assert form is not None
     again = sanne.press(str(form["action"]), {"email": SANNE, "password": PASSWORD})
     assert again.location == f"/?connection={number}&open=arm#connection-{number}"
+
+
+def left(guest: Guest, office: Office, page: str, address: str, typed: dict[str, str]) -> str:
+    """Press a form of a page after the session ended; where the sign-in is, with what it says."""
+    page_form = soup(guest.get(page)).select_one(f'form[action="{address}"]')
+    hidden = {
+        str(each["name"]): str(each["value"]) for each in page_form.select("input[type=hidden]")
+    }
+    office.clock.later += timedelta(hours=13)
+    referer = {"Referer": f"{guest.application.config['OFFICE']}{page}"}
+    answer = guest.press(address, {**hidden, **typed}, headers=referer)
+    assert answer.status_code == 303
+    return str(answer.location)
+
+
+def back(guest: Guest, sign_in: str, email: str) -> Any:
+    """The page one is led to after signing in there."""
+    form = soup(guest.get(sign_in)).select_one("main form")
+    answer = guest.press(str(form["action"]), {"email": email, "password": PASSWORD})
+    return soup(guest.get(answer.location))
+
+
+def value(page: Any, name: str) -> str:
+    return str(page.select_one(f"main [name={name}]")["value"])
+
+
+def test_what_was_typed_is_back_after_signing_in_and_nothing_was_done(
+    sanne: Guest, office: Office
+) -> None:
+    page = f"/administrations/{office.numbers[0]}/journals/add"  # type: ignore[attr-defined]
+    typed = {"code": "1200", "name": "Spaarrekening <b>", "through": "2026-01-31"}
+    sign_in = left(sanne, office, page, page, typed)
+    assert "weer ingevuld" in words(soup(sanne.get(sign_in)).main)
+    form = back(sanne, sign_in, SANNE)
+    assert {name: value(form, name) for name in typed} == typed
+    assert "Er is nog niets mee gedaan" in words(form.main)
+    with office.services.store.read() as session:
+        assert session.query(Journal).filter_by(code="1200").count() == 0
+    assert value(soup(sanne.get(page)), "code") == "", "once"
+    row = office.numbers[1]  # type: ignore[attr-defined]
+    sign_in = left(
+        sanne,
+        office,
+        f"/?connection={row}&open=arm",
+        f"/connections/{row}/arm",
+        {"start": "2026-02-03"},
+    )
+    assert value(back(sanne, sign_in, SANNE), "start") == "2026-02-03", "in a row as well"
+
+
+def test_what_was_typed_is_for_who_typed_it_and_not_for_later(sanne: Guest, office: Office) -> None:
+    own = office.numbers[0]  # type: ignore[attr-defined]
+    office.user("piet@kantoor.nl", {own: "administrator"})
+    page = f"/administrations/{own}/journals/add"
+    typed = {"code": "1200", "name": "Geheim plan"}
+    sign_in = left(sanne, office, page, page, typed)
+    assert "Geheim plan" not in str(back(sanne, sign_in, "piet@kantoor.nl"))
+    sanne.sign_in(SANNE)
+    assert "Geheim plan" not in sanne.get(page).text, "it is gone, not waiting"
+    sign_in = left(sanne, office, page, page, typed)
+    office.clock.later += timedelta(minutes=31)
+    assert "Geheim plan" not in str(back(sanne, sign_in, SANNE))
+    sign_in = left(sanne, office, page, page, typed)
+    sanne.sign_in(SANNE)
+    sanne.press("/language", {"locale": "nl"})
+    sanne.press("/account", {"name": "Sanne", "locale": "nl"})
+    assert "Geheim plan" not in sanne.get(page).text, "they went on with something else"
+
+
+def test_no_secret_no_forgery_and_nothing_large_is_kept(office: Office) -> None:
+    def kept(guest: Guest) -> str:
+        with guest.session_transaction() as cookie:
+            sealed = cookie.get("kept")
+        if sealed is None:
+            return ""
+        opened = office.services.vault.open(sealed)
+        return zlib.decompress(b64decode(opened["values"])).decode()
+
+    office.user("olga@kantoor.nl", owner=True)
+    olga = office.signed_in("olga@kantoor.nl")
+    names = ("client_secret", "certificate", "certificate_key", "password", "current")
+    secrets = dict.fromkeys(names, "zeer geheim")
+    office.clock.later += timedelta(hours=13)
+    olga.press("/provider", {"client_id": "me", **secrets})
+    assert "client_id" in kept(olga) and "zeer geheim" not in kept(olga)
+    olga.press("/provider", {"client_id": "me", "csrf_token": "made up"})
+    assert kept(olga) == "", "sent by another site"
+    noise = "".join(chr(33 + (7 * n * n + n) % 90) for n in range(20_000))
+    answer = olga.press("/provider", {"client_id": noise + token_hex(4_000)})
+    assert (answer.status_code, kept(olga)) == (303, "")
+    assert olga.press("/provider", {"client_id": "x" * 900_000}).status_code == 303
+    largest = 0
+    for size in range(200, 2_000, 50):
+        answer = olga.press("/provider", {"client_id": token_hex(size)})
+        cookies = answer.headers.getlist("Set-Cookie")
+        largest = max(largest, *(len(each.partition(";")[0]) for each in cookies))
+    assert 2_000 < largest < 4_000, "a browser drops a larger cookie, and with it all the rest"
+
+
+def test_every_field_that_hides_what_is_typed_is_never_kept() -> None:
+    found = set()
+    for path in (Path(acting.__file__).parents[1] / "web").glob("*.py"):
+        for each in re.findall(r"Field\((.*?)\n\s*\)", path.read_text(), re.DOTALL):
+            if 'type="password"' in each:
+                found.add(re.search(r'name="(\w+)"', each)[1])  # type: ignore[index]
+    assert {"password", "current", "client_secret"} <= found <= NEVER
 
 
 def test_the_same_person_can_press_again_in_the_page_that_stayed_open(
