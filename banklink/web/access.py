@@ -92,16 +92,16 @@ ACCESS: dict[str, Who] = {
     "connections.grant": Who.BOOKKEEPER,
     "connections.connect": Who.BOOKKEEPER,
     "connections.renew": Who.BOOKKEEPER,
-    "people.sign_in": Who.PUBLIC,
-    "people.sign_out": Who.PUBLIC,
+    "doors.sign_in": Who.PUBLIC,
+    "doors.sign_out": Who.PUBLIC,
     # The token in the address is what lets somebody in.
-    "people.set_up": Who.PUBLIC,
-    "people.password": Who.PUBLIC,
-    "people.join": Who.SIGNED_IN,
-    "people.account": Who.SIGNED_IN,
-    "people.save_account": Who.SIGNED_IN,
-    "people.save_password": Who.SIGNED_IN,
-    "people.end_session": Who.SIGNED_IN,
+    "doors.set_up": Who.PUBLIC,
+    "doors.password": Who.PUBLIC,
+    "doors.join": Who.SIGNED_IN,
+    "account.page": Who.SIGNED_IN,
+    "account.save": Who.SIGNED_IN,
+    "account.save_password": Who.SIGNED_IN,
+    "account.end_session": Who.SIGNED_IN,
     "people.members": Who.READER,
     "people.invite": Who.ADMINISTRATOR,
     "people.withdraw": Who.ADMINISTRATOR,
@@ -191,10 +191,10 @@ def sign_in_first() -> BaseResponse:
         if request.method == "POST":
             kept.keep()
         ended = None if request.method == "GET" else "1"
-        return redirect(url_for("people.sign_in", next=back, ended=ended), 303)
+        return redirect(url_for("doors.sign_in", next=back, ended=ended), 303)
     if request.method == "GET" and request.endpoint not in UNATTENDED:
         answer = make_response("", 401)
-        answer.headers["HX-Redirect"] = url_for("people.sign_in", next=back)
+        answer.headers["HX-Redirect"] = url_for("doors.sign_in", next=back)
         return answer
     answer = jsonify(
         text=_(
@@ -202,7 +202,7 @@ def sign_in_first() -> BaseResponse:
             " again here; what you typed is still there."
         ),
         label=_("Sign in"),
-        url=url_for("people.sign_in", next=back),
+        url=url_for("doors.sign_in", next=back),
     )
     answer.status_code = 401
     return answer

@@ -60,7 +60,7 @@ def shut_out(user_id: int) -> Answer:
     except Refused as error:
         return _page(f"out-{user_id}", error), 422
     if user_id == person().id:
-        return redirect(url_for("people.sign_in"), 303)
+        return redirect(url_for("doors.sign_in"), 303)
     undo = Button(
         action="undo",
         label=_("Undo"),

@@ -37,8 +37,10 @@ from banklink.store.models import db
 from banklink.translations import LOCALES
 from banklink.web import (
     access,
+    account,
     books,
     connections,
+    doors,
     everybody,
     gallery,
     help,
@@ -117,6 +119,8 @@ def furnish(app: Flask, house: House) -> Flask:
         returned,
         gallery,
         help,
+        account,
+        doors,
         people,
         everybody,
         start,
@@ -221,8 +225,8 @@ def _common() -> dict[str, Any]:
         "locale": g.get("locale", house.settings.locale),
         "user": {
             "name": person.name,
-            "account_url": url_for("people.account"),
-            "sign_out_url": url_for("people.sign_out") if person.session_id else None,
+            "account_url": url_for("account.page"),
+            "sign_out_url": url_for("doors.sign_out") if person.session_id else None,
         }
         if person
         else None,

@@ -124,7 +124,7 @@ def _nowhere() -> str:
         tone="info",
         title=_("No administration yet"),
         text=_("You work in no administration yet. Ask an administrator for an invitation."),
-        back=Link(label=_("Your account"), url=url_for("people.account")),
+        back=Link(label=_("Your account"), url=url_for("account.page")),
         incident=None,
     )
 

@@ -526,7 +526,7 @@ def test_search_finds_a_holder_and_says_when_nothing_is_found(hands: Person) -> 
     expect(names.nth(4)).to_be_visible()
     page.locator("#q").fill("<b>niemand</b>")
     page.keyboard.press("Enter")
-    expect(page.locator(".empty")).to_contain_text("Niets gevonden voor ‘<b>niemand</b>’.")
+    expect(page.locator(".empty")).to_contain_text("Niets gevonden voor “<b>niemand</b>”.")
     page.locator(".empty .button").click()
     expect(_rows(page).nth(15)).to_be_visible()
 

@@ -71,7 +71,7 @@ def test_search_finds_words_whatever_their_case_and_says_how_many(reader: Visito
     assert [each["id"] for each in page.select("section.chapter")] == ["authorisation_expired"]
     assert "1 hoofdstuk gevonden" in words(page.select_one(".found"))  # type: ignore[arg-type]
     nothing = soup(reader.get("/help?q=zeppelin<b>"))
-    assert "Niets gevonden voor ‘zeppelin<b>’" in words(nothing.body)  # type: ignore[arg-type]
+    assert "Niets gevonden voor “zeppelin<b>”" in words(nothing.body)  # type: ignore[arg-type]
     assert nothing.select_one("b") is None
     field = nothing.select_one("#q")
     assert field is not None and field["value"] == "zeppelin<b>", "what was typed stays"

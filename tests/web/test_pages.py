@@ -36,7 +36,7 @@ def overlays(row: Any) -> list[str]:
 def test_the_page_opens_on_the_administration_with_every_example(both: Visitor) -> None:
     answer = both.get("/")
     assert answer.status_code == 200
-    assert "Bakkerij De Vries" in words(soup(answer).select_one("p.of"))
+    assert "Bakkerij De Vries" in words(soup(answer).select_one(".of"))
     current = soup(answer).select_one("nav.tabs a[aria-current=page]")
     assert words(current).split()[0] in {"Alles", "All"}
 
