@@ -6,6 +6,7 @@ Nobody mails yet, so every way in is a link that works once and is handed over b
 from __future__ import annotations
 
 import logging
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -493,10 +494,33 @@ def number_of(services: Services, email: str) -> int:
     return found
 
 
-def shut_out(services: Services, user_id: int, at: Moment) -> str:
+def kept_by_nobody_else(session: Session, user_id: int) -> list[Administration]:
+    """The administrations whose only administrator this person is."""
+    found = []
+    for mine in session.scalars(
+        select(Membership)
+        .where(Membership.user_id == user_id)
+        .order_by(Membership.administration_id)
+    ):
+        try:
+            _keep_one(session, _membership(session, mine.administration_id, user_id))
+        except Refused:
+            found.append(session.get_one(Administration, mine.administration_id))
+    return found
+
+
+def shut_out(
+    services: Services,
+    user_id: int,
+    at: Moment,
+    *,
+    successor: int | None = None,
+    takes_over: Container[int] = (),
+) -> str:
     """Nothing is open to this person any more, at once; roles stay, for `let_in`. Returns the name.
-    Raises Refused for the last owner (last_owner) and for the last administrator of some
-    administrations (only_administrator, `which`), Missing."""
+    `successor` becomes administrator of those administrations in `takes_over` that would be left
+    without one. Raises Refused for the last owner (last_owner) and when some would still be
+    (only_administrator, `which`), Missing."""
     with services.store.write() as session:
         user = session.get(User, user_id)
         if user is None:
@@ -509,18 +533,16 @@ def shut_out(services: Services, user_id: int, at: Moment) -> str:
         ).all()
         if user.is_owner and set(owners) <= {user_id}:
             raise Refused("last_owner", name=user.name)
-        alone = []
-        for mine in session.scalars(
-            select(Membership)
-            .where(Membership.user_id == user_id)
-            .order_by(Membership.administration_id)
-        ):
-            try:
-                _keep_one(session, _membership(session, mine.administration_id, user_id))
-            except Refused:
-                alone.append(session.get_one(Administration, mine.administration_id).name)
-        if alone:
-            raise Refused("only_administrator", name=user.name, which=", ".join(alone))
+        alone = kept_by_nobody_else(session, user_id)
+        left = [
+            each.name for each in alone if each.id not in takes_over or successor in (None, user_id)
+        ]
+        if left:
+            raise Refused("only_administrator", name=user.name, which=", ".join(left))
+        for each in alone:
+            key = {"administration_id": each.id, "user_id": successor}
+            session.merge(Membership(**key, role="administrator"))
+            log.info("user %s takes over administration %s", successor, each.id)
         if user.disabled_at is None:
             user.disabled_at = at.real
         end_all(session, user_id, at)

@@ -11,6 +11,7 @@ from banklink.actions import people as acting
 from banklink.actions.people import Account
 from banklink.actions.services import Missing, Refused
 from banklink.core.texts import N_
+from banklink.store.models import Administration
 from banklink.web.context import at, house, person
 from banklink.web.i18n import _, moment, ngettext
 from banklink.web.said import said, say
@@ -26,7 +27,7 @@ REFUSALS: dict[str, str] = {
         "This is the only owner of this installation; nobody could let anybody in again."
     ),
     "only_administrator": N_(
-        "Nobody else administers %(which)s. Have somebody made administrator there first."
+        "By now nobody else administers %(which)s. Read what would happen, and press again."
     ),
 }
 
@@ -54,7 +55,9 @@ def page() -> Answer:
 @blueprint.post("/<int:user_id>/shut-out")
 def shut_out(user_id: int) -> Answer:
     try:
-        name = acting.shut_out(house().services, user_id, at())
+        name = acting.shut_out(
+            house().services, user_id, at(), successor=person().id, takes_over=_seen()
+        )
     except Missing:
         abort(404)
     except Refused as error:
@@ -82,21 +85,34 @@ def let_in(user_id: int) -> Answer:
     return redirect(url_for("everybody.page", _anchor=f"person-{user_id}"), 303)
 
 
+def _seen() -> frozenset[int]:
+    """The administrations the owner was told they would take over."""
+    parts = request.form.get("takes_over", "").split(",")
+    return frozenset(int(each) for each in parts if each.isdecimal() and len(each) < 10)
+
+
 def _page(opened: str | None, error: Refused | None = None) -> str:
     with house().services.store.read() as session:
         found = acting.everybody(session)
+        alone = {
+            each.user.id: acting.kept_by_nobody_else(session, each.user.id)
+            for each in found
+            if opened == f"out-{each.user.id}"
+        }
     return render_template(
         "people/everybody.html",
-        people=[_view(each, opened, error) for each in found],
+        people=[_view(each, opened, alone.get(each.user.id, []), error) for each in found],
         pages=settings_pages(),
         notice=said(),
     )
 
 
-def _view(each: Account, opened: str | None, error: Refused | None) -> AccountView:
+def _view(
+    each: Account, opened: str | None, alone: list[Administration], error: Refused | None
+) -> AccountView:
     user = each.user
     out = user.disabled_at
-    form = _form(each, error) if opened == f"out-{user.id}" and out is None else None
+    form = _form(each, alone, error) if opened == f"out-{user.id}" and out is None else None
     return AccountView(
         id=user.id,
         name=user.name,
@@ -107,6 +123,15 @@ def _view(each: Account, opened: str | None, error: Refused | None) -> AccountVi
         out=_("Shut out since %(when)s", when=moment(out)) if out else None,
         button=None if form else _button(each),
         form=form,
+    )
+
+
+def _taking_over(books: list[Administration]) -> str:
+    if not books:
+        return ""
+    which = ", ".join(each.name for each in books)
+    return " " + _(
+        "Nobody else administers %(which)s: you become administrator there.", which=which
     )
 
 
@@ -125,8 +150,9 @@ def _button(each: Account) -> Button:
     )
 
 
-def _form(each: Account, error: Refused | None) -> Form:
+def _form(each: Account, alone: list[Administration], error: Refused | None) -> Form:
     user = each.user
+    takes_over = alone if user.id != person().id else []
     return Form(
         action="shut-out",
         title=_("Shut out – %(name)s", name=user.name),
@@ -141,7 +167,9 @@ def _form(each: Account, error: Refused | None) -> Form:
             " that you can let %(name)s in again. What %(name)s did stays in the history, and"
             " permissions at banks stay as they are.",
             name=user.name,
-        ),
+        )
+        + _taking_over(takes_over),
+        hidden=(("takes_over", ",".join(str(each.id) for each in takes_over)),),
         url=url_for("everybody.shut_out", user_id=user.id),
         version=0,
         fields=(),

@@ -504,12 +504,33 @@ def test_nobody_is_shut_out_who_leaves_books_or_house_without_a_keeper(
     anna = office.signed_in("anna@kantoor.nl")
     answer = anna.press(f"/people/{piet}/shut-out")
     assert answer.status_code == 422
-    assert "Niemand anders is beheerder van Elders" in words(soup(answer).main)
+    assert "Niemand anders is inmiddels beheerder van Elders" in words(soup(answer).main)
     with office.services.store.read() as session:
         own = session.query(User).filter_by(email="anna@kantoor.nl").one().id
     answer = anna.press(f"/people/{own}/shut-out")
     assert answer.status_code == 422 and "enige eigenaar" in words(soup(answer).main)
     assert office.guest().sign_in("piet@kantoor.nl").status_code == 303
+
+
+def test_the_owner_takes_over_the_books_of_who_is_shut_out_and_is_told_so_first(
+    office: Office, firm: int
+) -> None:
+    other, _connection = office.administration("Elders")
+    piet = office.user("piet@kantoor.nl", {other: "administrator"})
+    anna = office.signed_in("anna@kantoor.nl")
+    asked = soup(anna.get(f"/people?open=out-{piet}"))
+    assert "Niemand anders is beheerder van Elders: jij wordt daar beheerder." in words(asked.main)
+    later, _connection = office.administration("Later")
+    with office.services.store.write() as session:
+        session.add(Membership(administration_id=later, user_id=piet, role="administrator"))
+    answer = pressed(anna, asked, "shut-out")
+    assert answer.status_code == 422, "of the second one nothing was said"
+    assert "Niemand anders is inmiddels beheerder van Later." in words(soup(answer).main)
+    assert role_of(office, "anna@kantoor.nl", other) is None
+    answer = pressed(anna, soup(answer), "shut-out")
+    assert "Buitengesloten sinds" in words(soup(answer).select_one(f"#person-{piet}"))
+    assert role_of(office, "anna@kantoor.nl", other) == "administrator"
+    assert role_of(office, "anna@kantoor.nl", later) == "administrator"
 
 
 def test_a_change_of_role_is_taken_back_unless_somebody_changed_it_since(
