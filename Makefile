@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check format bench clean
+.PHONY: help install run test check format bench clean
 
 help: ## This list
 	@echo "Banklink. Commands:"
@@ -19,6 +19,8 @@ help: ## This list
 
 run: .venv/.run ## Start Banklink with its demo, http://localhost:5000 (PORT=…, BANKLINK_DATA=…)
 	@exec $(BIN)/python app.py
+
+install: .venv/.run ## Make the environment and start nothing
 
 test: .venv/.dev ## All tests (ARGS=… goes to pytest, for example ARGS="-k renew")
 	@$(BIN)/python -m pytest $(ARGS)

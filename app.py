@@ -222,6 +222,21 @@ def _trust(proxy: str | None) -> dict[str, Any]:
     return {"trusted_proxy": proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": headers}
 
 
+def of_its_kind(banklink: Banklink) -> None:
+    """The demo and real books never share a database: one is open to whoever sits at the machine,
+    the other wants people to sign in. Raises StartError."""
+    if banklink.settings.demo and demo.is_in_real_use(banklink.services):
+        raise StartError(
+            "These books are in real use: people sign in there. Start with BANKLINK_DEMO=0, or"
+            " choose another folder for the demo with BANKLINK_DATA (and database, if you set one)."
+        )
+    if not banklink.settings.demo and demo.demo_user(banklink.services) is not None:
+        raise StartError(
+            f"The data folder {banklink.settings.data} holds the demo. Choose another for your own"
+            " books, for example BANKLINK_DATA=books (and database, if you set one)."
+        )
+
+
 def plant_demo(banklink: Banklink) -> None:
     """Fill both sides on an empty database; the embedded app must be serving."""
     if banklink.simulator is None or not demo.is_empty(banklink.services):
@@ -283,6 +298,7 @@ def run(settings: Settings) -> None:
     if settings.demo:
         _look_at_port("127.0.0.1", settings.simulator_port)
     banklink = build(settings)
+    of_its_kind(banklink)
     servers = []
     if banklink.simulator is not None:
         servers.append(

@@ -57,6 +57,12 @@ def is_empty(services: Services) -> bool:
         return not session.scalar(select(func.count(Administration.id)))
 
 
+def is_in_real_use(services: Services) -> bool:
+    """Whether somebody other than the demo's bookkeeper has an account here."""
+    with services.store.read() as session:
+        return bool(session.scalar(select(func.count(User.id)).where(User.email != BOOKKEEPER[1])))
+
+
 def world(client_id: str) -> dict[str, Any]:
     """What the embedded app is to contain, as plain data."""
     holders: list[dict[str, Any]] = []

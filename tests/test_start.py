@@ -78,6 +78,28 @@ def test_a_second_one_on_the_same_folder_stops_and_the_first_goes_on(tmp_path: P
     assert first.returncode == 0
 
 
+def test_the_demo_and_real_books_never_share_a_folder(tmp_path: Path) -> None:
+    def line(process: subprocess.Popen[str], wanted: str) -> None:
+        assert process.stdout is not None
+        assert any(wanted in each for each in process.stdout)
+        process.terminate()
+        process.communicate(timeout=30)
+
+    books, play = tmp_path / "books", tmp_path / "play"
+    line(start(play), "runs at")
+    said = refusal(start(play, BANKLINK_DEMO="0"))
+    assert "holds the demo" in said and "BANKLINK_DATA=books" in said
+    line(start(books, BANKLINK_DEMO="0"), "/set-up/")
+    line(start(books, BANKLINK_DEMO="0"), "/set-up/")
+    with sqlite3.connect(books / "banklink.sqlite3") as own:
+        own.execute(
+            "INSERT INTO users (name, email, is_owner) VALUES ('Noor', 'noor@firma.example', 1)"
+        )
+    own.close()
+    assert "BANKLINK_DEMO=0" in refusal(start(books))
+    line(start(books, BANKLINK_DEMO="0"), "runs at")
+
+
 @pytest.mark.parametrize("name", ["PORT", "BANKLINK_SIMULATOR_PORT"])
 def test_a_port_that_is_taken_stops_the_start_before_anything_is_made(
     tmp_path: Path, name: str
