@@ -86,6 +86,7 @@ class Action(StrEnum):
     CHANGE_START = "change-start"
     SWITCH_OFF = "switch-off"
     REMOVE = "remove"
+    HIDE = "hide"
 
 
 AT_THE_BANK = frozenset({Action.GRANT, Action.CONNECT, Action.RENEW})
@@ -120,6 +121,7 @@ ACTION_LABELS: dict[Action, str] = {
     Action.CHANGE_START: N_("Change start date"),
     Action.SWITCH_OFF: N_("Switch off"),
     Action.REMOVE: N_("Remove"),
+    Action.HIDE: N_("Does not belong here"),
 }
 
 ACCOUNT_LINES: dict[AccountLine, str] = {
@@ -288,6 +290,7 @@ TABLE: tuple[Row, ...] = (
         N_("There is no journal with this IBAN (yet)"),
         (N_("The IBAN is on no bank journal. You mend this here yourself."),),
         Action.CHOOSE_JOURNAL,
+        also=(Action.HIDE,),
     ),
     Row(
         "r8",

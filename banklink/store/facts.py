@@ -55,14 +55,30 @@ class Record:
     diagnosis: Diagnosis
 
     @property
-    def shown(self) -> bool:
-        """Rows of the page: journals with an IBAN, accounts visible through a grant, connections
-        ever switched. Others are remembered, not shown."""
+    def known(self) -> bool:
+        """Journals with an IBAN, accounts visible through a grant, connections ever switched.
+        Others are remembered and nowhere to be seen."""
         return (
             self.journal is not None
             or self.facts.switch is not Switch.NEVER
             or any(holder.visible for holder in self.facts.holders.values())
         )
+
+    @property
+    def hidden(self) -> bool:
+        """Somebody said that this account does not belong here. Holds as long as no journal has its
+        IBAN and nothing is fetched of it."""
+        return (
+            self.known
+            and self.connection.hidden_at is not None
+            and self.journal is None
+            and self.facts.switch is not Switch.ON
+        )
+
+    @property
+    def shown(self) -> bool:
+        """Rows of the page."""
+        return self.known and not self.hidden
 
     @property
     def selected_share(self) -> Share | None:

@@ -310,6 +310,7 @@ class Connection(Model):
     armed: Mapped[bool] = mapped_column(default=False)
     armed_by: Mapped[str | None]
     armed_start: Mapped[date | None]
+    hidden_at: Mapped[datetime | None]
     watermark: Mapped[date | None]
     last_success: Mapped[datetime | None]
     last_new: Mapped[int] = mapped_column(default=0)

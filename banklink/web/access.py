@@ -84,6 +84,8 @@ ACCESS: dict[str, Who] = {
     "connections.change_start": Who.BOOKKEEPER,
     "connections.choose_journal": Who.BOOKKEEPER,
     "connections.remove": Who.BOOKKEEPER,
+    "connections.hide": Who.BOOKKEEPER,
+    "connections.show": Who.BOOKKEEPER,
     "connections.switch_off": Who.BOOKKEEPER,
     "connections.undo": Who.BOOKKEEPER,
     "connections.use_holder": Who.BOOKKEEPER,

@@ -25,6 +25,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from banklink.actions import activate as activation
 from banklink.actions import choose_journal as journals
 from banklink.actions import come_back, depart
+from banklink.actions import hide as hiding
 from banklink.actions import switch_off as switching
 from banklink.actions.change_start import change_start as change_start_action
 from banklink.actions.fetch import Fetched
@@ -113,7 +114,7 @@ def _answer(
             notice = Notice(tone=notice.tone, text=notice.text, button=undo_button(found))
         administration = my_administration(session, found.connection.administration_id)
         page = page_view(session, administration, records(session, administration.id, at()))
-        if not found.shown:
+        if not _stays(found):
             answer = make_response(
                 render_template("maintenance/_gone.html", notice=notice, page=page)
             )
@@ -125,6 +126,11 @@ def _answer(
         )
         _follow(answer, found, None)
         return answer
+
+
+def _stays(found: Record) -> bool:
+    """Whether the row is still one of the list that is looked at."""
+    return found.hidden if listing().filter == "hidden" else found.shown
 
 
 def _form_again(
@@ -306,6 +312,27 @@ def choose_journal(connection_id: int) -> Answer:
         return Notice(tone="ok", text=_("Journal changed."))
 
     return _submit(connection_id, Action.CHOOSE_JOURNAL, ("journal", "code", "name"), do)
+
+
+@blueprint.post("/hide")
+def hide(connection_id: int) -> Answer:
+    def do() -> Notice:
+        hiding.hide(house().services, connection_id, at(), version=_version(), actor=person().name)
+        return Notice(
+            tone="ok",
+            text=_("Hidden; nothing is fetched of it. It stands under the tab Hidden."),
+        )
+
+    return _press(connection_id, do, undo=True)
+
+
+@blueprint.post("/show")
+def show(connection_id: int) -> Answer:
+    def do() -> Notice:
+        hiding.show(house().services, connection_id, at(), version=_version(), actor=person().name)
+        return Notice(tone="ok", text=_("Stands in the list again."))
+
+    return _press(connection_id, do)
 
 
 @blueprint.post("/remove")

@@ -26,6 +26,8 @@ _KINDS: dict[str, str] = {
     "journal_chosen": N_("IBAN put on journal %(code)s %(name)s by %(actor)s"),
     "journal_released": N_("IBAN taken off journal %(code)s %(name)s by %(actor)s"),
     "gap": N_("The bank no longer gives %(since)s up to %(until)s"),
+    "hidden": N_("%(actor)s: does not belong here, hidden"),
+    "shown_again": N_("%(actor)s: shown again"),
     "removed": N_("Link removed by %(actor)s; transactions kept"),
 }
 

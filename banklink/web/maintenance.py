@@ -74,6 +74,8 @@ _TABS: dict[str, tuple[str, frozenset[Urgency]]] = {
     "active": (N_("Active"), frozenset({Urgency.WELL})),
     "off": (N_("Off"), frozenset({Urgency.OFF})),
 }
+_HIDDEN = "hidden"
+"""The tab of what somebody said does not belong here; there only when there is any."""
 _PANEL_ACTIONS = {
     action.value: action
     for action in (
@@ -197,11 +199,13 @@ def page_view(
         focus = next((each for each in found if each.connection.id == asked.connection), None)
     shown = sorted((each for each in found if each.shown), key=sort_key)
     counts = Counter(each.diagnosis.urgency for each in shown)
-    chosen = asked.filter if asked.filter in _TABS else "all"
+    hidden = sorted((each for each in found if each.hidden), key=sort_key)
+    chosen = asked.filter if asked.filter in (*_TABS, _HIDDEN) else "all"
     query, number = asked.query, asked.number
-    hits = _hits(shown, chosen, query)
-    if focus in shown and focus not in hits and not is_htmx():
-        chosen, query, hits = "all", "", shown
+    hits = _hits(hidden if chosen == _HIDDEN else shown, chosen, query)
+    if focus in (*shown, *hidden) and focus not in hits and not is_htmx():
+        chosen, query = _HIDDEN if focus in hidden else "all", ""
+        hits = hidden if focus in hidden else shown
     if focus in hits:
         number = hits.index(focus) // PAGE_SIZE + 1
     number = min(number, max(1, -(-len(hits) // PAGE_SIZE)))
@@ -245,7 +249,8 @@ def page_view(
                 current=key == chosen,
             )
             for key, (label, urgencies) in _TABS.items()
-        ),
+        )
+        + _hidden_tab(len(hidden), link(filter=_HIDDEN), chosen == _HIDDEN),
         filter=chosen,
         query=query,
         rows=rows,
@@ -279,8 +284,14 @@ def page_view(
     return replace(view, digest=hashlib.sha256(said.encode()).hexdigest()[:16])
 
 
+def _hidden_tab(count: int, url: str, current: bool) -> tuple[Tab, ...]:
+    if not count and not current:
+        return ()
+    return (Tab(key=_HIDDEN, label=_("Hidden"), count=count, url=url, current=current),)
+
+
 def _hits(shown: list[Record], chosen: str, query: str) -> list[Record]:
-    urgencies = _TABS[chosen][1]
+    urgencies = _TABS[chosen][1] if chosen in _TABS else frozenset(Urgency)
     return [each for each in shown if each.diagnosis.urgency in urgencies and matches(each, query)]
 
 
@@ -296,6 +307,16 @@ def flashed(record: Record, messages: dict[int, dict[str, Any]]) -> Notice | Non
 
 
 def undo_button(record: Record) -> Button:
+    """Takes back what was just done to the row: hidden, or else switched off."""
+    if record.hidden:
+        return Button(
+            action="undo",
+            label=_("Undo"),
+            name=_("Undo: show again"),
+            method="post",
+            url=url_for("connections.show", connection_id=record.connection.id),
+            fields=(("version", str(record.connection.version)),),
+        )
     return Button(
         action="undo",
         label=_("Undo"),
@@ -366,11 +387,12 @@ def _empty(administration: Administration, shown: list[Record], chosen: str, que
             ),
         )
     if shown:
+        tab = _(_TABS[chosen][0]) if chosen in _TABS else _("Hidden")
         return Notice(
             tone="info",
-            text=_("Nothing under %(tab)s. Good.", tab=_(_TABS[chosen][0]))
+            text=_("Nothing under %(tab)s. Good.", tab=tab)
             if chosen in ("todo", "soon")
-            else _("Nothing under %(tab)s.", tab=_(_TABS[chosen][0])),
+            else _("Nothing under %(tab)s.", tab=tab),
             button=_plain_link(
                 _("Show all"), url_for("maintenance.page", administration=administration.id)
             ),
@@ -440,7 +462,11 @@ def _changes(administration_id: int, *, always: bool, flash: Notice | None = Non
         found = records(session, administration.id, at())
         page = page_view(session, administration, found, flash=flash)
         views = {view.id: view for view in page.rows}
-        shown = {each.connection.id: each for each in found if each.shown}
+        shown = {
+            each.connection.id: each
+            for each in found
+            if (each.hidden if page.filter == _HIDDEN else each.shown)
+        }
         for key in (seen | editing).keys() & (shown.keys() - views.keys()):
             views[key] = row_view(shown[key], reader())  # under another tab by now, still in sight
         changed = [views[key] for key in seen if key in views and views[key].digest != seen[key]]

@@ -62,6 +62,10 @@ REFUSALS: dict[str, str] = {
     ),
     "access_gone": N_("The access was withdrawn meanwhile; nothing was changed."),
     "nothing_shared": N_("This account is no longer shared, so the bank cannot be asked for it."),
+    "belongs_here": N_(
+        "A journal has this IBAN or it is switched on, so it cannot be hidden."
+        " Take the IBAN off the journal first."
+    ),
     "nothing_to_finish": N_("There is nothing left to finish; the row shows how things stand."),
     "stale": N_("Meanwhile changed by %(by)s. Check what stands here now and confirm again."),
 }

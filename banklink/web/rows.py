@@ -158,6 +158,8 @@ def row_view(
         ),
         notice=_attempt_notice(record, reader),
     )
+    if record.hidden:
+        view = replace(view, primary=_show_again(record, spoken), menu=_not_hiding(view.menu))
     if not reader.provider_ready:
         view = _provider_first(view, reader, spoken)
     if not reader.may_change:
@@ -188,6 +190,21 @@ def _provider_first(view: RowView, reader: Reader, title: str) -> RowView:
         url=reader.provider_page,
     )
     return replace(view, menu=menu, primary=button, helper=helper)
+
+
+def _show_again(record: Record, title: str) -> Button:
+    return Button(
+        action="show",
+        label=_("Show again"),
+        name=_("Show again: %(title)s", title=title),
+        method="post",
+        url=url_for("connections.show", connection_id=record.connection.id),
+        fields=(("version", str(record.connection.version)),),
+    )
+
+
+def _not_hiding(menu: tuple[Button, ...]) -> tuple[Button, ...]:
+    return tuple(each for each in menu if each.action != Action.HIDE.value)
 
 
 def _disarm(record: Record, title: str) -> Button:

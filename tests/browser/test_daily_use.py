@@ -383,3 +383,49 @@ def test_paper_is_white_dated_and_without_buttons(hands: Person, house: TestHous
         "getComputedStyle(document.getElementById('updated'), '::before').content"
     )
     assert str(house.at().today.year) in dated
+
+
+# -- what does not belong here ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
+def test_an_account_that_does_not_belong_here_stops_asking(
+    browser: Browser, house: TestHouse, script: bool
+) -> None:
+    account = IBANS["no_journal_yet"]
+    with open_context(browser, java_script_enabled=script) as watched:
+        hands = person(house, watched, FIRM)
+        hands.home()
+        page, count = hands.page, int(hands.page.locator("#tab-todo .count").inner_text())
+        expect(page.locator("#tab-hidden")).to_have_count(0)
+        hands.choose(account, "hide")
+        expect(page.locator("#tab-todo .count")).to_have_text(str(count - 1))
+        expect(page.locator("#tab-hidden .count")).to_have_text("1")
+        said = page.locator("main .notice.ok")
+        expect(said).to_contain_text("Verborgen")
+        said.locator('[data-action="undo"]').click()
+        expect(hands.row(account)).to_be_visible()
+        expect(page.locator("#tab-todo .count")).to_have_text(str(count))
+
+        hands.choose(account, "hide")
+        expect(page.locator("#tab-hidden .count")).to_have_text("1")
+        hands.home("&filter=hidden")
+        expect(page.locator("tbody.connection")).to_have_count(1)
+        hands.choose(account, "show")
+        hands.home()
+        expect(hands.row(account)).to_be_visible()
+        expect(page.locator("#tab-hidden")).to_have_count(0)
+
+
+def test_a_hidden_account_comes_back_with_its_journal(hands: Person, house: TestHouse) -> None:
+    holder = new_holder(house, "vreemd", 97)
+    hands.sign_in_as(holder.email)
+    hands.add_journal("1007", "Bank vreemd", holder.iban)
+    hands.grant(holder.iban)
+    hands.choose(holder.iban, "choose-journal")
+    hands.tick(hands.form(holder.iban).locator('[name="journal"][value=""]'))
+    hands.submit(holder.iban)
+    hands.choose(holder.iban, "hide")
+    expect(hands.row(holder.iban)).to_have_count(0)
+    hands.add_journal("1008", "Toch van ons", holder.iban)
+    hands.shows(holder.iban, "r11")

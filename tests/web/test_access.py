@@ -80,6 +80,8 @@ TABLE = {
     "POST /connections/<connection_id>/disarm": "bookkeeper",
     "POST /connections/<connection_id>/change-start": "bookkeeper",
     "POST /connections/<connection_id>/choose-journal": "bookkeeper",
+    "POST /connections/<connection_id>/hide": "bookkeeper",
+    "POST /connections/<connection_id>/show": "bookkeeper",
     "POST /connections/<connection_id>/remove": "bookkeeper",
     "POST /connections/<connection_id>/switch-off": "bookkeeper",
     "POST /connections/<connection_id>/undo": "bookkeeper",
