@@ -44,6 +44,9 @@ REAL = {
 }
 """Ponto Connect's own addresses (providers.md 2.1)."""
 
+ASKS_FOR_CERTIFICATE = REAL["api_url"]
+"""Its server speaks to nobody without a client certificate."""
+
 Values = Mapping[str, str]
 
 
@@ -132,6 +135,8 @@ def problems(values: Values, *, real: datetime, kept: Stored | None = None) -> d
             found["certificate"] = "certificate_unreadable"
         elif until <= real and "certificate" not in found:
             found["certificate"] = "certificate_expired"
+    elif any(_origin(values[name]) == _origin(ASKS_FOR_CERTIFICATE) for name in TRUSTED):
+        found["certificate"] = "certificate_needed"
     return found
 
 
