@@ -121,6 +121,7 @@ class Ponto:
         self._sleep = sleep
         self._given_tls = tls
         self.issuer = settings.issuer
+        self.authorize_url = settings.authorize_url
 
     def close(self) -> None:
         """Let go of the connections that are kept open between calls."""

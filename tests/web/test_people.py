@@ -271,6 +271,24 @@ def invite(anna: Guest, firm: int, **typed: str) -> str:
     return found[1]
 
 
+def test_a_refused_issuer_leads_the_owner_to_the_setting_and_others_to_the_owner(
+    office: Office, firm: int
+) -> None:
+    office.user("lea@kantoor.nl", {firm: "bookkeeper"})
+
+    def told(guest: Guest) -> Any:
+        return soup(guest.get("/returned/said/issuer")).select_one("main")
+
+    assert told(office.signed_in("anna@kantoor.nl")).select_one("a#settings")["href"] == "/provider"
+    lea = told(office.signed_in("lea@kantoor.nl"))
+    assert "Alleen de eigenaar van deze installatie" in words(lea)
+    assert "Anna" in words(lea)
+    assert lea.select_one("a#settings") is None
+    stranger = told(office.guest())
+    assert "wie je hierheen stuurde" in words(stranger)
+    assert "Anna" not in words(stranger), "names are not for everybody"
+
+
 def role_of(office: Office, email: str, firm: int) -> str | None:
     with office.services.store.read() as session:
         found = (
