@@ -173,6 +173,11 @@ class Settings:
         return f"http://127.0.0.1:{self.simulator_port}"
 
     @property
+    def here_only(self) -> bool:
+        """Whether the origin is an address that no other machine can reach."""
+        return urlsplit(self.origin).hostname in ("localhost", "127.0.0.1", "::1")
+
+    @property
     def redirect_uri(self) -> str:
         """The one address the provider may send people back to, registered exactly."""
         return f"{self.origin}/returned/ponto"

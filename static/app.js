@@ -136,6 +136,18 @@
     if (morning && mark.getAttribute('href') !== morning.dataset.icon) mark.href = morning.dataset.icon;
   });
 
+  // Copy what a field holds. Where the browser lends no clipboard, the text is left selected.
+  document.querySelectorAll('button[data-copy]').forEach(button => {
+    const field = document.getElementById(button.dataset.copy), label = button.querySelector('.label'), text = label.textContent;
+    button.hidden = false;
+    button.addEventListener('click', async () => {
+      field.select();
+      try { await navigator.clipboard.writeText(field.value); } catch { if (!document.execCommand('copy')) return; }
+      live.textContent = label.textContent = button.dataset.copied;
+      setTimeout(() => { label.textContent = text; live.textContent = ''; }, 2000);
+    });
+  });
+
   // Menus and panels close with Escape, menus also with a press elsewhere.
   const drops = () => [...document.querySelectorAll('details.drop[open]')];
   document.addEventListener('click', e => drops().forEach(drop => { if (!drop.contains(e.target)) drop.open = false; }));

@@ -29,6 +29,7 @@ def test_without_any_setting_the_demo_runs_on_this_machine() -> None:
     assert found.origin == "http://localhost:5000"
     assert found.simulator_origin == "http://127.0.0.1:5001"
     assert found.redirect_uri == "http://localhost:5000/returned/ponto"
+    assert found.here_only
     assert found.demo is True
     assert found.data == Path("data").resolve()
     assert found.database_url == f"sqlite:///{Path('data').resolve()}/banklink.sqlite3"
@@ -77,6 +78,7 @@ def test_each_setting_is_heard() -> None:
         }
     )
     assert (found.port, found.simulator_port) == (8080, 9000)
+    assert not found.here_only
     assert found.data == Path("/srv/banklink").resolve()
     assert found.database_url == "postgresql+psycopg://user:p%40ss@host/books"
     assert found.demo is False

@@ -22,6 +22,7 @@ from banklink.actions.credentials import put, seal, unseal
 from banklink.actions.depart import hashed
 from banklink.actions.fetch import fetch_all
 from banklink.actions.observe import observe, store_accounts
+from banklink.actions.provider_settings import origin
 from banklink.actions.services import Missing, Services
 from banklink.actions.settle import WAITING, hold, settle
 from banklink.core.calendar import Moment
@@ -58,15 +59,27 @@ ERRORS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Issuers:
+    """Why an issuer was refused: `named` in the answer, `expected` by the settings, each perhaps
+    None; `address` is where people are sent."""
+
+    named: str | None
+    expected: str | None
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Return:
     """Where the person goes now. kind: row (the row tells), elsewhere (finish in the browser that
     started), ended (elsewhere too, but there is nothing to finish), or refused with a reason:
-    unknown, expired, used, issuer, incomplete."""
+    unknown, expired, used, issuer, incomplete. With `issuer` come who the answer says it is from
+    (`named`), the issuer that is set, and the address people are sent to."""
 
     kind: str
     administration_id: int | None = None
     connection_id: int | None = None
     reason: str | None = None
+    issuers: Issuers | None = None
 
 
 def come_back(
@@ -84,8 +97,18 @@ def come_back(
         return row if same else Return("refused", reason="used")
     if at.real >= attempt.expires_at:
         return Return("refused", reason="expired")
-    if not _from_issuer(services, attempt, answer):
-        return Return("refused", reason="issuer")
+    provider = services.providers[attempt.provider]
+    if not _from_issuer(provider, attempt, answer):
+        issuers = Issuers(answer.get("iss"), provider.issuer, provider.authorize_url)
+        # Nothing is written: whoever got hold of a state must not be able to end a step that runs.
+        # What is never answered counts as broken off after a while by itself (sweep.py).
+        log.warning(
+            "attempt %s: answer refused: it names issuer %.200r, expected was %.200r",
+            attempt.id,
+            issuers.named,
+            issuers.expected or f"one at {issuers.address}",
+        )
+        return Return("refused", reason="issuer", issuers=issuers)
     if "error" in answer:
         _failed(services, attempt.id, answer["error"], at)
         return row if same else replace(row, kind="ended")
@@ -131,14 +154,22 @@ def can_finish(attempt: Attempt, browser: str | None) -> bool:
     )
 
 
-def _from_issuer(services: Services, attempt: Attempt, answer: Mapping[str, str]) -> bool:
-    """RFC 9207: an issuer that is named must be the expected one; where it is configured, the
-    answer to an authorization request must name it. The return from a bank step is no such
-    answer and may leave it out."""
-    expected, named = services.providers[attempt.provider].issuer, answer.get("iss")
-    if named is not None:
+def _from_issuer(provider: BankProvider, attempt: Attempt, answer: Mapping[str, str]) -> bool:
+    """RFC 9207: an issuer that is named must be the expected one, to the letter; where it is
+    configured, the answer to an authorization request must name it. The return from a bank step
+    is no such answer and may leave it out."""
+    expected, named = provider.issuer, answer.get("iss")
+    if named is None:
+        return expected is None or attempt.purpose != Action.GRANT
+    if expected is not None:
         return named == expected
-    return expected is None or attempt.purpose != Action.GRANT
+    # None is set, and the service names itself all the same: then the server people were sent to
+    # will do. The issuer guards against answers of one service being taken to another. Here there
+    # is only one: a code goes to its token address whatever an answer says, with the PKCE secret of
+    # this attempt, and the state is good for one attempt of one browser. Who can answer from
+    # another path of that server could answer without naming any issuer, which was always taken.
+    here = origin(named)
+    return here is not None and bool(here[1]) and here == origin(provider.authorize_url)
 
 
 def _failed(services: Services, attempt_id: int, word: str, at: Moment) -> None:

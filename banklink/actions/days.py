@@ -6,7 +6,7 @@ from datetime import date
 
 from banklink.actions.services import Refused
 from banklink.core.calendar import likely_years
-from banklink.statements.journals import read_day
+from banklink.statements.columns import read_day
 
 
 def typed_day(text: str, today: date, *, field: str, ahead: int = 0) -> date | None:

@@ -44,6 +44,9 @@ REAL = {
 }
 """Ponto Connect's own addresses (providers.md 2.1)."""
 
+ASKS_FOR_CERTIFICATE = REAL["api_url"]
+"""Its server speaks to nobody without a client certificate."""
+
 Values = Mapping[str, str]
 
 
@@ -88,11 +91,11 @@ def complete(typed: Values, kept: Stored | None, *, forget_certificate: bool = F
 def elsewhere(values: Values, kept: Stored | None) -> bool:
     """Whether what is sent a secret or a token would be another server than the stored one."""
     return kept is not None and any(
-        _origin(values[name]) != _origin(kept.values[name]) for name in TRUSTED
+        origin(values[name]) != origin(kept.values[name]) for name in TRUSTED
     )
 
 
-def _origin(address: str) -> tuple[str, str | None, int | None] | None:
+def origin(address: str) -> tuple[str, str | None, int | None] | None:
     """Scheme, host and port, with the port that goes without saying; None when it has none."""
     try:
         parts = urlsplit(address)
@@ -132,6 +135,8 @@ def problems(values: Values, *, real: datetime, kept: Stored | None = None) -> d
             found["certificate"] = "certificate_unreadable"
         elif until <= real and "certificate" not in found:
             found["certificate"] = "certificate_expired"
+    elif any(origin(values[name]) == origin(ASKS_FOR_CERTIFICATE) for name in TRUSTED):
+        found["certificate"] = "certificate_needed"
     return found
 
 

@@ -24,6 +24,7 @@ class Unusable:
     """Stands where an adapter would: every question to it raises ConfigurationError(`why`)."""
 
     issuer = None
+    authorize_url = ""
 
     def __init__(self, provider: str, why: str):
         self.id = provider

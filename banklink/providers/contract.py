@@ -157,6 +157,7 @@ class BankProvider(Protocol):
 
     id: str
     issuer: str | None
+    authorize_url: str
 
     def begin_grant(
         self, *, redirect_uri: str, state: str, label: str, reference: str

@@ -121,6 +121,7 @@ class Ponto:
         self._sleep = sleep
         self._given_tls = tls
         self.issuer = settings.issuer
+        self.authorize_url = settings.authorize_url
 
     def close(self) -> None:
         """Let go of the connections that are kept open between calls."""
@@ -496,7 +497,7 @@ class Ponto:
             _items(_parse(content))
             where = "authorize"
             status, _ = self._try("GET", self._settings.authorize_url)
-            if status == 404 or status >= 500:
+            if status in (404, 429) or status >= 500:
                 return Finding(_unexpected(status), where)
         except httpx2.HTTPError as error:
             return Finding(trouble(error), where)
@@ -536,7 +537,8 @@ def _token_of(status: int, content: bytes) -> str | Finding:
 def _unexpected(status: int) -> str:
     if status >= 500:
         return "outage"
-    return {401: "forbidden", 403: "forbidden", 404: "not_found"}.get(status, "not_understood")
+    known = {401: "forbidden", 403: "forbidden", 404: "not_found", 429: "busy"}
+    return known.get(status, "not_understood")
 
 
 def _limited(response: httpx2.Response) -> None:

@@ -23,7 +23,7 @@ class Finding:
     | code                  | meaning                                             |
     |-----------------------|-----------------------------------------------------|
     | `works`               | every address answers, the credentials are accepted |
-    | `name_not_found`      | no such host                                        |
+    | `name_not_found`      | this server cannot find the host, or has no internet |
     | `refused`             | the host is there, nothing listens                  |
     | `timeout`             | no answer in time                                   |
     | `untrusted`           | its certificate is not trusted here                 |
@@ -32,6 +32,7 @@ class Finding:
     | `unreachable`         | broken off in another way                           |
     | `not_found`           | 404: a wrong address                                |
     | `outage`              | the service itself says it is down                  |
+    | `busy`                | 429: it asks to wait                                |
     | `invalid_client`      | client id and secret do not belong together         |
     | `forbidden`           | the service answers there, and refuses us           |
     | `not_understood`      | something else answers there                        |

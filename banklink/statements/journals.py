@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as attribute
 from datetime import date
@@ -24,30 +24,15 @@ from schwifty.exceptions import InvalidChecksumDigits, SchwiftyException
 
 from banklink.core.calendar import FIRST_DAY
 from banklink.statements import sniff
+from banklink.statements.columns import FIELDS, MAX_CODE, Layout, Unclear, find, read_day
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_LINES = 2_000
 """More bank journals than any firm has; a longer file is something else."""
 
-MAX_CODE, MAX_NAME = 20, 100
+MAX_NAME = 100
 _MAX_COLUMNS = 50
-_FIELDS = ("code", "name", "iban", "through")
-_TITLES = {
-    "code": {"code", "dagboekcode", "dagboeknummer", "journalcode", "nummer", "number", "nr"},
-    "name": {"naam", "name", "omschrijving", "description", "dagboeknaam", "journalname"},
-    "iban": {"iban", "rekening", "rekeningnummer", "bankrekening", "bankaccount", "accountnumber"},
-    "through": {
-        "verwerkt", "verwerkttm", "verwerkttotenmet", "processed", "processedthrough",
-        "processeduntil",
-    },
-}  # fmt: skip
-_EITHER = {"dagboek", "journal", "bankdagboek", "bankjournal"}
-"""The code where another column has the name, else the name."""
-
-_LOOKS_IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{10,30}")
-_YEAR_FIRST = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:T.*|Z|[+-]\d\d:\d\d)?", re.ASCII)
 _EXCEL_SAYS = re.compile(r"\ufeff?\"?sep=[;,\t]\"?", re.IGNORECASE)
-_DAY_FIRST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +76,16 @@ class JournalLine:
 class JournalList:
     """`form` is csv or xaf. `guessed` names the encoding when the text did not say: a person
     should look at accented letters. `heading` is the header line, to put above lines that are
-    offered again."""
+    offered again. `unused` are the columns, by title or number, of which nothing was taken; `taken`
+    those that were taken for a field by what stands in them, under a title that says something
+    else."""
 
     lines: tuple[JournalLine, ...]
     form: str
     guessed: str | None = None
     heading: str | None = None
+    unused: tuple[str | int, ...] = ()
+    taken: Mapping[str, str | int] = attribute(default_factory=dict)
 
     @property
     def good(self) -> tuple[JournalLine, ...]:
@@ -152,8 +141,8 @@ def read_journals(source: bytes | str, *, today: date) -> JournalList:
         raise JournalsError("empty")
     if "\x00" in text:
         raise JournalsError("unknown_format", looks_like="unknown")
-    heading, lines = _table(text.lstrip("\ufeff"))
-    return JournalList(_judge(lines, today), "csv", guessed, heading)
+    heading, layout, lines = _table(text.lstrip("\ufeff"))
+    return JournalList(_judge(lines, today), "csv", guessed, heading, layout.unused, layout.guessed)
 
 
 # -- text ---------------------------------------------------------------------------------------
@@ -175,8 +164,8 @@ def _decode(data: bytes) -> tuple[str, str | None]:
         return data.decode("windows-1252", "replace"), "Windows-1252"
 
 
-def _table(text: str) -> tuple[str | None, Iterator[JournalLine]]:
-    """The header line, if there is one, and the lines under it. One line is one journal: an
+def _table(text: str) -> tuple[str | None, Layout, Iterator[JournalLine]]:
+    """The header line, if there is one, what is where, and the lines. One line is one journal: an
     unclosed quote spoils its own line and no other."""
     numbered = [
         (number, line)
@@ -193,17 +182,19 @@ def _table(text: str) -> tuple[str | None, Iterator[JournalLine]]:
     if separator is None:
         raise JournalsError("columns_unknown")
     rows = [(number, line, _cells(line, separator)) for number, line in numbered]
-    columns = _header(rows[0][2])
-    if columns is not None:
-        heading: str | None = rows[0][1]
-        rows = rows[1:]
-    else:
-        heading, columns = None, _columns([cells for _, _, cells in rows])
+    try:
+        layout = find([cells for _, _, cells in rows])
+    except Unclear as error:
+        if error.missing is None:
+            raise JournalsError("columns_unknown") from None
+        raise JournalsError("column_missing", column=error.missing) from None
+    heading = rows.pop(0)[1] if layout.header else None
     if not rows:
         raise JournalsError("empty")
     if len(rows) > MAX_LINES:
         raise JournalsError("too_many_lines", lines=len(rows), most=MAX_LINES)
-    return heading, (_line(number, line, cells, columns) for number, line, cells in rows)
+    made = (_line(number, line, cells, layout.columns) for number, line, cells in rows)
+    return heading, layout, made
 
 
 def _separator(lines: Sequence[str]) -> str | None:
@@ -228,76 +219,18 @@ def _clean(text: str) -> str:
     return "".join(each for each in " ".join(text.split()) if each.isprintable())
 
 
-def _header(cells: Sequence[str]) -> dict[str, int] | None:
-    """Which column is what, when the line names them. Raises JournalsError for one that names
-    some, but neither a code nor a name."""
-    words = [re.sub(r"[^a-z]", "", cell.casefold()) for cell in cells]
-    columns = {
-        name: words.index(next(word for word in words if word in titles))
-        for name, titles in _TITLES.items()
-        if titles & set(words)
-    }
-    either = next((index for index, word in enumerate(words) if word in _EITHER), None)
-    if either is not None:
-        columns.setdefault("code" if "name" in columns else "name", either)
-    if not columns or any(_looks_iban(cell) or _is_day(cell) for cell in cells):
-        return None
-    if len(columns) == 1 and not {"iban", "through"} & columns.keys() and either is None:
-        return None  # a journal that is called "Rekening" or "Code" is no header
-    for needed in ("code", "name"):
-        if needed not in columns:
-            raise JournalsError("column_missing", column=needed)
-    return columns
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> dict[str, int]:
-    """Without a header: the column of IBANs and the column of dates are known by their looks; of
-    the others the first is the code and the second the name."""
-    width = max(len(row) for row in rows)
-    columns: dict[str, int] = {}
-    for name, looks in (("iban", _looks_iban), ("through", _is_day)):
-        hits = [sum(len(row) > i and looks(row[i]) for row in rows) for i in range(width)]
-        best = max(range(width), key=hits.__getitem__)
-        if hits[best]:
-            columns[name] = best
-    rest = [index for index in range(width) if index not in columns.values()]
-    if "iban" not in columns or len(rest) < 2:
-        raise JournalsError("columns_unknown")
-    return {**columns, "code": rest[0], "name": rest[1]}
-
-
-def _looks_iban(cell: str) -> bool:
-    return _LOOKS_IBAN.fullmatch(cell.replace(" ", "").upper()) is not None
-
-
-def _is_day(cell: str) -> bool:
-    return bool(_YEAR_FIRST.fullmatch(cell) or _DAY_FIRST.fullmatch(cell))
-
-
-def _line(number: int, source: str, cells: Sequence[str], columns: dict[str, int]) -> JournalLine:
+def _line(
+    number: int, source: str, cells: Sequence[str], columns: Mapping[str, int]
+) -> JournalLine:
     code, name, iban, through = (
         cells[columns[key]] if key in columns and columns[key] < len(cells) else ""
-        for key in _FIELDS
+        for key in FIELDS
     )
     return JournalLine(number, source, code, name, _plain(iban), read_day(through), (iban, through))
 
 
 def _plain(iban: str) -> str | None:
     return "".join(iban.split()).upper() or None
-
-
-def read_day(text: str) -> date | None:
-    """2026-03-31, 31-03-2026, 31/03/2026 or 31.03.2026; None for anything else."""
-    if found := _YEAR_FIRST.fullmatch(text):
-        year, month, day = found[1], found[2], found[3]
-    elif found := _DAY_FIRST.fullmatch(text):
-        year, month, day = found[4], found[3], found[1]
-    else:
-        return None
-    try:
-        return date(int(year), int(month), int(day))
-    except ValueError:
-        return None
 
 
 # -- what is wrong with a line ------------------------------------------------------------------

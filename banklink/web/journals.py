@@ -591,7 +591,12 @@ def take_in(administration_id: int) -> Answer:
             found = read_journals(data, today=at().today)
             before = read_journals(typed, today=at().today).lines if typed.strip() else ()
             text = as_text((*before, *found.lines))
-            found = replace(read_journals(text, today=at().today), guessed=found.guessed)
+            found = replace(
+                read_journals(text, today=at().today),
+                guessed=found.guessed,
+                unused=found.unused,
+                taken=found.taken,
+            )
         else:
             text, found = typed, read_journals(typed, today=at().today)
     except JournalsError as error:
@@ -622,6 +627,10 @@ def take_in(administration_id: int) -> Answer:
 def _left_over(found: JournalList, left: tuple[JournalLine, ...]) -> tuple[JournalList, str]:
     """What stays in the box. The good lines are in the books by now, and it was perhaps from them
     that the reader knew which column was what; then the rest gets a header of its own."""
+
+    def read(lines: tuple[JournalLine, ...]) -> list[tuple[object, ...]]:
+        return [(line.code, line.name, line.written) for line in lines]
+
     text = "\n".join((found.heading or "", *(line.source for line in left)))
     today = at().today
     for each in (text, as_text(left)) if found.heading else (as_text(left),):
@@ -629,7 +638,7 @@ def _left_over(found: JournalList, left: tuple[JournalLine, ...]) -> tuple[Journ
             again = read_journals(each, today=today)
         except JournalsError:
             continue
-        if len(again.lines) == len(left):
+        if read(again.lines) == read(left):
             return again, each
     return replace(found, lines=left), text
 
@@ -696,9 +705,29 @@ def _list_page(
         form=form,
         lines=[_line(each) for each in shown],
         summary=_summary(found) if found else None,
+        columns=_columns(found) if found else (),
         guessed=found.guessed if found else None,
         notice=notice,
     )
+
+
+def _columns(found: JournalList) -> tuple[str, ...]:
+    """What a title did not say: what was taken by its looks, and of what nothing was taken."""
+    fields = {"iban": _("IBAN"), "through": _("Processed through")}
+    said = [
+        _("Read as “%(field)s”: %(column)s.", column=_column(title), field=fields[name])
+        for name, title in found.taken.items()
+    ]
+    if found.unused:
+        which = ", ".join(_column(title) for title in found.unused)
+        said.append(_("Not used: %(which)s.", which=which))
+    return tuple(said)
+
+
+def _column(title: str | int) -> str:
+    if isinstance(title, int):
+        return _("column %(n)s", n=number(title))
+    return _("column “%(title)s”", title=title)
 
 
 def _readable(params: dict[str, str | int]) -> dict[str, str]:
@@ -715,7 +744,7 @@ def _summary(found: JournalList) -> str:
         ngettext("%(n)s journal can be added", "%(n)s journals can be added", good),
         ngettext("%(n)s line has a problem", "%(n)s lines have a problem", bad)
         if bad
-        else _("no line has a problem"),
+        else _("all lines are right"),
     ]
     if len(found.lines) > _SHOWN:
         parts.append(_("the first %(n)s are shown", n=number(_SHOWN)))

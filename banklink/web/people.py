@@ -110,6 +110,7 @@ def _members_page(
             "name": fresh[0].name,
             "url": house().settings.origin + url_for("doors.password", token=fresh[1]),
             "until": moment(fresh[0].expires_at),
+            "here_only": house().settings.here_only,
         },
     )
     return page, status

@@ -41,6 +41,10 @@ PROBLEMS: dict[str, str] = {
     ),
     "certificate_missing": N_("A key needs its certificate. Paste that too."),
     "key_missing": N_("A certificate needs its private key. Paste that too."),
+    "certificate_needed": N_(
+        "Ponto answers nobody without a client certificate. Paste the one you got when you"
+        " registered."
+    ),
     "certificate_unreadable": N_(
         "This cannot be read as a certificate with its key. Paste both as PEM text, the key"
         " without a password."
@@ -51,7 +55,14 @@ PROBLEMS: dict[str, str] = {
 
 FINDINGS: dict[str, str] = {
     "works": N_("It works: all three addresses answer, and id and secret are accepted."),
-    "name_not_found": N_("%(where)s: there is no such name on the internet. Check the spelling."),
+    "name_not_found": N_(
+        "%(where)s: this server cannot find the name. Check the spelling, and whether this server"
+        " has internet."
+    ),
+    "preset_not_found": N_(
+        "%(where)s: this server cannot find the name. The address is the known one, so see whether"
+        " this server has internet."
+    ),
     "refused": N_("%(where)s: the machine is there, but nothing answers. Check the port."),
     "timeout": N_("%(where)s: no answer within ten seconds. Try again, or check the address."),
     "untrusted": N_("%(where)s: the certificate of the service is not trusted here."),
@@ -62,6 +73,7 @@ FINDINGS: dict[str, str] = {
     "unreachable": N_("%(where)s: the connection broke off. Try again in a few minutes."),
     "not_found": N_("%(where)s: there is nothing at this address (404). Check the whole address."),
     "outage": N_("%(where)s: the service says it is out of order. Try again later."),
+    "busy": N_("%(where)s: the service asks to wait. Try again in a few minutes."),
     "invalid_client": N_("The service does not accept this client id with this secret."),
     "forbidden": N_(
         "%(where)s: there is a service, and it refuses us. The address seems right. See whether the"
@@ -101,7 +113,8 @@ def save() -> Answer:
     if wrong:
         return _page(typed=typed, wrong=wrong), 422
     if request.form.get("do") == "test":
-        return _page(typed=typed, finding=actions.try_out(values))
+        unsaved = kept is None or values != kept.values
+        return _page(typed=typed, finding=actions.try_out(values), unsaved=unsaved)
     try:
         actions.save(
             house().services,
@@ -161,19 +174,17 @@ def _page(
     typed: Mapping[str, str] | None = None,
     wrong: Mapping[str, str] | None = None,
     finding: Finding | None = None,
+    unsaved: bool = False,
     stale: Stale | None = None,
     ending: object = None,
 ) -> str:
-    """`ending`: how many permissions end with what was typed, still to be confirmed."""
+    """`unsaved`: what was tested is not what is stored. `ending`: how many permissions end with
+    what was typed, still to be confirmed."""
     kept = _kept()
     settings = house().settings
     notice = said()
     if finding is not None:
-        where = _(_WHERE[finding.where]) if finding.where else ""
-        notice = Notice(
-            tone="ok" if finding.code == "works" else "error",
-            text=_(FINDINGS[finding.code], where=where),
-        )
+        notice = _told(finding, typed or {}, unsaved)
     elif notice is None and kept is None and actions.stored_version(house().services):
         notice = Notice(
             tone="error",
@@ -216,6 +227,21 @@ def _page(
         notice=notice,
         back=url_for("start.page") if _from_start() else None,
     )
+
+
+def _told(finding: Finding, typed: Mapping[str, str], unsaved: bool) -> Notice:
+    """What was found, what a test cannot find, and whether it is kept: nobody should walk away from
+    a green answer and lose what they typed."""
+    address = f"{finding.where}_url"
+    code, works = finding.code, finding.code == "works"
+    if code == "name_not_found" and address in REAL and typed.get(address) == REAL[address]:
+        code = "preset_not_found"  # there is no spelling to check
+    parts = [_(FINDINGS[code], where=_(_WHERE[finding.where]) if finding.where else "")]
+    if works:
+        parts.append(_("Not tested: the issuer; that shows at the first permission."))
+    if unsaved:
+        parts.append(_("Not saved yet: press Save.") if works else _("Not saved yet."))
+    return Notice(tone="ok" if works else "error", text=" ".join(parts))
 
 
 def _form(
@@ -360,19 +386,22 @@ def _secrets(
         ),
         Field(
             name="certificate",
-            label=_("Client certificate (optional)"),
+            label=_("Client certificate"),
             type="textarea",
             value=shown["certificate"],
             hint=_(
                 "One is stored, valid until %(date)s; leave empty to keep it.", date=day_of(until)
             )
             if until
-            else _("The PEM text, from BEGIN CERTIFICATE up to and including END CERTIFICATE."),
+            else _(
+                "The PEM text, from BEGIN CERTIFICATE up to and including END CERTIFICATE. Ponto"
+                " needs it; for another service it may be empty if that asks for none."
+            ),
             error=error("certificate"),
         ),
         Field(
             name="certificate_key",
-            label=_("Private key of that certificate (optional)"),
+            label=_("Private key of that certificate"),
             type="textarea",
             value=shown["certificate_key"],
             hint=_("One is stored and never shown again; leave empty to keep it.")

@@ -267,6 +267,48 @@ def test_answers_that_are_not_ours_are_refused_and_cost_nothing(unlinked: Books)
     assert unlinked.row() == "r11", "the real answer still works"
 
 
+def test_without_an_issuer_set_the_server_people_are_sent_to_may_name_itself(
+    unlinked: Books, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider = unlinked.house.provider
+    server = str(provider.issuer)
+    monkeypatch.setattr(provider, "issuer", None, raising=False)
+    answer = unlinked.visit(unlinked.depart(Action.GRANT), tick=[BAKERY])
+    with nothing_changes(unlinked.services):
+        for named in (
+            "https://evil.example", server.replace("http:", "https:"), server + "0",
+            server + "@evil.example", server.replace("127.0.0.1", "127.0.0.2"), "", "nonsense", "[",
+        ):  # fmt: skip
+            back = unlinked.come_back({**answer, "iss": named})
+            assert (back.kind, back.reason) == ("refused", "issuer"), named
+            assert back.issuers is not None and back.issuers.named == named
+    assert "https://evil.example" in caplog.text
+    assert answer["code"] not in caplog.text and answer["state"] not in caplog.text
+    assert unlinked.overlays() == {"renewal_running"}, "nobody's step is ended by a forgery"
+    unlinked.come_back({**answer, "iss": server + "/tenant"})
+    assert unlinked.row() == "r11"
+
+
+def test_a_slash_at_the_end_of_a_set_issuer_is_not_forgiven(unlinked: Books) -> None:
+    answer = unlinked.visit(unlinked.depart(Action.GRANT), tick=[BAKERY])
+    back = unlinked.come_back({**answer, "iss": answer["iss"] + "/"})
+    assert back.reason == "issuer"
+    assert back.issuers is not None
+    assert (back.issuers.named, back.issuers.expected) == (answer["iss"] + "/", answer["iss"])
+
+
+def test_after_a_refused_answer_one_starts_again_at_once_or_it_ends_by_itself(
+    unlinked: Books,
+) -> None:
+    answer = unlinked.visit(unlinked.depart(Action.GRANT), tick=[BAKERY])
+    unlinked.come_back({**answer, "iss": "https://evil.example"})
+    assert unlinked.visit(unlinked.depart(Action.GRANT), tick=[BAKERY])["code"]
+    unlinked.house.time.pushed += timedelta(minutes=16)
+    assert unlinked.overlays() == set()
+    unlinked.house.jobs()
+    assert unlinked.attempt().outcome == "abandoned"
+
+
 def test_moving_the_demo_clock_ages_no_answer(unlinked: Books) -> None:
     answer = unlinked.visit(unlinked.depart(Action.GRANT), tick=[BAKERY])
     unlinked.house.later(days=1)

@@ -419,6 +419,29 @@ def test_what_is_not_there_and_what_is_not_mine_look_the_same(
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize("clipboard", ["lent", "refused", "unknown"])
+def test_the_address_to_register_is_copied_with_one_press(
+    hands: Person, house: TestHouse, clipboard: str
+) -> None:
+    page = hands.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=house.origin)
+    page.goto(f"{house.origin}/provider")
+    page.evaluate("() => { window.lent = navigator.clipboard; return lent.writeText('other'); }")
+    if clipboard == "refused":
+        page.evaluate("() => { lent.writeText = () => Promise.reject(new Error('no')); }")
+    if clipboard == "unknown":
+        page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    address = page.locator("#redirect-uri").input_value()
+    button = page.locator("#redirect-uri-copy")
+    assert button.inner_text() == "Kopieer"
+    button.click()
+    expect(button).to_have_text("Gekopieerd")
+    assert page.locator("#live").inner_text() == "Gekopieerd"
+    assert page.evaluate("() => lent.readText()") == address
+    expect(button).to_have_text("Kopieer", timeout=3000)
+    page.context.clear_permissions()
+
+
 def test_another_host_name_is_turned_away(browser: Browser, house: TestHouse) -> None:
     port = house.origin.rsplit(":", 1)[1]
     with open_context(browser) as watched:

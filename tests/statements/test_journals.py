@@ -91,6 +91,79 @@ def test_without_a_header_the_columns_are_known_by_their_looks() -> None:
     assert (moved.code, moved.name, moved.through) == ("1100", "Bank", date(2026, 3, 31))
 
 
+@pytest.mark.parametrize(
+    ("code", "name", "account", "through"),
+    [
+        ("Dagboeknr", "Omschrijving", "IBAN-nummer", "Bijgewerkt t/m"),
+        ("DAGBOEKNUMMER", "Naam dagboek", "Ibannummer", "Bijgewerkt tot en met"),
+        ("Nr.", "naam-dagboek", "Bank-rekening", "Verwerkt tot en met"),
+        ("Nummer", "Dagboek", "Rekeningnummer", "Verwerkt tot"),
+        ("Dagboekcode", "Náám", "Rekening", "Processed until"),
+        ("Dagboek", "Omschrijving", "Bankrekeningnummer", "verwerkt  T/M"),
+    ],
+)
+def test_columns_are_known_by_the_names_that_programs_give_them(
+    code: str, name: str, account: str, through: str
+) -> None:
+    found = read(f"Saldo;{through};{account};{name};{code}\n9,00;31-03-2026;{IBAN};Bank;1100")
+    (line,) = found.good
+    assert (line.code, line.name, line.iban) == ("1100", "Bank", IBAN)
+    assert line.through == date(2026, 3, 31)
+    assert found.unused == ("Saldo",)
+    assert not found.taken
+
+
+def test_an_unknown_title_above_ibans_or_days_costs_nothing_and_is_told() -> None:
+    found = read(
+        f"Nr;Naam;Tegoed op;Klaar;Gewijzigd op\n1;A;{IBAN};31-03-26;01-04-2026\n2;B;;;01-04-2026"
+    )
+    assert [(each.iban, each.through) for each in found.lines] == [
+        (IBAN, date(2026, 3, 31)),
+        (None, None),
+    ]
+    assert found.taken == {"iban": "Tegoed op", "through": "Klaar"}
+    assert found.unused == ("Gewijzigd op",), "a day, but surely another one"
+
+
+@pytest.mark.parametrize(
+    ("text", "unused"),
+    [
+        (f"nr;naam;een;twee\n1;A;{IBAN};{IBAN}", ("een", "twee")),  # which one is meant?
+        ("nr;naam;een\n1;A;NL00DEMO0417164300", ("een",)),  # check digits that are not right
+        ("nr;naam;een;twee\n1;A;31-03-2026;30-03-2026", ("een", "twee")),
+        ("nr;naam;\n1;A;note\n2;B;", (3,)),
+        (f"1;A;{IBAN};;note\n2;B;;;", (5,)),
+        ("nr;naam;\n1;A;\n", ()),
+    ],
+)
+def test_what_cannot_be_placed_is_named(text: str, unused: tuple[str | int, ...]) -> None:
+    found = read(text)
+    assert found.unused == unused
+    assert not found.taken
+
+
+def test_of_an_account_in_the_ledger_and_one_at_the_bank_the_iban_counts() -> None:
+    found = read(f"Nr;Naam;Rekening;IBAN\n1;A;1100;{IBAN}")
+    assert (found.good[0].iban, found.unused) == (IBAN, ("Rekening",))
+
+
+@pytest.mark.parametrize("written", ["31-10-25", "31/10/25", "31.10.25"])
+def test_a_year_may_have_two_digits(written: str) -> None:
+    assert read(f"code;naam;verwerkt\n1;A;{written}").good[0].through == date(2025, 10, 31)
+
+
+@pytest.mark.parametrize(
+    "text", ["1000;Kas;;", "1000;Kas", "1000;Rekening", "KAS;Kas\nMEM;Memo", "1;A;;2026-03-31\n2;B"]
+)
+def test_without_a_header_and_without_ibans_the_order_of_the_hint_counts(text: str) -> None:
+    found = read(text)
+    assert not found.bad
+    assert [(each.code, each.name) for each in found.lines] == [
+        tuple(line.split(";")[:2]) for line in text.splitlines()
+    ]
+    assert found.lines[0].through == (date(2026, 3, 31) if "2026" in text else None)
+
+
 def test_a_journal_called_dagboek_is_code_or_name_as_the_other_column_says() -> None:
     assert read(f"Dagboek;Naam;IBAN\n1100;Bank;{IBAN}").lines[0].code == "1100"
     assert read(f"Code;Dagboek;IBAN\n1100;Bank;{IBAN}").lines[0].name == "Bank"
@@ -195,7 +268,10 @@ def test_a_year_of_bookings_is_not_kept_in_memory() -> None:
         ("<auditfile></auditfile>", "no_journals"),
         ("iban;verwerkt\nNL85DEMO0417164300;", "column_missing"),
         ("just one line of words", "columns_unknown"),
-        ("a;b\nc;d", "columns_unknown"),
+        ("a;b;c\nd;e;f", "columns_unknown"),
+        ("Id;Label\n1000;Kas", "columns_unknown"),  # a header in words nobody knows
+        ("1000;Kas;2026-03-31", "columns_unknown"),
+        ("Dear colleague, here they are\nregards, Piet", "columns_unknown"),
         (b"a;b\n" * 6_000_000, "too_large"),
     ],
 )

@@ -95,7 +95,7 @@ def _bytes(source: str) -> BytesIO:
 
 _SPOKEN = frozenset(
     """alt aria-description aria-label aria-roledescription aria-valuetext label placeholder title
-    data-announce data-busy data-failed data-offline data-retry""".split()
+    data-announce data-busy data-copied data-failed data-offline data-retry""".split()
 )
 """Attributes people see or hear; the `data-` ones are said by app.js."""
 _SILENT = frozenset({"script", "style"})

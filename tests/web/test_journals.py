@@ -323,6 +323,22 @@ def test_old_letters_are_read_and_the_reader_is_told_to_look(desk: Desk) -> None
     assert "Café Zoë €" in answer.text
 
 
+def test_columns_that_are_not_used_are_named_above_what_was_read(desk: Desk) -> None:
+    text = f"Dagboeknr;Naam;Rekening bij;Saldo\n1;A;{iban(1)};9,00\n2;B;NL00TEST0000000001;\n"
+    good = text.replace("NL00TEST0000000001", "")
+    for answer in (look(desk, good), look(desk, "", good.encode())):
+        above = words(soup(answer).select_one(".looked"))
+        assert "alle regels kloppen" in above
+        assert "Niet gebruikt: kolom “Saldo”." in above
+        assert "Gelezen als “IBAN”: kolom “Rekening bij”." in above
+    left = soup(look(desk, **seen(look(desk, text + f"3;C;{iban(3)};\n")))).select_one("textarea")
+    assert desk.there("1").iban == iban(1)
+    assert left is not None
+    assert "NL00TEST0000000001" in left.get_text(), "the wrong number is there to be mended"
+    again = look(desk, left.get_text())
+    assert "NL00 TEST" in words(soup(again).select_one(".looked"))
+
+
 def test_another_s_journal_is_not_there(desk: Desk) -> None:
     assert desk.visitor.get("/administrations/99/journals").status_code == 404
     assert desk.visitor.get(f"{desk.url}/999999999999").status_code == 404

@@ -14,6 +14,7 @@ import pytest
 from banklink.actions import people as acting
 from banklink.actions.passwords import fits, hashed, judge
 from banklink.actions.services import Refused
+from banklink.settings import Settings
 from banklink.store.models import Membership, User, UserSession
 from tests.support.office import PASSWORD, Guest, Office, opened
 from tests.web.conftest import soup, words
@@ -269,6 +270,42 @@ def invite(anna: Guest, firm: int, **typed: str) -> str:
     found = re.fullmatch(r"http://localhost:\d+(/password/\S+)", url)
     assert found is not None
     return found[1]
+
+
+def test_a_refused_issuer_leads_the_owner_to_the_setting_and_others_to_the_owner(
+    office: Office, firm: int
+) -> None:
+    office.user("lea@kantoor.nl", {firm: "bookkeeper"})
+
+    def told(guest: Guest) -> Any:
+        return soup(guest.get("/returned/said/issuer")).select_one("main")
+
+    assert told(office.signed_in("anna@kantoor.nl")).select_one("a#settings")["href"] == "/provider"
+    lea = told(office.signed_in("lea@kantoor.nl"))
+    assert "Alleen de eigenaar van deze installatie" in words(lea)
+    assert "Anna" in words(lea)
+    assert lea.select_one("a#settings") is None
+    stranger = told(office.guest())
+    assert "wie je hierheen stuurde" in words(stranger)
+    assert "Anna" not in words(stranger), "names are not for everybody"
+
+
+def test_the_page_says_when_a_link_works_on_this_machine_only(
+    office: Office, firm: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fresh(email: str) -> Any:
+        form = {"name": "Piet", "email": email, "role": "reader"}
+        answer = anna.press(f"/administrations/{firm}/people", form)
+        return soup(answer).select_one(".handed")
+
+    anna = office.signed_in("anna@kantoor.nl")
+    here = fresh("piet@kantoor.nl")
+    assert "werkt alleen op deze computer" in words(here)
+    copy = here.select_one("button[data-copy=fresh-link]")
+    assert copy.has_attr("hidden"), "nothing to press without JavaScript"
+    monkeypatch.setattr(Settings, "here_only", False)
+    away = fresh("lea@kantoor.nl")
+    assert "deze computer" not in words(away)
 
 
 def role_of(office: Office, email: str, firm: int) -> str | None:

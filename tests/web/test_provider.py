@@ -275,6 +275,56 @@ def test_a_right_one_works_without_being_stored(house: TestHouse, visitor: Visit
         assert session.query(ProviderSettings).count() == 0
 
 
+def test_a_test_says_what_is_not_saved_and_what_was_not_tested(
+    house: TestHouse, visitor: Visitor
+) -> None:
+    said = tried(visitor, right(house))
+    assert said.endswith("Not saved yet: press Save.")
+    assert "Not tested: the issuer" in said
+    visitor.press("/provider", right(house))
+    kept = right(house, version="1", client_secret="")
+    assert "Not saved" not in tried(visitor, kept)
+    assert "Not saved yet: press Save." in tried(visitor, {**kept, "issuer": "other"})
+    assert tried(visitor, {**kept, "client_secret": SECRET}).endswith("Not saved yet.")
+
+
+def preset(**more: str) -> dict[str, str]:
+    return {"preset": "real", "client_id": "x", "client_secret": SECRET, "version": "0", **more}
+
+
+@pytest.mark.parametrize("do", ["test", "save"])
+def test_ponto_is_not_tried_or_kept_without_the_certificate_it_asks_for(
+    house: TestHouse, visitor: Visitor, do: str
+) -> None:
+    for form in (preset(), right(house, api_url="https://api.ibanity.com/ponto-connect")):
+        answer = visitor.press("/provider", {**form, "do": do})
+        assert answer.status_code == 422
+        page = soup(answer)
+        error = page.select_one("#page-form-field-certificate-error")
+        assert error is not None and "without a client certificate" in words(error)
+        assert "optional" not in words(page.select_one("[data-field=certificate] label"))
+    text, key = certificate()
+    assert (
+        visitor.press("/provider", preset(certificate=text, certificate_key=key)).status_code == 303
+    )
+    forget = preset(version="1", client_secret="", forget_certificate="1")
+    assert visitor.press("/provider", forget).status_code == 422
+
+
+def test_a_known_address_that_is_not_found_is_no_spelling_mistake(
+    house: TestHouse, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*_args: object, **_more: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "a server without internet")
+
+    monkeypatch.setattr(socket, "getaddrinfo", offline)
+    text, key = certificate()
+    said = tried(visitor, preset(certificate=text, certificate_key=key))
+    assert said.startswith("Token address: this server cannot find the name.")
+    assert "has internet" in said
+    assert "spelling" not in said
+
+
 def test_a_wrong_secret_is_called_that(house: TestHouse, visitor: Visitor) -> None:
     assert "does not accept" in tried(visitor, right(house, client_secret=SECRET))
 
@@ -299,7 +349,8 @@ def test_a_name_a_port_and_a_silence_are_told_apart(
 ) -> None:
     monkeypatch.setattr("banklink.providers.ponto._TRIAL_TIMEOUT", 0.3)
     said = tried(visitor, right(house, token_url="https://no-such-name.invalid/token"))
-    assert "no such name" in said
+    assert "this server cannot find the name. Check the spelling" in said
+    assert "has internet" in said
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -356,13 +407,21 @@ def server_context(tmp_path: Path) -> tuple[ssl.SSLContext, str]:
 
 @pytest.mark.parametrize(
     ("answer", "says"),
-    [((503, b""), "out of order"), ((200, b"<html>"), "something else"), ((401, b""), "accept")],
+    [
+        ((503, b""), "out of order"),
+        ((429, b""), "asks to wait"),
+        ((200, b"<html>"), "something else"),
+        ((401, b""), "accept"),
+    ],
 )
 def test_what_else_answers(
     house: TestHouse, visitor: Visitor, answer: tuple[int, bytes], says: str
 ) -> None:
     with serving(answer) as url:
         assert says in tried(visitor, right(house, token_url=url))
+        if answer[0] == 429:
+            assert says in tried(visitor, right(house, api_url=url))
+            assert says in tried(visitor, right(house, authorize_url=url))
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -6,6 +6,7 @@ from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from bs4 import Tag
 from werkzeug.test import TestResponse
 
 from tests.support.house import TestHouse
@@ -368,6 +369,33 @@ def test_a_return_is_believed_only_from_the_issuer_and_once(
     assert row_of(page, number)["data-key"] == "r8", "a wrong code links nothing"
 
 
+def test_a_refused_issuer_is_told_with_both_names_and_where_it_is_set(
+    visitor: Visitor, books: Books, house: TestHouse
+) -> None:
+    visitor.speak("en")
+    state = state_of(visitor.press(f"/connections/{books.id('not_linked')}/grant"))
+    issuer = house.bank_origin
+
+    def told(query: str) -> Tag:
+        answer = visitor.get(f"/returned/ponto?state={state}{query}")
+        assert answer.status_code == 400
+        found = soup(answer).select_one("main")
+        assert found is not None
+        return found
+
+    page = told(f"&code=1&iss={issuer}/")
+    assert f"calls itself “{issuer}/”, while “{issuer}” is set" in words(page)
+    assert "The difference is the slash at the end" in words(page)
+    assert "start again from the list at once" in words(page)
+    settings = page.select_one("a#settings")
+    assert settings is not None and settings["href"] == "/provider"
+    page = told("&code=1&iss=https://evil.example/%3Cb%3E" + "x" * 900)
+    assert "“https://evil.example/<b>xx" in words(page)
+    assert "slash" not in words(page)
+    assert "x" * 300 not in words(page)
+    assert "did not say who it is" in words(told("&code=1"))
+
+
 def test_a_return_in_another_browser_changes_nothing_and_says_where_to_go(
     visitor: Visitor, books: Books, house: TestHouse
 ) -> None:
@@ -395,4 +423,9 @@ def test_the_language_of_an_answer_to_a_return_changes_what_it_is_said_in_only(
         again = other.get(here)
         assert (told.status_code, again.status_code) == (status, status)
         assert words(soup(again).select_one("main")) == words(soup(told).select_one("main"))
+    state = state_of(visitor.press(f"/connections/{books.id('kapsalon')}/grant"))
+    told = other.get(f"/returned/ponto?state={state}&code=1&iss={house.bank_origin}/")
+    assert "schuine streep" in words(soup(told).select_one("main"))
+    again = other.get("/returned/said/issuer")
+    assert words(soup(again).select_one("main")) == words(soup(told).select_one("main"))
     assert other.get("/returned/said/nonsense").status_code == 404
