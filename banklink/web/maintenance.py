@@ -259,7 +259,7 @@ def page_view(
         morning_tone="todo" if attention else "well",
         attention=attention,
         updated=clock_time(at().now),
-        updated_iso=at().now.isoformat(),
+        updated_iso=at().now.isoformat(timespec="seconds"),
         refresh_url=url_for("maintenance.refresh", administration_id=administration.id)
         if may_change()
         else None,

@@ -1,284 +1,197 @@
-"""Every page and panel, on a desk and on a phone, in both languages: nothing sticks out.
+"""Every page and state of the catalogue, in both languages: nothing sticks out at 1280 and 390
+pixels, axe finds nothing in light and dark, no two controls are called the same, and the Nu HTML
+checker finds no error in what the server answered.
 
-With SCREENSHOTS=1 in the environment each is also drawn to build/screenshots, to be looked at;
-without, only what is wrong is.
+Each state is visited once per language; scheme and width change in place. With SCREENSHOTS=1 in the
+environment each is also drawn to build/screenshots, to be looked at.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
+from flask import Flask, Response, request, request_finished
 from playwright.sync_api import Browser, Page, expect
 
-from banklink.examples import EXAMPLES
-from tests.browser.people import Holder, Person, new_holder, person
-from tests.support.browser import Watched, open_context, shot
-from tests.support.house import TestHouse
+from tests.browser import looks
+from tests.browser.office_screens import OFFICE, Desk
+from tests.browser.people import person
+from tests.browser.screens import BANKLINK, STRANGER, Screen, settled
+from tests.support import nu
+from tests.support.browser import open_context, shot
+from tests.support.house import TestHouse, running
+from tests.support.office import serving
 
 pytestmark = pytest.mark.browser
 
+T = TypeVar("T")
 DRAW = bool(os.environ.get("SCREENSHOTS"))
-BRIEF = ("page", "panels", "undo", "gallery")
-"""What is looked at in English too: there the words differ, not the shapes."""
-IBANS = {each.name: each.iban for each in EXAMPLES}
-
-STICKS_OUT = """() => {
-  const wide = document.documentElement.scrollWidth, room = window.innerWidth, found = [];
-  if (wide > room) found.push(`the page is ${wide} wide in ${room}`);
-  const seen = e => {
-    const r = e.getBoundingClientRect();
-    return r.width > 1 && r.height > 1 && !e.closest('.unseen')
-      && e.checkVisibility({ visibilityProperty: true });
-  };
-  const slides = e => {
-    for (let p = e.parentElement; p; p = p.parentElement)
-      if (['auto', 'scroll'].includes(getComputedStyle(p).overflowX)) return true;
-    return false;
-  };
-  for (const e of document.querySelectorAll('button, a.button, summary, .chip, .label, .title, '
-      + '.iban, h1, h2, h3, p, dd, dt, li, label, select, input:not([type=hidden]), td, th')) {
-    if (!seen(e)) continue;
-    const r = e.getBoundingClientRect(), what = `${e.tagName}.${e.className} "${(e.innerText
-      || e.value || '').slice(0, 40)}"`;
-    if ((r.right > room + 1 || r.left < -1) && !slides(e)) found.push(`outside: ${what}`);
-    else if (e.matches('button, a.button, summary, .chip')
-        && (e.scrollWidth > e.clientWidth + 1 && e.clientWidth)) found.push(`cut: ${what}`);
-  }
-  for (const e of document.querySelectorAll('main *, header *')) {
-    const style = getComputedStyle(e);
-    if (seen(e) && ['auto', 'scroll'].includes(style.overflowX) && e.scrollWidth > e.clientWidth + 1
-        && !e.matches('textarea') && style.backgroundImage === 'none')
-      found.push(`slides and nothing shows it: ${e.tagName}.${e.className} in ${
-        e.parentElement.className}`);
-  }
-  return found;
-}"""
-
-SMALL_TARGETS = """() => [...document.querySelectorAll('main button, main a.button, main summary')]
-  .filter(e => e.checkVisibility() && !e.closest('.unseen'))
-  .filter(e => {
-    const r = e.getBoundingClientRect();
-    return r.width && (r.height < 24 || r.width < 24);
-  })
-  .map(e => `${e.id} "${e.innerText}" ${Math.round(e.getBoundingClientRect().width)}x`
-    + `${Math.round(e.getBoundingClientRect().height)}`)"""
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+NO_PAGE = {"static", "htmx", "healthz", "oauth.metadata"}
+"""What a GET answers without words for people; the stranger's API is left out by its name."""
 
 
-def _page(query: str) -> Callable[[Person], None]:
-    return lambda hands: hands.home(query)
+@dataclass(frozen=True)
+class Answer:
+    endpoint: str
+    status: int
+    html: str
 
 
-def _row(name: str, panel: str) -> Callable[[Person], None]:
-    def go(hands: Person) -> None:
-        hands.home()
-        hands.choose(IBANS[name], panel)
-        expect(hands.row(IBANS[name]).locator("tr.panel")).to_be_visible()
+@dataclass
+class Seen:
+    """What a walk through the catalogue brought home: what is wrong, by kind, and the answers."""
 
-    return go
-
-
-def _menu(hands: Person) -> None:
-    hands.home()
-    hands.row(IBANS["active"]).locator('summary[id$="-menu"]').click()
+    fits: list[str] = field(default_factory=list)
+    axe: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    answers: dict[str, list[Answer]] = field(default_factory=lambda: defaultdict(list))
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
 
-def _via(hands: Person) -> None:
-    hands.home()
-    hands.row(IBANS["expired_with_rescue"]).locator('summary[id$="-via"]').click()
+@contextmanager
+def overheard(into: list[Answer], *apps: Flask) -> Iterator[None]:
+    """Keeps every HTML answer, as the server gave it, with the route it came from."""
+
+    def note(app: Flask, response: Response, **_more: Any) -> None:
+        html = response.get_data(as_text=True) if response.mimetype == "text/html" else ""
+        into.append(Answer(request.endpoint or "", response.status_code, html))
+
+    for app in apps:
+        request_finished.connect(note, app)
+    try:
+        yield
+    finally:
+        for app in apps:
+            request_finished.disconnect(note, app)
 
 
-def _administrations(hands: Person) -> None:
-    hands.home()
-    hands.page.locator("#administration").click()
+def walk(
+    screens: tuple[Screen[T], ...], who: T, page_of: Callable[[T], Page], language: str, seen: Seen,
+    *apps: Flask,
+) -> None:  # fmt: skip
+    for screen in screens:
+        name = f"{language}-{screen.name}"
+        began = time.monotonic()
+        heard: list[Answer] = []
+        with overheard(heard, *apps):
+            try:
+                screen.go(who)
+                settled(page_of(who))
+            except Exception as error:
+                shot(page_of(who), f"lost-{name}")
+                raise AssertionError(f"no way to {name}: {error}") from error
+        seen.seconds["visiting"] += time.monotonic() - began
+        if time.monotonic()-began > 1.5: print("slow", name, round(time.monotonic() - began,1))
+        seen.answers[name] = heard
+        look(page_of(who), name, screen.part, language, seen)
 
 
-def _error(hands: Person) -> None:
-    _row("new", "activate")(hands)
-    form = hands.form(IBANS["new"])
-    form.locator('[name="start"]').fill("1999-09-09")
-    form.locator(".buttons .primary").click()
-    expect(form.locator("p.error")).to_be_visible()
-
-
-def _transactions(hands: Person) -> None:
-    _row("active", "details")(hands)
-    hands.row(IBANS["active"]).locator('[data-action="transactions"]').click()
-    expect(hands.page.locator(".bookings")).to_be_visible()
-
-
-PANELS = {
-    "expired_with_rescue": "details",
-    "unticked": "details",
-    "new": "activate",
-    "never_connected": "arm",
-    "active": "change-start",
-    "no_journal_yet": "choose-journal",
-    "gap": "remove",
-}
-
-
-def _panels(hands: Person) -> None:
-    hands.home()
-    for name, panel in PANELS.items():
-        hands.choose(IBANS[name], panel)
-        expect(hands.row(IBANS[name]).locator("tr.panel")).to_be_visible()
-
-
-def _undo(hands: Person) -> None:
-    hands.home()
-    hands.choose(IBANS["switched_off"], "activate")
-    hands.submit(IBANS["switched_off"])
-    hands.choose(IBANS["switched_off"], "switch-off")
-    expect(hands.row(IBANS["switched_off"]).locator('[data-action="undo"]')).to_be_visible()
-
-
-def _at(path: str) -> Callable[[Person], None]:
-    def go(hands: Person) -> None:
-        hands.page.goto(hands.house.origin + path)
-
-    return go
-
-
-def _app(path: str) -> Callable[[Person], None]:
-    def go(hands: Person) -> None:
-        hands.page.goto(hands.house.bank_origin + path)
-
-    return go
-
-
-BANKLINK: dict[str, Callable[[Person], None]] = {
-    "page": _page(""),
-    "page-todo": _page("&filter=todo"),
-    "page-nothing-found": _page("&q=niemand"),
-    "add-journal": _page("&open=add-journal"),
-    "administrations": _administrations,
-    "menu": _menu,
-    "via": _via,
-    "panels": _panels,
-    "activate-error": _error,
-    "undo": _undo,
-    "transactions": _transactions,
-    "gallery": _at("/gallery"),
-    "not-found": _at("/nergens"),
-    "returned": _at("/returned/ponto?state=x"),
-}
+def look(page: Page, name: str, part: str, language: str, seen: Seen) -> None:
+    """Colours do not depend on the language, and what axe asks beside them not on the colours."""
+    looks.bring_axe(page)
+    for width in (PHONE, DESK):
+        page.set_viewport_size(width)  # type: ignore[arg-type]
+        size = f"{width['width']}-{name}"
+        began = time.monotonic()
+        wrong = looks.sticks_out(page)
+        seen.fits += [f"{size}: {each}" for each in wrong]
+        if wrong or DRAW:
+            shot(page, size)
+        seen.seconds["fits"] += time.monotonic() - began
+        for scheme in ("light", "dark"):
+            began = time.monotonic()
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            rules = looks.COLOURS if scheme == "dark" else ()
+            seen.axe += [f"{size} {scheme}: {each}" for each in looks.violations(page, part, rules=rules)]
+            if DRAW and scheme == "dark":
+                shot(page, f"dark-{size}")
+            seen.seconds[f"axe {scheme} {width['width']}"] += time.monotonic() - began
+        page.emulate_media(color_scheme="light")
+    began = time.monotonic()
+    seen.names += [f"{name}: {each}" for each in looks.shared_names(page)]
+    seen.seconds["names"] += time.monotonic() - began
 
 
 @pytest.fixture(scope="module")
-def holder(house: TestHouse) -> Holder:
-    return new_holder(house, "beeld", 90, "Wilhelmina van Oudenallen-de Ridder")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestHouse]:
+    with running(tmp_path_factory.mktemp("house")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module", params=["nl", "en"])
-def seat(
-    request: Any, browser: Browser, house: TestHouse, holder: Holder
-) -> Iterator[tuple[Person, Watched, str]]:
-    language = request.param
-    with open_context(browser) as watched:
+def seen(
+    request: Any, browser: Browser, demo: TestHouse, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Seen]:
+    language, found = request.param, Seen()
+    with (
+        serving(tmp_path_factory.mktemp("office"), BANKLINK_LOCALE=language) as office,
+        open_context(browser, reduced_motion="reduce") as watched,
+    ):
         watched.expect("status of 4")
-        hands = person(house, watched, "Bakkerij De Vries")
+        desk = Desk(office, watched.new_page(), demo)
+        walk(OFFICE, desk, lambda d: d.page, language, found, office.parts.web)
+    print({k: round(v, 1) for k, v in found.seconds.items()})
+    assert demo.parts.simulator is not None
+    with open_context(browser, reduced_motion="reduce") as watched:
+        watched.expect("status of [45]")
+        hands = person(demo, watched, "Bakkerij De Vries")
         hands.sign_in_as("jan@devries.example")
         hands.page.locator(f'[data-action="language-{language}"]').click()
         hands.home()
         hands.page.locator(f'.languages [value="{language}"]').click()
         expect(hands.page.locator("html")).to_have_attribute("lang", language)
-        yield hands, watched, language
+        apps = (demo.parts.web, demo.parts.simulator)
+        #walk(BANKLINK, hands, lambda h: h.page, language, found, *apps)
+        #walk(STRANGER, hands, lambda h: h.page, language, found, *apps)
+    print({k: round(v, 1) for k, v in found.seconds.items()})
+    Path(f"/tmp/found-{language}.txt").write_text("\n".join([*found.fits, *found.axe, *found.names]))
+    yield found
 
 
-def _look(page: Page, name: str) -> list[str]:
-    """The same page on a desk and on a phone."""
-    found = []
-    page.wait_for_load_state()
-    for width, height in ((390, 844), (1280, 900)):
-        page.set_viewport_size({"width": width, "height": height})
-        wrong = page.evaluate(STICKS_OUT)
-        wrong += [f"small: {each}" for each in page.evaluate(SMALL_TARGETS)]
-        if wrong or DRAW:
-            shot(page, f"{width}-{name}")
-        found += [f"{width}-{name}: {each}" for each in wrong]
-    return found
+def test_nothing_sticks_out(seen: Seen) -> None:
+    assert seen.fits == []
 
 
-def test_nothing_sticks_out_of_banklink(seat: tuple[Person, Watched, str]) -> None:
-    hands, watched, suffix = seat
-    found = []
-    for name, go in BANKLINK.items():
-        if suffix == "en" and name not in BRIEF and not DRAW:
-            continue
-        go(hands)
-        found += _look(hands.page, f"{suffix}-{name}")
-    watched.check()
-    assert found == []
+def test_axe_finds_nothing(seen: Seen) -> None:
+    assert seen.axe == []
 
 
-def test_nothing_sticks_out_of_the_app_and_the_bank(
-    seat: tuple[Person, Watched, str], holder: Holder
-) -> None:
-    hands, watched, suffix = seat
-    page = hands.page
-    found: list[str] = []
-    for name, path in {
-        "app-home": "/",
-        "app-sign-in": "/sign-in",
-        "app-accounts": "/settings/accounts",
-        "app-add": "/settings/accounts/add",
-        "app-services": "/settings/services",
-        "panel": "/panel",
-        "bank-holder": "/bank/DEMO/sign-in",
-        "app-not-found": "/nergens",
-    }.items():
-        _app(path)(hands)
-        found += _look(page, f"{suffix}-{name}")
-    for name, action in {"app-ticks": "change", "app-revoke": "revoke"}.items():
-        _app("/settings/services")(hands)
-        page.locator(f'.service [data-action="{action}"]').first.click()
-        found += _look(page, f"{suffix}-{name}")
-    _app("/settings/accounts")(hands)
-    page.locator('[data-action="remove"]').first.click()
-    found += _look(page, f"{suffix}-app-remove")
-    _app("/bank/DEMO/sign-in")(hands)
-    page.locator('[data-email="jan@devries.example"]').check()
-    page.locator('[data-action="bank-sign-in"]').click()
-    found += _look(page, f"{suffix}-bank-consents")
-
-    hands.home()
-    hands.choose(IBANS["expiring"], "renew")
-    page.wait_for_url(re.compile("/bank/"))
-    page.locator("#test-panel summary").click()
-    found += _look(page, f"{suffix}-bank-sign-in")
-    page.locator('[data-action="bank-sign-in"]').click()
-    expect(page.locator("#bank-consent")).to_be_visible()
-    found += _look(page, f"{suffix}-bank-consent")
-    page.locator('[data-action="cancel"]').click()
-    hands.back()
-    found += _look(page, f"{suffix}-page-cancelled")
-
-    hands.choose(IBANS["not_ticked"], "grant")
-    page.wait_for_url(re.compile("/oauth2/consent"))
-    found += _look(page, f"{suffix}-app-consent")
-    page.locator('[data-action="deny"]').click()
-    hands.back()
-    watched.check()
-    assert found == []
+def test_no_two_controls_have_the_same_name(seen: Seen) -> None:
+    assert seen.names == []
 
 
-def test_the_step_in_between_says_where_you_go(browser: Browser, house: TestHouse) -> None:
-    """Seen for a moment only; held still here."""
-    with open_context(browser) as watched:
-        hands = person(house, watched, "Bakkerij De Vries")
-        hands.home()
-        page = hands.page
-        watched.context.route(
-            re.compile("/connections/.*/renew$"),
-            lambda route: route.fulfill(
-                response=(answer := route.fetch()),
-                body=re.sub(r'<meta http-equiv="refresh"[^>]*>', "", answer.text()),
-            ),
-        )
-        hands.choose(IBANS["expiring"], "renew")
-        expect(page.locator("#go")).to_have_text("Verder naar je bank")
-        assert _look(page, "nl-handover") == []
+def test_the_nu_checker_finds_no_error(seen: Seen, tmp_path: Path) -> None:
+    files = []
+    for name, answers in seen.answers.items():
+        for number, answer in enumerate(each for each in answers if each.html):
+            files.append(tmp_path / f"{name}.{number}.html")
+            files[-1].write_text(whole(answer.html), encoding="utf-8")
+    began = time.monotonic()
+    remarks = nu.check(files)
+    Path("/tmp/nu.txt").write_text("\n".join(f"{e.kind} {e}" for e in remarks))
+    print(len(files), "files", round(time.monotonic() - began, 1))
+    print("\n".join(sorted({each.kind + " " + str(each) for each in remarks if each.kind != "error"})[:30]))
+    assert [str(each) for each in remarks if each.kind == "error"] == []
+
+
+def whole(html: str) -> str:
+    """A fragment as the page it goes into would hold it: htmx takes its <title> out, and a row
+    stands in a table."""
+    if html.lstrip()[:9].lower() == "<!doctype":
+        return html
+    html = re.sub(r"<title>.*?</title>", "", html, flags=re.DOTALL)
+    html = re.sub(r"^\s*(<tbody.*?</tbody>)", r"<table>\1</table>", html, flags=re.DOTALL)
+    return (
+        '<!doctype html><html lang="nl"><head><meta charset="utf-8"><title>Deel</title></head>'
+        f"<body>{html}</body></html>"
+    )
