@@ -87,8 +87,9 @@ _RUN = """([part, options]) => axe.run(part || document, options).then(found => 
   each => `${each.id}: ` + each.nodes.map(
     node => `${node.target.join(' ')} ${node.failureSummary.replace(/\\s+/g, ' ')}`).join(' | ')))"""
 _RULES = "axe._audit.rules.filter(r => !r.tags.includes('deprecated')).map(r => r.id)"
-COLOURS = ("color-contrast", "color-contrast-enhanced")
-"""The rules a colour scheme can break, and the only slow ones."""
+CONTRAST, STRONG_CONTRAST = "color-contrast", "color-contrast-enhanced"
+COLOURS = (CONTRAST, STRONG_CONTRAST)
+"""The rules that depend on colours, and the only slow ones."""
 _QUICK: dict[str, Any] = {
     "resultTypes": ["violations"],
     "elementRef": False,
@@ -112,14 +113,16 @@ def sticks_out(page: Page) -> list[str]:
     return [*page.evaluate(STICKS_OUT), *small]
 
 
-def violations(page: Page, part: str = "", *, rules: tuple[str, ...] = ()) -> list[str]:
-    """What axe has against the page or the part of it, by every rule that is not deprecated: those
-    of AAA, best practice and experiment too. `rules`: by these alone."""
-    if rules:
-        options = {**_QUICK, "runOnly": list(rules)}
+def violations(
+    page: Page, part: str = "", *, only: str | None = None, without: tuple[str, ...] = ()
+) -> list[str]:
+    """What axe has against the page or the part of it. By every rule that is not deprecated: those
+    of AAA, best practice and experiment too."""
+    if only is not None:
+        options = {**_QUICK, "runOnly": [only]}
     else:
-        every = page.evaluate(_RULES)
-        options = {**_QUICK, "rules": {each: {"enabled": True} for each in every}}
+        rules = {each: {"enabled": each not in without} for each in page.evaluate(_RULES)}
+        options = {**_QUICK, "rules": rules}
     found: list[str] = page.evaluate(_RUN, [part, options])
     return found
 
