@@ -32,7 +32,11 @@ _KINDS: dict[str, str] = {
 
 def event_view(event: Event, holders: Mapping[int, str]) -> EventView:
     """One line of history. An unknown kind (of a newer version) shows its code."""
-    return EventView(when=moment(event.at), iso=event.at.isoformat(timespec="seconds"), text=_text(event, holders))
+    return EventView(
+        when=moment(event.at),
+        iso=event.at.isoformat(timespec="seconds"),
+        text=_text(event, holders),
+    )
 
 
 def _text(event: Event, holders: Mapping[int, str]) -> str:

@@ -88,6 +88,7 @@ _RUN = """([part, options]) => axe.run(part || document, options).then(found => 
     node => `${node.target.join(' ')} ${node.failureSummary.replace(/\\s+/g, ' ')}`).join(' | ')))"""
 _RULES = "axe._audit.rules.filter(r => !r.tags.includes('deprecated')).map(r => r.id)"
 CONTRAST, STRONG_CONTRAST = "color-contrast", "color-contrast-enhanced"
+TARGET_SIZE = "target-size"
 COLOURS = (CONTRAST, STRONG_CONTRAST)
 """The rules that depend on colours, and the only slow ones."""
 _QUICK: dict[str, Any] = {
@@ -105,7 +106,8 @@ def _axe() -> str:
 
 def bring_axe(page: Page) -> None:
     """Goes by way of the debugger, which the page's CSP does not stop."""
-    page.evaluate(f"window.axe === undefined && (() => {{ {_axe()} }})()")
+    if page.evaluate("window.axe === undefined"):
+        page.evaluate(_axe())
 
 
 def sticks_out(page: Page) -> list[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from playwright.sync_api import Page, expect
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from banklink.actions import people as acting
-from banklink.store.models import Administration, Connection, User
+from banklink.store.models import Administration, Connection, User, UserSession
 from tests.browser.people import iban
 from tests.browser.screens import OPEN, Screen
 from tests.support.crowd import crowd
@@ -20,7 +21,7 @@ from tests.support.office import PASSWORD, Office
 FIRM = "Fietsenmakerij Visser"
 NOOR, BO = "noor@fietsenmakerij.example", "bo@fietsenmakerij.example"
 JOURNALS = (iban(12300, "DEMO"), iban(12301, "DEMO"))
-WRONG_LIST = f"""code;naam;iban;verwerkt t/m
+WRONG_LIST = """code;naam;iban;verwerkt t/m
 1100;Bank zaak;NL85DEMO0417164300;2026-01-31
 1110;Spaarrekening;NL85DEMO0417164301;
 1120;;NL20INGB0001234567;31-02-2026
@@ -250,9 +251,7 @@ def _not_your_role(desk: Desk) -> None:
 
 
 def _reader(desk: Desk) -> None:
-    desk.office.user(
-        "rik@fietsenmakerij.example", {int(desk.books().rpartition("/")[2]): "reader"}
-    )
+    desk.office.user("rik@fietsenmakerij.example", {int(desk.books().rpartition("/")[2]): "reader"})
     desk.sign_in("rik@fietsenmakerij.example")
 
 
@@ -291,10 +290,21 @@ def _last_administrator(desk: Desk) -> None:
 
 
 def _account(desk: Desk) -> None:
-    """With a second browser signed in."""
+    """With another browser, signed in the day before."""
     desk.sign_in(NOOR)
+    yesterday = desk.office.at().real - timedelta(days=1)
+    with desk.office.services.store.write() as session:
+        here = session.scalars(select(UserSession.id).order_by(UserSession.id.desc())).first()
+        session.execute(
+            update(UserSession).where(UserSession.id != here).values(created_at=yesterday)
+        )
+        session.execute(
+            update(UserSession)
+            .where(UserSession.id.not_in((1, here)))
+            .values(ended_at=desk.office.at().real)
+        )
     desk.go("/account")
-    expect(desk.page.locator('[id^="session-"]').first).to_be_visible()
+    expect(desk.page.locator('[id$="-end"]').first).to_be_visible()
 
 
 def _account_wrong(desk: Desk) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from typing import Generic, TypeVar
 
 from playwright.sync_api import Page, expect
@@ -192,13 +191,17 @@ def _changed(hands: Person) -> None:
     with hands.house.services.store.write() as session:
         session.get_one(Connection, number).last_new += 1
     hands.refresh()
-    expect(hands.page.locator(f"#connection-{number}-changed .notice, .notice")).not_to_have_count(0)
+    expect(hands.page.locator(f"#connection-{number}-changed .notice, .notice")).not_to_have_count(
+        0
+    )
 
 
 def _polled(hands: Person) -> None:
     """What the page asks for by itself, when every row is out of date."""
     _list()(hands)
-    rows = "&".join(f"row={connection_id(hands.house, each)}:x" for each in list(IBANS.values())[:3])
+    rows = "&".join(
+        f"row={connection_id(hands.house, each)}:x" for each in list(IBANS.values())[:3]
+    )
     _fragment(hands, _filled(hands, f"{{books}}/rows?{rows}"))
 
 
