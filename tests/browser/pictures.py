@@ -83,11 +83,11 @@ def main() -> None:
         serving(Path(real)) as office,
     ):
         office.clock.later = MORNING - datetime.now(UTC)
-        with open_context(browser, reduced_motion="reduce", locale="nl-NL") as watched:
+        with open_context(browser, reduced_motion="reduce") as watched:
             hands = person(house, watched, "Bakkerij De Vries")
             along(BANKLINK, hands, hands.page)
             along(STRANGER, hands, hands.page)
-        with open_context(browser, reduced_motion="reduce", locale="nl-NL") as watched:
+        with open_context(browser, reduced_motion="reduce") as watched:
             watched.expect("status of 4")
             desk = Desk(office, watched.new_page(), house)
             along(OFFICE, desk, desk.page, story=True)
