@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test check format bench clean
+.PHONY: help install run test check format bench screens clean
 
 help: ## This list
 	@echo "Banklink. Commands:"
@@ -37,6 +37,9 @@ format: .venv/.dev ## Let ruff format and repair what it can
 
 bench: .venv/.dev ## Measurements (ONLY=name for one)
 	@ONLY="$(ONLY)" $(BIN)/python -m tests.bench
+
+screens: .venv/.dev ## Draw the pictures of docs/screens.md anew
+	$(BIN)/python -m tests.browser.pictures
 
 clean: ## Remove .venv, build and caches; your data stays
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -37,7 +37,7 @@ def event_view(event: Event, holders: Mapping[int, str], now: datetime) -> Event
     return EventView(
         when=moment(event.at),
         about=ago(event.at, now),
-        iso=event.at.isoformat(),
+        iso=event.at.isoformat(timespec="seconds"),
         text=_text(event, holders),
     )
 

@@ -268,7 +268,7 @@ def page_view(
         else url_for("static", filename="favicon.svg"),
         updated=clock_time(at().now),
         updated_day=day(at().today),
-        updated_iso=at().now.isoformat(),
+        updated_iso=at().now.isoformat(timespec="seconds"),
         refresh_url=url_for("maintenance.refresh", administration_id=administration.id)
         if may_change()
         else None,

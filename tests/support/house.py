@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +76,20 @@ class TestHouse:
 
 @contextmanager
 def running(
-    folder: Path, *, demo_data: bool = True, web: bool = True, **environment: str
+    folder: Path,
+    *,
+    demo_data: bool = True,
+    web: bool = True,
+    starts: datetime | None = None,
+    **environment: str,
 ) -> Iterator[TestHouse]:
     """Both sides serving; without the scheduler, whose work tests call for with `jobs()`.
-    Moving the demo clock does that work too."""
+    Moving the demo clock does that work too. `starts`: the moment it is when it begins, else now."""
     settings = settings_for(folder, **environment)
     parts = composition.build(settings)
+    if starts is not None and parts.simulator is not None:
+        later = starts - datetime.now(UTC)
+        parts.simulator.extensions["simulator"].clock.source = lambda: datetime.now(UTC) + later
     servers = [
         composition.serve_in_thread(
             parts.simulator, "127.0.0.1", settings.simulator_port, threads=8

@@ -160,3 +160,17 @@ def opened(folder: Path, **environment: str) -> Iterator[Office]:
         yield office
     finally:
         office.services.store.engine.dispose()
+
+
+@contextmanager
+def serving(folder: Path, **environment: str) -> Iterator[Office]:
+    """The same, reached by a browser at `parts.settings.origin`."""
+    with opened(folder, **environment) as office:
+        port = office.parts.settings.port
+        server = composition.serve_in_thread(
+            office.parts.web, "127.0.0.1", port, threads=4, demo=False
+        )
+        try:
+            yield office
+        finally:
+            server.close()

@@ -315,7 +315,7 @@ def test_the_hand_over_page_goes_on_by_itself_without_javascript(app: Flask) -> 
     html = render(app, "hand-over")
     link, meta = html.select_one("a#go"), html.select_one("meta[http-equiv=refresh]")
     assert link is not None and link["href"] == GO
-    assert meta is not None and meta["content"] == f"0;url={GO}"
+    assert meta is not None and meta["content"] == f"0; url={GO}"
     assert not html.select("script")
 
 
