@@ -18,6 +18,7 @@ from banklink.core.facts import (
     ConnectionFacts,
     HolderFacts,
     Switch,
+    Trouble,
 )
 from banklink.core.facts import Grant as GrantState
 from banklink.store.models import (
@@ -208,6 +209,7 @@ def _record(
         and attempt.outcome is None
         and at.real - attempt.created_at < ATTEMPT_RUNS
     )
+    on = connection.switch == Switch.ON
     facts = ConnectionFacts(
         journal=journal is not None,
         switch=Switch(connection.switch),
@@ -216,7 +218,9 @@ def _record(
         now=at.now,
         switched_at=connection.switched_at,
         last_success=connection.last_success,
-        outage_since=_outage_since(connection, mine, key),
+        outage_since=_bank_outage(mine, key) if on else None,
+        trouble_since=connection.outage_since if on else None,
+        trouble=Trouble(connection.outage_kind or Trouble.OTHER),
         gap=(
             (connection.gap_from, connection.gap_to)
             if connection.gap_from and connection.gap_to
@@ -227,19 +231,13 @@ def _record(
     return Record(connection, journal, mine, attempt, facts, diagnose(facts))
 
 
-def _outage_since(
-    connection: Connection, shares: dict[str, Share], selected: str | None
-) -> datetime | None:
-    """The bank's, as the provider reports it, or our own failing fetches; only while fetching."""
-    if connection.switch != Switch.ON:
-        return None
+def _bank_outage(shares: dict[str, Share], selected: str | None) -> datetime | None:
+    """The bank's, as the provider reports it of the account that is fetched."""
     share = shares.get(selected) if selected else None
-    observed = (
-        share.account.outage_since
-        if share and share.account and share.account.listed and share.grant.state == "active"
-        else None
-    )
-    return min(filter(None, (connection.outage_since, observed)), default=None)
+    if share is None or share.account is None:
+        return None
+    told = share.account.listed and share.grant.state == "active"
+    return share.account.outage_since if told else None
 
 
 def ensure_connections(session: Session, administration_id: int) -> None:

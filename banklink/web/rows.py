@@ -12,7 +12,7 @@ from flask import url_for
 from banklink.actions.come_back import can_finish
 from banklink.core.calendar import Moment, amsterdam_day
 from banklink.core.diagnose import Offer, account_line
-from banklink.core.facts import Authorisation, HolderFacts, Switch
+from banklink.core.facts import Authorisation, HolderFacts, Switch, Trouble
 from banklink.core.statuses import (
     ACCOUNT_LINES,
     AT_THE_BANK,
@@ -73,6 +73,22 @@ _OUTCOMES: dict[str, tuple[str, str]] = {
     "unfinished": (
         "error",
         N_("%(provider)s did not answer; what you gave permission for is kept."),
+    ),
+}
+
+
+_TROUBLES: dict[Trouble, tuple[str, str]] = {
+    Trouble.UNREACHABLE: (
+        N_("%(provider)s does not answer"),
+        N_("since %(when)s; that is not the bank's doing. %(app)s tries again by itself."),
+    ),
+    Trouble.REFUSED: (
+        N_("%(provider)s refuses the details with which %(app)s makes itself known"),
+        N_("since %(when)s; that is not the bank's doing. The owner can correct the details."),
+    ),
+    Trouble.OTHER: (
+        N_("Fetching via %(provider)s does not work"),
+        N_("since %(when)s; renewing is not needed. %(app)s tries again by itself."),
     ),
 }
 
@@ -383,6 +399,9 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
     views = []
     for overlay in record.diagnosis.overlays:
         detail = None
+        if overlay is Overlay.PROVIDER_OUTAGE and facts.trouble_since:
+            views.append(_trouble(facts.trouble, facts.trouble_since, reader))
+            continue
         if overlay is Overlay.BANK_OUTAGE and facts.outage_since:
             detail = _(
                 "since %(when)s; %(app)s tries again by itself, renewing is not needed",
@@ -414,6 +433,22 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
             )
         )
     return tuple(views)
+
+
+def _trouble(kind: Trouble, since: datetime, reader: Reader) -> OverlayView:
+    """That the provider, not the bank, keeps the transactions; with the way to its details for who
+    may correct them."""
+    text, detail = _TROUBLES[kind]
+    names = {"provider": reader.provider, "app": reader.app}
+    mend = kind is Trouble.REFUSED and reader.provider_page is not None
+    return OverlayView(
+        key=Overlay.PROVIDER_OUTAGE.value,
+        text=_(text, **names),
+        detail=_(detail, when=when(since, reader.at.today), **names),
+        link=(_("Look at the details"), reader.provider_page)
+        if mend and reader.provider_page
+        else None,
+    )
 
 
 def _attempt_notice(record: Record, reader: Reader) -> Notice | None:
