@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from banklink.store.models import Connection, User
 from tests.support.house import TestHouse
-from tests.web.conftest import Books, Visitor, row_of, words
+from tests.web.conftest import Books, Visitor, row_of, soup, words
 
 
 @contextmanager
@@ -61,3 +61,66 @@ def test_refused_details_are_said_and_the_owner_is_led_to_them(
     assert (way_on is not None) == owner
     if way_on is not None:
         assert visitor.get(str(way_on["href"])).status_code == 200
+
+
+# -- the morning line ---------------------------------------------------------------------------
+
+
+def morning(visitor: Visitor, books: Books, reference: str) -> tuple[str, str]:
+    """What the first line says, and its icon."""
+    page = soup(visitor.get(f"/?administration={books.administrations()[reference]}"))
+    line = page.select_one("#morning")
+    assert line is not None
+    use = line.select_one("svg use")
+    assert use is not None
+    return words(line), str(use["href"])
+
+
+def test_the_morning_says_that_everything_runs_only_when_it_does(
+    house: TestHouse, visitor: Visitor, books: Books
+) -> None:
+    now = house.at().now
+    down = {"outage_since": now - timedelta(hours=1), "outage_kind": "unreachable"}
+    refused = {**down, "outage_kind": "refused"}
+    stale = {"last_success": now - timedelta(hours=50), "switched_at": now - timedelta(days=9)}
+    gap = {"gap_from": date(2026, 5, 3), "gap_to": date(2026, 5, 12)}
+    silent, silent_too = (
+        "1 rekening krijgt nu geen mutaties",
+        "2 rekeningen krijgen nu geen mutaties",
+    )
+    missing = "1 rekening mist misschien mutaties"
+
+    def said(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, str]:
+        with (
+            for_now(house, books.id("fiets_zakelijk"), **one),
+            for_now(house, books.id("fiets_sparen"), **other),
+        ):
+            return morning(visitor, books, "fietsatelier-noord")
+
+    text, icon = said({}, {})
+    assert text.startswith("Alles loopt. Laatst opgehaald ")
+    assert icon == "#i-well"
+    for one, other, wanted in [
+        (down, {}, f"Niets te doen voor jou, maar {silent}"),
+        (stale, {}, f"Niets te doen voor jou, maar {silent}"),
+        (down, stale, f"Niets te doen voor jou, maar {silent_too}"),
+        (refused, {}, silent),
+        (gap, {}, missing),
+        (down, gap, f"{silent} · {missing}"),
+    ]:
+        text, icon = said(one, other)
+        assert text == wanted
+        assert icon == "#i-soon"
+
+
+def test_the_morning_does_not_praise_what_is_not_connected(
+    house: TestHouse, visitor: Visitor, books: Books
+) -> None:
+    said = morning(visitor, books, "kapsalon-amira")
+    assert said == ("Er is nog niets gekoppeld", "#i-info")
+    with (
+        for_now(house, books.id("fiets_zakelijk"), switch="off"),
+        for_now(house, books.id("fiets_sparen"), switch="off"),
+    ):
+        said = morning(visitor, books, "fietsatelier-noord")
+    assert said == ("Er staat geen koppeling aan", "#i-info")
