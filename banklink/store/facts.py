@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, true
@@ -21,6 +21,7 @@ from banklink.core.facts import (
     Trouble,
 )
 from banklink.core.facts import Grant as GrantState
+from banklink.core.statuses import Action
 from banklink.store.models import (
     Account,
     Attempt,
@@ -64,6 +65,11 @@ class Record:
             or self.facts.switch is not Switch.NEVER
             or any(holder.visible for holder in self.facts.holders.values())
         )
+
+    @property
+    def overtaken(self) -> bool:
+        """What the last departure was for came about without it."""
+        return self.attempt is not None and _overtaken(self.attempt, self.facts, self.shares)
 
     @property
     def selected_share(self) -> Share | None:
@@ -204,11 +210,6 @@ def _record(
         if selected is not None:
             mine[str(connection.selected_id)] = selected
     key = str(connection.selected_id) if connection.selected_id is not None else None
-    running = (
-        attempt is not None
-        and attempt.outcome is None
-        and at.real - attempt.created_at < ATTEMPT_RUNS
-    )
     on = connection.switch == Switch.ON
     facts = ConnectionFacts(
         journal=journal is not None,
@@ -226,9 +227,35 @@ def _record(
             if connection.gap_from and connection.gap_to
             else None
         ),
-        renewal_running=running,
     )
+    running = (
+        attempt is not None
+        and attempt.outcome is None
+        and at.real - attempt.created_at < ATTEMPT_RUNS
+        and not _overtaken(attempt, facts, mine)
+    )
+    facts = replace(facts, renewal_running=running)
     return Record(connection, journal, mine, attempt, facts, diagnose(facts))
+
+
+def _overtaken(attempt: Attempt, facts: ConnectionFacts, shares: dict[str, Share]) -> bool:
+    """Whether what somebody left for was given after they left: with a sibling account at the same
+    bank, or by a permission asked for in another row. An authorisation is told from the earlier one
+    by the date the provider gives it, which was kept at departure: no clock of ours is compared
+    with one of theirs. Permission is only ever asked for where the account cannot be seen."""
+    if attempt.purpose == Action.GRANT:
+        only = facts.selected if facts.switch is Switch.ON else None
+        return any(
+            each.visible for key, each in facts.holders.items() if only is None or key == only
+        )
+    if attempt.account_id is None or "authorised_at" not in attempt.params:
+        return False
+    for key, share in shares.items():
+        account = share.account
+        if account is not None and account.id == attempt.account_id:
+            known = account.authorised_at.isoformat() if account.authorised_at else None
+            return facts.holders[key].usable and known != attempt.params["authorised_at"]
+    return False
 
 
 def _bank_outage(shares: dict[str, Share], selected: str | None) -> datetime | None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from banklink.store.models import Connection, User
+from banklink.actions.depart import hashed
+from banklink.store.models import Account, Attempt, Connection, User
 from tests.support.house import TestHouse
-from tests.web.conftest import Books, Visitor, row_of, soup, words
+from tests.web.conftest import Books, Visitor, row_of, soup, visitor_of, words
 
 
 @contextmanager
@@ -124,3 +125,116 @@ def test_the_morning_does_not_praise_what_is_not_connected(
     ):
         said = morning(visitor, books, "fietsatelier-noord")
     assert said == ("Er staat geen koppeling aan", "#i-info")
+
+
+# -- how a visit to the bank ended ---------------------------------------------------------------
+
+
+def came_back(
+    house: TestHouse, visitor: Visitor, number: int, outcome: str, **params: Any
+) -> Attempt:
+    """A departure of this visitor's browser that ended just now."""
+    visitor.get("/")
+    with visitor.session_transaction() as kept:
+        browser = kept["browser"]
+    with house.services.store.write() as session:
+        row = session.get_one(Connection, number)
+        account = session.query(Account).filter_by(iban=row.iban).first()
+        real = house.at().real
+        attempt = Attempt(
+            administration_id=row.administration_id,
+            connection_id=number,
+            account_id=account.id if account else None,
+            provider="ponto",
+            purpose="renew",
+            actor="Sanne",
+            browser=hashed(browser),
+            state_hash=hashed(f"{number} {outcome} {real}"),
+            created_at=real,
+            expires_at=real + timedelta(hours=1),
+            ended_at=real,
+            outcome=outcome,
+            params=params,
+        )
+        if account is not None and outcome == "done":
+            until = account.valid_until.isoformat() if account.valid_until else None
+            attempt.params = {"until": until, "version": row.version, **params}
+        session.add(attempt)
+        session.flush()
+        row.last_attempt_id = attempt.id
+        return attempt
+
+
+def notice(visitor: Visitor, number: int) -> str:
+    found = row_of(visitor.get(f"/connections/{number}/row"), number).select_one(".notice")
+    return words(found) if found is not None else ""
+
+
+def age(house: TestHouse, attempt: Attempt, **step: float) -> None:
+    with house.services.store.write() as session:
+        session.get_one(Attempt, attempt.id).ended_at -= timedelta(**step)  # type: ignore[operator]
+
+
+def test_a_success_is_told_to_who_made_it_for_a_quarter_of_an_hour(
+    house: TestHouse, visitor: Visitor, books: Books
+) -> None:
+    number = books.id("active")
+    attempt = came_back(house, visitor, number, "done", along=2)
+    said = notice(visitor, number)
+    assert said.startswith("Gelukt. Geldig tot ")
+    assert said.endswith("; 2 andere rekeningen zijn mee vernieuwd.")
+    assert notice(visitor_of(house), number) == "", "a colleague did nothing"
+    age(house, attempt, minutes=16)
+    assert notice(visitor, number) == ""
+
+
+def test_a_success_is_not_told_beside_what_says_the_contrary(
+    house: TestHouse, visitor: Visitor, books: Books
+) -> None:
+    number = books.id("active")
+    came_back(house, visitor, number, "done")
+    assert notice(visitor, number).startswith("Gelukt.")
+    now = house.at().now
+    contrary: list[dict[str, Any]] = [
+        {"iban": "NL00DEMO0000000000"},
+        {"outage_since": now, "outage_kind": "unreachable"},
+        {"version": 99},
+    ]
+    for values in contrary:
+        with for_now(house, number, **values):
+            assert notice(visitor, number) == "", values
+    assert notice(visitor, number).startswith("Gelukt.")
+
+
+@pytest.mark.parametrize("outcome", ["cancelled", "login_failed", "nothing_changed"])
+def test_a_failure_is_told_only_to_who_went(
+    house: TestHouse, visitor: Visitor, books: Books, outcome: str
+) -> None:
+    number = books.id("expired_with_rescue")
+    came_back(house, visitor, number, outcome)
+    assert notice(visitor, number) != ""
+    assert notice(visitor_of(house), number) == ""
+
+
+@pytest.mark.parametrize("outcome", ["parked", "unfinished"])
+def test_what_waits_to_be_finished_stays_and_is_seen_by_everybody(
+    house: TestHouse, visitor: Visitor, books: Books, outcome: str
+) -> None:
+    number = books.id("expired_with_rescue")
+    age(house, came_back(house, visitor, number, outcome), hours=5)
+    assert notice(visitor, number) != ""
+    assert notice(visitor_of(house), number) != ""
+
+
+def test_nobody_came_back_is_not_said_of_what_was_renewed_along_with_another(
+    house: TestHouse, visitor: Visitor, books: Books
+) -> None:
+    number = books.id("active")
+    iban = books.connection("active").iban
+    with house.services.store.read() as session:
+        account = session.query(Account).filter_by(iban=iban).one()
+        known = account.authorised_at.isoformat()
+    came_back(house, visitor, number, "abandoned", authorised_at=known)
+    assert notice(visitor, number).startswith("Niemand kwam terug van de bank")
+    came_back(house, visitor, number, "abandoned", authorised_at="2026-01-01T00:00:00+00:00")
+    assert notice(visitor, number) == ""
