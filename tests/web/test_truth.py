@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from banklink.actions.depart import hashed
-from banklink.store.models import Account, Attempt, Connection, User
+from banklink.store.models import Account, Attempt, Connection, Journal, User
 from tests.support.house import TestHouse
 from tests.web.conftest import Books, Visitor, row_of, soup, visitor_of, words
 
@@ -238,3 +239,69 @@ def test_nobody_came_back_is_not_said_of_what_was_renewed_along_with_another(
     assert notice(visitor, number).startswith("Niemand kwam terug van de bank")
     came_back(house, visitor, number, "abandoned", authorised_at="2026-01-01T00:00:00+00:00")
     assert notice(visitor, number) == ""
+
+
+# -- days that were processed already ------------------------------------------------------------
+
+
+@contextmanager
+def processed_through(house: TestHouse, iban: str, through: date) -> Iterator[None]:
+    with house.services.store.write() as session:
+        journal = session.query(Journal).filter_by(iban=iban).one()
+        before, journal.processed_through = journal.processed_through, through
+    try:
+        yield
+    finally:
+        with house.services.store.write() as session:
+            session.query(Journal).filter_by(iban=iban).one().processed_through = before
+
+
+@pytest.mark.parametrize(
+    ("name", "panel"), [("new", "activate"), ("not_linked", "arm"), ("active", "change-start")]
+)
+def test_a_start_on_a_processed_day_is_warned_of_as_it_is_typed(
+    house: TestHouse, visitor: Visitor, books: Books, name: str, panel: str
+) -> None:
+    """The warning is about the day that stands there: with JavaScript as it changes, without when
+    the form is shown again. It is no error."""
+    number, today = books.id(name), house.at().today
+    through = today - timedelta(days=3)
+    begun = {"start_date": today, "watermark": today} if panel == "change-start" else {}
+    with (
+        processed_through(house, books.connection(name).iban, through),
+        for_now(house, number, **begun),
+    ):
+        form = row_of(visitor.get(f"/connections/{number}/row?open={panel}"), number)
+        output = form.select_one("output")
+        assert output is not None
+        assert "verwerkt t/m" not in words(output), "the day that is filled in is a good one"
+        address = str(output["hx-get"])
+        warned = visitor.get(address, query_string={"start": through.isoformat()}).text
+        free = visitor.get(
+            address, query_string={"start": (through + timedelta(days=1)).isoformat()}
+        ).text
+        wrong = {"version": "0", "start": through.isoformat(), "holder": "nobody"}
+        again = visitor.press(f"/connections/{number}/{panel}", wrong, htmx=True)
+    assert re.fullmatch(
+        r"Deze dagen zijn al verwerkt t/m \d+ \w+ \d{4}: mutaties die al in je boeken staan, kunnen"
+        r" dubbel komen\. Neem \d+ \w+ \d{4} om dat te voorkomen\.",
+        warned,
+    )
+    assert free == ""
+    assert again.status_code == 422
+    assert warned in words(row_of(again, number).select_one("output"))
+
+
+def test_the_date_that_is_filled_in_is_warned_of_without_javascript(
+    house: TestHouse, visitor: Visitor, books: Books
+) -> None:
+    """Armed from a day, and the books went on past it meanwhile."""
+    number, today = books.id("not_linked"), house.at().today
+    through = today - timedelta(days=3)
+    armed = {"armed": True, "armed_by": "Sanne", "armed_start": through - timedelta(days=9)}
+    with (
+        processed_through(house, books.connection("not_linked").iban, through),
+        for_now(house, number, **armed),
+    ):
+        page = visitor.get(f"/?connection={number}&open=arm")
+    assert "Deze dagen zijn al verwerkt t/m" in words(row_of(page, number).select_one("output"))
