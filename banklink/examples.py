@@ -45,7 +45,8 @@ class Side:
 @dataclass(frozen=True, slots=True)
 class Example:
     """`row` and `overlays` are what the page shall say of it. `on` is days since it was switched
-    on, None for never; `off` days since it was switched off again."""
+    on, None for never; `off` days since it was switched off again. `outage_hours` are the bank's,
+    or with `trouble` ours with the provider."""
 
     name: str
     row: str
@@ -60,6 +61,7 @@ class Example:
     off: int | None = None
     fetched_hours: int | None = 3
     outage_hours: int | None = None
+    trouble: str | None = None
     fetched_through: int | None = None
     departed: bool = False
     invited: bool = False
@@ -241,6 +243,38 @@ EXAMPLES: tuple[Example, ...] = (
         on=35,
         fetched_hours=5,
         outage_hours=4,
+    ),
+    Example(
+        "provider_silent",
+        "r6",
+        417164499,
+        "Demobank",
+        "Bedrijfsrekening",
+        ("1151", "Bank noord"),
+        (Side("jan", signature=_GOOD),),
+        overlays=("provider_outage",),
+        selected="jan",
+        on=35,
+        fetched_hours=7,
+        outage_hours=1,
+        trouble="unreachable",
+        demo=False,
+    ),
+    Example(
+        "provider_refuses",
+        "r6",
+        417164500,
+        "Demobank",
+        "Bedrijfsrekening",
+        ("1152", "Bank zuid"),
+        (Side("jan", signature=_GOOD),),
+        overlays=("provider_outage",),
+        selected="jan",
+        on=35,
+        fetched_hours=7,
+        outage_hours=1,
+        trouble="refused",
+        demo=False,
     ),
     Example(
         "stale",

@@ -17,6 +17,7 @@ from banklink.core.coverage import (
     StartProblem,
     default_start,
     earliest_start,
+    safe_start,
     start_problem,
 )
 from banklink.core.facts import Switch
@@ -69,6 +70,25 @@ def terms(session: Session, found: Record, holder: str | None, at: Moment) -> Te
         locked_through=administration.lock_date,
         processed_through=processed,
     )
+
+
+def twice(found: Record, start: date) -> tuple[date, date] | None:
+    """Whether this start day brings days that are processed already: through which day, and the
+    day to take that brings none. No error: it may be wanted."""
+    connection, journal = found.connection, found.journal
+    fetched = None
+    if connection.start_date is not None and found.facts.switch is Switch.ON:
+        fetched = (connection.start_date, connection.watermark or connection.start_date)
+    elif connection.start_date is not None and connection.watermark is not None:
+        fetched = (connection.start_date, connection.watermark)
+    processed = journal.processed_through if journal is not None else None
+    safe = safe_start(
+        start,
+        processed_through=processed,
+        fetched=fetched,
+        on=found.facts.switch is Switch.ON,
+    )
+    return (processed, safe) if processed is not None and safe is not None else None
 
 
 def check_start(text: str, offered: Terms) -> date:

@@ -7,7 +7,7 @@ from schwifty.exceptions import SchwiftyException
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from banklink.actions.fetch import fetch_all
+from banklink.actions.fetch import Fetched, fetch_all
 from banklink.actions.services import Missing, Refused, Services
 from banklink.actions.settle import changed, hold, opened, settle
 from banklink.core.calendar import Moment
@@ -65,9 +65,10 @@ def choose_journal(
     name: str = "",
     version: int | None,
     actor: str,
-) -> None:
+) -> Fetched | None:
     """Put the connection's IBAN on a journal. `journal`: the id of one without an IBAN, "new" to
-    make one from `code` and `name`, or "" to take the IBAN off the one that has it.
+    make one from `code` and `name`, or "" to take the IBAN off the one that has it. Returns the
+    fetch of a link that thereby runs again, else None.
 
     Raises Refused, Stale, Missing.
     """
@@ -111,7 +112,7 @@ def choose_journal(
                 name=current.name,
             )
         due = settle(session, connection.administration_id, at, actor=actor)
-    fetch_all(services, due, at)
+    return fetch_all(services, due, at).get(connection_id)
 
 
 def add_journal(

@@ -147,11 +147,12 @@ def finish(services: Services, connection_id: int, at: Moment, *, browser: str |
 def can_finish(attempt: Attempt, browser: str | None) -> bool:
     """Whether something waits for this browser; also what a crash left half taken in."""
     left = attempt.outcome is None and attempt.parked is not None
-    return (
-        (attempt.outcome in WAITING or left)
-        and browser is not None
-        and hashed(browser) == attempt.browser
-    )
+    return (attempt.outcome in WAITING or left) and started_in(attempt, browser)
+
+
+def started_in(attempt: Attempt, browser: str | None) -> bool:
+    """Whether it was this browser that left."""
+    return browser is not None and hashed(browser) == attempt.browser
 
 
 def _from_issuer(provider: BankProvider, attempt: Attempt, answer: Mapping[str, str]) -> bool:
@@ -311,7 +312,9 @@ def _take_grant(services: Services, attempt: Attempt, at: Moment) -> list[int]:
         wanted = _account(session, grant, connection)
         stored.outcome, stored.params = _verdict(connection, wanted, before, accounts, at)
         stored.parked, stored.ended_at, stored.finishing_until = None, at.real, None
-        return settle(session, attempt.administration_id, at, actor=attempt.actor)
+        due = settle(session, attempt.administration_id, at, actor=attempt.actor)
+        stored.params = {**stored.params, "version": connection.version}
+        return due
 
 
 def _refreshed(
@@ -425,17 +428,21 @@ def _take_authorisation(services: Services, attempt: Attempt, at: Moment) -> lis
         account = session.get_one(Account, attempt.account_id)
         known = attempt.params.get("authorised_at")
         now_authorised = account.authorised_at.isoformat() if account.authorised_at else None
-        others = [
-            iban
-            for (iban, _), authorised_at in _snapshot(session, grant).items()
-            if iban != account.iban and before.get((iban, _)) != authorised_at
-        ]
+        others = {
+            key: before.get(key)
+            for key, authorised_at in _snapshot(session, grant).items()
+            if key[0] != account.iban and before.get(key) != authorised_at
+        }
         until = account.valid_until.isoformat() if account.valid_until else None
         params: dict[str, object] = {"iban": account.iban, "until": until}
         if now_authorised is not None and now_authorised != known:
+            connection = session.get_one(Connection, attempt.connection_id)
+            along = sum(earlier is not None for earlier in others.values())
+            params |= {"version": connection.version, "along": along}
             stored.outcome = "done"
         elif others:
-            stored.outcome, params = "other_account", {**params, "others": others}
+            params |= {"others": [iban for iban, _ in others]}
+            stored.outcome = "other_account"
         else:
             stored.outcome = "nothing_changed"
         stored.params, stored.ended_at, stored.finishing_until = params, at.real, None

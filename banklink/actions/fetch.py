@@ -23,16 +23,19 @@ from banklink.actions.settle import hold, settle
 from banklink.core.calendar import Moment, amsterdam_day
 from banklink.core.coverage import fetch_window, merge_gaps
 from banklink.core.dedup import Known, fingerprint, judge
+from banklink.core.facts import Trouble
 from banklink.core.money import to_minor
 from banklink.core.statuses import Status
 from banklink.providers.contract import (
     AccountNotFound,
     AuthorisationEnded,
+    ConfigurationError,
     ContractViolation,
     GrantRevoked,
     Page,
     ProviderError,
     ProviderTransaction,
+    Temporary,
 )
 from banklink.store.facts import Record, add_event, record
 from banklink.store.models import (
@@ -105,10 +108,23 @@ def _set_back(services: Services, connection_id: int, at: Moment) -> Fetched:
     """Try later, with growing pauses, and let the row say so."""
     with services.store.write() as session:
         connection = session.get_one(Connection, connection_id, with_for_update=True)
-        connection.failures += 1
-        connection.outage_since = connection.outage_since or at.now
+        _note_trouble(connection, Trouble.OTHER, at)
         connection.next_fetch_at = at.now + back_off(connection.failures)
     return Fetched("outage")
+
+
+def _note_trouble(connection: Connection, kind: Trouble, at: Moment) -> None:
+    connection.failures += 1
+    connection.outage_since = connection.outage_since or at.now
+    connection.outage_kind = kind.value
+
+
+def _trouble(error: ProviderError) -> Trouble:
+    """What a failure says of the provider. An answer that means *not now* or *not you* is one."""
+    if isinstance(error, ConfigurationError):
+        return Trouble.REFUSED
+    silent = error.http_status is None or error.http_status >= 500
+    return Trouble.UNREACHABLE if isinstance(error, Temporary) and silent else Trouble.OTHER
 
 
 def fetch_all(
@@ -398,7 +414,7 @@ def _complete(session: Session, job: _Job, at: Moment, actor: str | None, added:
     if not silent:
         connection.last_success = at.now
         connection.last_new = added
-    connection.outage_since = None
+    connection.outage_since = connection.outage_kind = None
     connection.failures = 0
     again = not job.fresh or not covers
     connection.next_fetch_at = at.now if again else at.now + FETCH_EVERY
@@ -426,14 +442,12 @@ def _failed(services: Services, job: _Job, at: Moment, error: ProviderError) -> 
             connection.next_fetch_at = None
             if settle(session, connection.administration_id, at, only=[connection.id]):
                 # Refused, and yet nothing we can see is wrong: ask again, but not at once.
-                connection.failures += 1
-                connection.outage_since = connection.outage_since or at.now
+                _note_trouble(connection, Trouble.OTHER, at)
                 connection.next_fetch_at = at.now + back_off(max(3, connection.failures))
             return Fetched("refused")
         if isinstance(error, ContractViolation):
             run.result, run.finished_at = "unreadable", at.now
-        connection.failures += 1
-        connection.outage_since = connection.outage_since or at.now
+        _note_trouble(connection, _trouble(error), at)
         connection.next_fetch_at = at.now + (error.retry_after or back_off(connection.failures))
         return Fetched("outage")
 

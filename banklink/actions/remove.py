@@ -22,7 +22,7 @@ def remove(
         connection.switched_at = connection.switched_by = None
         connection.armed = False
         connection.armed_by = connection.armed_start = None
-        connection.next_fetch_at = connection.outage_since = None
+        connection.next_fetch_at = connection.outage_since = connection.outage_kind = None
         connection.gap_from = connection.gap_to = None
         connection.last_attempt_id = None
         add_event(session, connection, "removed", at, actor=actor)

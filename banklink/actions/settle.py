@@ -126,7 +126,7 @@ def switch_on(
     connection.switched_by = actor
     connection.armed = False
     connection.armed_by = connection.armed_start = None
-    connection.outage_since = None
+    connection.outage_since = connection.outage_kind = None
     connection.failures = 0
     connection.next_fetch_at = None
     changed(connection, actor)

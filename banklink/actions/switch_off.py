@@ -22,7 +22,7 @@ def switch_off(
         connection.switch = Switch.OFF.value
         changed(connection, actor)
         connection.switched_at, connection.switched_by = at.now, actor
-        connection.next_fetch_at = connection.outage_since = None
+        connection.next_fetch_at = connection.outage_since = connection.outage_kind = None
         add_event(session, connection, "switched_off", at, actor=actor)
         settle(session, connection.administration_id, at, actor=actor, only=[connection_id])
 

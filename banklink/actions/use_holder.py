@@ -32,6 +32,7 @@ def use_holder(
         if found.facts.switch is not Switch.ON:
             return None
         connection.next_fetch_at = at.now
-        connection.outage_since, connection.failures = None, 0
+        connection.outage_since = connection.outage_kind = None
+        connection.failures = 0
         settle(session, connection.administration_id, at, actor=actor, only=[connection_id])
     return fetch(services, connection_id, at, actor=actor)

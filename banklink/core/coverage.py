@@ -86,6 +86,25 @@ def start_problem(
     return None
 
 
+def safe_start(
+    start: date,
+    *,
+    processed_through: date | None,
+    fetched: tuple[date, date] | None,
+    on: bool,
+) -> date | None:
+    """Where a start day would bring days that the books hold already, through another way than us:
+    the day that brings none of them. None when it brings none. `fetched`: from the start through
+    the last day that we brought in ourselves; those never come twice. While a link is on, later
+    than its start deletes nothing and so changes nothing."""
+    if processed_through is None or start > processed_through:
+        return None
+    if fetched is not None and start >= fetched[0] and (on or processed_through <= fetched[1]):
+        return None
+    after = processed_through + _DAY
+    return min(after, fetched[0]) if fetched is not None and on else after
+
+
 def default_start(
     *,
     today: date,

@@ -111,6 +111,8 @@ def _overlays(facts: ConnectionFacts, row: Row) -> tuple[Overlay, ...]:
         found.append(Overlay.INVITED)
     if facts.renewal_running:
         found.append(Overlay.RENEWAL_RUNNING)
+    if facts.trouble_since is not None:
+        found.append(Overlay.PROVIDER_OUTAGE)
     if facts.outage_since is not None:
         found.append(Overlay.BANK_OUTAGE)
     if facts.gap is not None:

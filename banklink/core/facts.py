@@ -34,6 +34,14 @@ class Switch(StrEnum):
     OFF = "off"
 
 
+class Trouble(StrEnum):
+    """Why our own fetches fail: always between us and the provider, never the bank behind it."""
+
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    OTHER = "other"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HolderFacts:
     """One holder's side of one IBAN.
@@ -74,6 +82,9 @@ class ConnectionFacts:
     `holders` are those who have to do with this IBAN: who shared it now or before, who was asked
     for it, and who is selected. A holder who shares only other accounts of the firm is not among
     them, so a journal nobody ever shared reads "not linked yet" and not "not found".
+
+    `outage_since` is the bank's, as the provider tells it; `trouble_since` our own with the
+    provider, of the kind `trouble`.
     """
 
     journal: bool
@@ -84,6 +95,8 @@ class ConnectionFacts:
     switched_at: datetime | None = None
     last_success: datetime | None = None
     outage_since: datetime | None = None
+    trouble_since: datetime | None = None
+    trouble: Trouble = Trouble.OTHER
     gap: tuple[date, date] | None = None
     invited: bool = False
     renewal_running: bool = False

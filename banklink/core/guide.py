@@ -142,8 +142,14 @@ OVERLAY_MEANING: dict[Overlay, str] = {
     Overlay.RENEWAL_RUNNING: N_(
         "Somebody left for the bank a moment ago and has not come back yet."
     ),
+    Overlay.PROVIDER_OUTAGE: N_(
+        "%(provider)s does not answer, or refuses the details with which %(app)s makes itself"
+        " known. That is not the bank's doing. %(app)s tries again by itself; renewing would not"
+        " help. Refused details are corrected by the owner, under Settings."
+    ),
     Overlay.BANK_OUTAGE: N_(
-        "The bank does not answer. %(app)s tries again by itself; renewing would not help."
+        "%(provider)s answers, but says that the bank behind it has an outage. %(app)s tries again"
+        " by itself; renewing would not help."
     ),
     Overlay.POSSIBLE_GAP: N_(
         "The bank no longer gives some days that were missed. Import a statement file for those"

@@ -67,6 +67,7 @@ class Overlay(StrEnum):
     EXPIRING = "expiring"
     INVITED = "invited"
     RENEWAL_RUNNING = "renewal_running"
+    PROVIDER_OUTAGE = "provider_outage"
     BANK_OUTAGE = "bank_outage"
     POSSIBLE_GAP = "possible_gap"
     STALE = "stale"
@@ -134,6 +135,7 @@ OVERLAYS: dict[Overlay, str] = {
     Overlay.EXPIRING: N_("Expires soon"),
     Overlay.INVITED: N_("Invited"),
     Overlay.RENEWAL_RUNNING: N_("Step at the bank is running"),
+    Overlay.PROVIDER_OUTAGE: N_("Outage at %(provider)s"),
     Overlay.BANK_OUTAGE: N_("Outage at the bank"),
     Overlay.POSSIBLE_GAP: N_("Possible gap"),
     Overlay.STALE: N_("Nothing fetched for a while"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, true
@@ -18,8 +18,10 @@ from banklink.core.facts import (
     ConnectionFacts,
     HolderFacts,
     Switch,
+    Trouble,
 )
 from banklink.core.facts import Grant as GrantState
+from banklink.core.statuses import Action
 from banklink.store.models import (
     Account,
     Attempt,
@@ -79,6 +81,11 @@ class Record:
     def shown(self) -> bool:
         """Rows of the page."""
         return self.known and not self.hidden
+
+    @property
+    def overtaken(self) -> bool:
+        """What the last departure was for came about without it."""
+        return self.attempt is not None and _overtaken(self.attempt, self.facts, self.shares)
 
     @property
     def selected_share(self) -> Share | None:
@@ -219,11 +226,7 @@ def _record(
         if selected is not None:
             mine[str(connection.selected_id)] = selected
     key = str(connection.selected_id) if connection.selected_id is not None else None
-    running = (
-        attempt is not None
-        and attempt.outcome is None
-        and at.real - attempt.created_at < ATTEMPT_RUNS
-    )
+    on = connection.switch == Switch.ON
     facts = ConnectionFacts(
         journal=journal is not None,
         switch=Switch(connection.switch),
@@ -232,30 +235,52 @@ def _record(
         now=at.now,
         switched_at=connection.switched_at,
         last_success=connection.last_success,
-        outage_since=_outage_since(connection, mine, key),
+        outage_since=_bank_outage(mine, key) if on else None,
+        trouble_since=connection.outage_since if on else None,
+        trouble=Trouble(connection.outage_kind or Trouble.OTHER),
         gap=(
             (connection.gap_from, connection.gap_to)
             if connection.gap_from and connection.gap_to
             else None
         ),
-        renewal_running=running,
     )
+    running = (
+        attempt is not None
+        and attempt.outcome is None
+        and at.real - attempt.created_at < ATTEMPT_RUNS
+        and not _overtaken(attempt, facts, mine)
+    )
+    facts = replace(facts, renewal_running=running)
     return Record(connection, journal, mine, attempt, facts, diagnose(facts))
 
 
-def _outage_since(
-    connection: Connection, shares: dict[str, Share], selected: str | None
-) -> datetime | None:
-    """The bank's, as the provider reports it, or our own failing fetches; only while fetching."""
-    if connection.switch != Switch.ON:
-        return None
+def _overtaken(attempt: Attempt, facts: ConnectionFacts, shares: dict[str, Share]) -> bool:
+    """Whether what somebody left for was given after they left: with a sibling account at the same
+    bank, or by a permission asked for in another row. An authorisation is told from the earlier one
+    by the date the provider gives it, which was kept at departure: no clock of ours is compared
+    with one of theirs. Permission is only ever asked for where the account cannot be seen."""
+    if attempt.purpose == Action.GRANT:
+        only = facts.selected if facts.switch is Switch.ON else None
+        return any(
+            each.visible for key, each in facts.holders.items() if only is None or key == only
+        )
+    if attempt.account_id is None or "authorised_at" not in attempt.params:
+        return False
+    for key, share in shares.items():
+        account = share.account
+        if account is not None and account.id == attempt.account_id:
+            known = account.authorised_at.isoformat() if account.authorised_at else None
+            return facts.holders[key].usable and known != attempt.params["authorised_at"]
+    return False
+
+
+def _bank_outage(shares: dict[str, Share], selected: str | None) -> datetime | None:
+    """The bank's, as the provider reports it of the account that is fetched."""
     share = shares.get(selected) if selected else None
-    observed = (
-        share.account.outage_since
-        if share and share.account and share.account.listed and share.grant.state == "active"
-        else None
-    )
-    return min(filter(None, (connection.outage_since, observed)), default=None)
+    if share is None or share.account is None:
+        return None
+    told = share.account.listed and share.grant.state == "active"
+    return share.account.outage_since if told else None
 
 
 def ensure_connections(session: Session, administration_id: int) -> None:

@@ -288,7 +288,11 @@ class Account(Model):
 
 class Connection(Model):
     """One administration and one IBAN and currency: the bookkeeper's intent, and how far fetching
-    came. `noted` is the row of the table the history last spoke of; the page never reads it."""
+    came. `noted` is the row of the table the history last spoke of; the page never reads it.
+
+    `outage_since`: since when our own fetches fail, and `outage_kind` what the last one met at the
+    provider (core/facts.py, Trouble). What the provider says of the bank is on the account.
+    """
 
     __tablename__ = "connections"
     __table_args__ = (
@@ -318,6 +322,7 @@ class Connection(Model):
     fetch_until: Mapped[datetime | None]
     failures: Mapped[int] = mapped_column(default=0)
     outage_since: Mapped[datetime | None]
+    outage_kind: Mapped[str | None]
     gap_from: Mapped[date | None]
     gap_to: Mapped[date | None]
     last_attempt_id: Mapped[int | None]

@@ -241,7 +241,8 @@ def activate(connection_id: int) -> Answer:
 
 @blueprint.get("/preview")
 def preview(connection_id: int) -> str:
-    """How many transactions a start date would bring; empty when it cannot be said."""
+    """How many transactions a start date would bring, where a holder was chosen, and what to look
+    out for; empty when nothing can be said."""
     try:
         start = date.fromisoformat(request.args.get("start", ""))
     except ValueError:
@@ -249,9 +250,11 @@ def preview(connection_id: int) -> str:
     found = activation.preview(
         house().services, connection_id, at(), holder=request.args.get("holder"), start=start
     )
-    if found is None or not FIRST_DAY <= start <= at().today:
+    if not FIRST_DAY <= start <= at().today:
         return ""
-    return panels.preview_text(found, reader())
+    with house().services.store.read() as session:
+        twice = panels.twice_text(session, _record(session, connection_id), start, reader())
+    return panels.said_before(found, twice, reader()) or ""
 
 
 @blueprint.post("/arm")
@@ -299,7 +302,7 @@ def change_start(connection_id: int) -> Answer:
 @blueprint.post("/choose-journal")
 def choose_journal(connection_id: int) -> Answer:
     def do(typed: dict[str, str]) -> Notice:
-        journals.choose_journal(
+        result = journals.choose_journal(
             house().services,
             connection_id,
             at(),
@@ -309,7 +312,9 @@ def choose_journal(connection_id: int) -> Answer:
             version=_version(),
             actor=person().name,
         )
-        return Notice(tone="ok", text=_("Journal changed."))
+        runs = result is not None and result.result in ("ok", "busy")
+        done = _("Journal changed. The link runs again.") if runs else _("Journal changed.")
+        return _fetched(result, done)
 
     return _submit(connection_id, Action.CHOOSE_JOURNAL, ("journal", "code", "name"), do)
 

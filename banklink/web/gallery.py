@@ -8,7 +8,7 @@ from flask import Blueprint, render_template
 
 from banklink.core.calendar import Moment, end_of_validity
 from banklink.core.diagnose import diagnose
-from banklink.core.facts import ConnectionFacts, Switch
+from banklink.core.facts import ConnectionFacts, Switch, Trouble
 from banklink.core.statuses import Urgency
 from banklink.core.texts import N_
 from banklink.examples import EXAMPLES, HOLDERS, REVOKED_GRANT, Example, Side
@@ -86,6 +86,8 @@ def example_record(example: Example, moment: Moment, number: int) -> Record:
         if example.departed
         else None
     )
+    hours = example.outage_hours
+    outage = moment.now - timedelta(hours=hours) if hours else None
     facts = ConnectionFacts(
         journal=journal is not None,
         switch=switch,
@@ -94,9 +96,9 @@ def example_record(example: Example, moment: Moment, number: int) -> Record:
         now=moment.now,
         switched_at=connection.switched_at,
         last_success=connection.last_success if switch is Switch.ON else None,
-        outage_since=moment.now - timedelta(hours=example.outage_hours)
-        if example.outage_hours
-        else None,
+        outage_since=None if example.trouble else outage,
+        trouble_since=outage if example.trouble else None,
+        trouble=Trouble(example.trouble or Trouble.OTHER),
         gap=_gap(example, moment),
         invited=example.invited,
         renewal_running=example.departed,

@@ -100,7 +100,7 @@ def _variant(row: Row) -> Variant:
 
 def _overlays() -> list[tuple[str, str, str]]:
     return [
-        (each.value, _(OVERLAYS[each]), _say(meaning))
+        (each.value, _say(OVERLAYS[each]), _say(meaning))
         for each, meaning in guide.OVERLAY_MEANING.items()
     ]
 

@@ -29,8 +29,8 @@ from banklink.actions.activate import Preview
 from banklink.actions.fetch import fetch_all
 from banklink.actions.observe import observe_administration
 from banklink.actions.services import Refused
-from banklink.core.facts import Switch
-from banklink.core.statuses import Action, Overlay, Urgency
+from banklink.core.facts import Switch, Trouble
+from banklink.core.statuses import Action, Overlay, Status, Urgency
 from banklink.core.texts import N_
 from banklink.store.facts import Record, record, records
 from banklink.store.models import Administration
@@ -220,6 +220,7 @@ def page_view(
         for each in hits[first : first + PAGE_SIZE]
     )
     attention = counts[Urgency.BROKEN] + counts[Urgency.TODO]
+    morning, tone = _morning(shown, attention)
 
     def link(**changes: object) -> str:
         kept = {
@@ -260,8 +261,8 @@ def page_view(
         next=Link(label=_("Next"), url=link(page=number + 1))
         if first + PAGE_SIZE < len(hits)
         else None,
-        morning=_morning(shown, attention),
-        morning_tone="todo" if attention else "well",
+        morning=morning,
+        morning_tone=tone,
         attention=attention,
         icon_url=url_for("badge", number=attention)
         if attention
@@ -335,11 +336,74 @@ def _range(first: int, count: int, total: int) -> str:
     )
 
 
-def _morning(shown: list[Record], attention: int) -> str:
-    """The page's first sentence: which of the two mornings it is."""
-    parts = []
+def _morning(shown: list[Record], attention: int) -> tuple[str, str]:
+    """The page's first sentence, which of the mornings it is, and its tone. That everything runs is
+    said only where it does."""
+    troubles, expiring = _troubles(shown, attention), _next_expiry(shown)
     if attention:
-        parts.append(ngettext("%(n)s link needs action", "%(n)s links need action", attention))
+        asked = ngettext("%(n)s link needs action", "%(n)s links need action", attention)
+        return " · ".join([asked, *expiring, *troubles]), "todo"
+    if troubles:
+        return " · ".join([*troubles, *expiring]), "soon"
+    if not shown:
+        return _("There are no bank accounts here yet"), "info"
+    on = [each for each in shown if each.facts.switch is Switch.ON]
+    if not on:
+        ever = any(each.facts.switch is Switch.OFF for each in shown)
+        return _("No link is switched on") if ever else _("Nothing is connected yet"), "info"
+    successes = [each.facts.last_success for each in on if each.facts.last_success]
+    if not successes:
+        return " · ".join([_("Nothing needs action"), *expiring]), "well"
+    runs = _("Everything runs. Last fetched %(when)s", when=when(max(successes), at().today))
+    due = [each.connection.next_fetch_at for each in shown if each.connection.next_fetch_at]
+    checked = (
+        [_("next check %(when)s", when=when(max(min(due), at().now), at().today))] if due else []
+    )
+    return " · ".join([runs, *expiring, *checked]), "well"
+
+
+_SILENT = frozenset({Overlay.PROVIDER_OUTAGE, Overlay.BANK_OUTAGE, Overlay.STALE})
+
+
+def _troubles(shown: list[Record], attention: int) -> list[str]:
+    """What does not run although its status is well: nothing a bookkeeper can mend, except a gap,
+    and details that the provider refuses."""
+    well = [each for each in shown if each.diagnosis.status is Status.ACTIVE]
+    silent = [each for each in well if _SILENT & set(each.diagnosis.overlays)]
+    gaps = [each for each in well if Overlay.POSSIBLE_GAP in each.diagnosis.overlays]
+    refused = any(
+        each.facts.trouble_since is not None and each.facts.trouble is Trouble.REFUSED
+        for each in silent
+    )
+    parts = []
+    if silent and not (attention or gaps or refused):
+        parts.append(
+            ngettext(
+                "Nothing to do for you, but %(n)s account gets no transactions now",
+                "Nothing to do for you, but %(n)s accounts get no transactions now",
+                len(silent),
+            )
+        )
+    elif silent:
+        parts.append(
+            ngettext(
+                "%(n)s account gets no transactions now",
+                "%(n)s accounts get no transactions now",
+                len(silent),
+            )
+        )
+    if gaps:
+        parts.append(
+            ngettext(
+                "%(n)s account may miss transactions",
+                "%(n)s accounts may miss transactions",
+                len(gaps),
+            )
+        )
+    return parts
+
+
+def _next_expiry(shown: list[Record]) -> list[str]:
     left = [
         holder.days_left
         for each in shown
@@ -347,34 +411,15 @@ def _morning(shown: list[Record], attention: int) -> str:
         and (holder := each.facts.holders.get(each.facts.selected or "")) is not None
         and holder.days_left is not None
     ]
-    if left:
-        parts.append(
-            ngettext(
-                "the next one expires in %(n)s day", "the next one expires in %(n)s days", min(left)
-            )
-            if min(left) > 0
-            else _("the next one expires today")
+    if not left:
+        return []
+    if min(left) == 0:
+        return [_("the next one expires today")]
+    return [
+        ngettext(
+            "the next one expires in %(n)s day", "the next one expires in %(n)s days", min(left)
         )
-    if attention:
-        return " · ".join(parts)
-    successes = [
-        each.facts.last_success
-        for each in shown
-        if each.facts.switch is Switch.ON and each.facts.last_success
     ]
-    if successes:
-        parts.insert(
-            0,
-            _("Everything runs. Last fetched %(when)s", when=when(max(successes), at().today)),
-        )
-        due = [each.connection.next_fetch_at for each in shown if each.connection.next_fetch_at]
-        if due:
-            parts.append(_("next check %(when)s", when=when(max(min(due), at().now), at().today)))
-    elif not shown:
-        parts.insert(0, _("There are no bank accounts here yet"))
-    else:
-        parts.insert(0, _("Nothing needs action"))
-    return " · ".join(parts)
 
 
 def _empty(administration: Administration, shown: list[Record], chosen: str, query: str) -> Notice:

@@ -9,7 +9,7 @@ from flask import url_for
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from banklink.actions.activate import Preview, Terms, terms
+from banklink.actions.activate import Preview, Terms, terms, twice
 from banklink.actions.services import Refused, Stale
 from banklink.core.calendar import FIRST_DAY
 from banklink.core.diagnose import Step, ladder
@@ -368,7 +368,7 @@ def form(
         fields=fields,
         submit=made["submit"],
         preview=made.get("preview"),
-        preview_text=preview_text(preview, reader) if preview else None,
+        preview_text=said_before(preview, made.get("twice"), reader),
     )
 
 
@@ -384,6 +384,42 @@ def preview_text(preview: Preview, reader: Reader) -> str:
     return ngettext(
         "%(n)s transaction up to today", "%(n)s transactions up to today", preview.count
     )
+
+
+def twice_text(session: Session, record: Record, start: date, reader: Reader) -> str | None:
+    """A warning, where the day brings transactions that may be in the books already."""
+    found = twice(record, start)
+    if found is None:
+        return None
+    processed, safe = found
+    warning = _(
+        "These days were processed already, through %(date)s: transactions that are in your books"
+        " may come twice.",
+        date=day(processed),
+    )
+    latest = terms(session, record, None, reader.at).latest
+    if safe > latest:
+        return warning
+    return f"{warning} {_('Take %(date)s to prevent that.', date=day(safe))}"
+
+
+def _twice_as_typed(session: Session, record: Record, field: Field, reader: Reader) -> str | None:
+    """The same for the day that stands in the form as it opens."""
+    try:
+        start = date.fromisoformat(field.value.strip())
+    except ValueError:
+        return None
+    if not FIRST_DAY <= start <= reader.at.today:
+        return None
+    return twice_text(session, record, start, reader)
+
+
+def said_before(preview: Preview | None, twice: str | None, reader: Reader) -> str | None:
+    """What is said of a start day before it is sent."""
+    if preview is None:
+        return twice
+    count = preview_text(preview, reader)
+    return f"{count}. {twice}" if twice else count
 
 
 def chosen_holder(record: Record, typed: Typed) -> str | None:
@@ -457,6 +493,7 @@ def _activate(session: Session, record: Record, reader: Reader, title: str, type
             start,
         ],
         "submit": _("Switch on"),
+        "twice": _twice_as_typed(session, record, start, reader),
         "preview": url_for("connections.preview", connection_id=record.connection.id),
     }
 
@@ -471,6 +508,7 @@ def _holder_reason(line: str | None, detail: str | None, usable: bool) -> str:
 def _arm(session: Session, record: Record, reader: Reader, title: str, typed: Typed) -> dict:  # type: ignore[type-arg]
     offered = terms(session, record, None, reader.at)
     armed = record.connection.armed_start
+    start = _start_field(offered, typed, value=armed.isoformat() if armed else None)
     return {
         "title": _("Switch on by itself – %(title)s", title=title),
         "intro": _(
@@ -478,8 +516,10 @@ def _arm(session: Session, record: Record, reader: Reader, title: str, typed: Ty
             " and fetches from this day.",
             app=reader.app,
         ),
-        "fields": [_start_field(offered, typed, value=armed.isoformat() if armed else None)],
+        "fields": [start],
         "submit": _("Switch on after the bank step"),
+        "twice": _twice_as_typed(session, record, start, reader),
+        "preview": url_for("connections.preview", connection_id=record.connection.id),
     }
 
 
@@ -488,16 +528,17 @@ def _change_start(
 ) -> dict:  # type: ignore[type-arg]
     offered = terms(session, record, record.facts.selected, reader.at)
     current = record.connection.start_date
+    start = _start_field(offered, typed, value=current.isoformat() if current else None)
     return {
         "title": _("Change start date – %(title)s", title=title),
         "intro": _(
             "A later date deletes nothing. An earlier date fetches what is missing; nothing"
             " comes twice."
         ),
-        "fields": [
-            _start_field(offered, typed, value=current.isoformat() if current else None),
-        ],
+        "fields": [start],
         "submit": _("Change start date"),
+        "twice": _twice_as_typed(session, record, start, reader),
+        "preview": url_for("connections.preview", connection_id=record.connection.id),
     }
 
 

@@ -9,10 +9,11 @@ from datetime import datetime
 
 from flask import url_for
 
-from banklink.actions.come_back import can_finish
+from banklink.actions.come_back import can_finish, started_in
+from banklink.actions.settle import WAITING
 from banklink.core.calendar import Moment, amsterdam_day
 from banklink.core.diagnose import Offer, account_line
-from banklink.core.facts import Authorisation, HolderFacts, Switch
+from banklink.core.facts import Authorisation, HolderFacts, Switch, Trouble
 from banklink.core.statuses import (
     ACCOUNT_LINES,
     AT_THE_BANK,
@@ -40,7 +41,14 @@ from banklink.web.viewmodel import (
 _PANELS = frozenset(
     {Action.ACTIVATE, Action.ARM, Action.CHOOSE_JOURNAL, Action.CHANGE_START, Action.REMOVE}
 )
-_NOTICE_LASTS = 3600.0
+_NOTICE_LASTS = 900.0
+"""Seconds of real time."""
+_NOTHING_CAME = frozenset(
+    {"abandoned", "cancelled", "login_failed", "timed_out", "bank_outage", "failed", "unavailable"}
+)
+"""Outcomes that are no news any more once what was wanted came another way."""
+_SUCCESS_LEADS_TO = frozenset({"r6", "r7", "r11", "r12"})
+_SILENT = frozenset({Overlay.PROVIDER_OUTAGE, Overlay.BANK_OUTAGE})
 _OUTCOMES: dict[str, tuple[str, str]] = {
     "done": ("ok", N_("Done. Valid until %(until)s.")),
     "done_open": ("ok", N_("Done. The bank is connected.")),
@@ -73,6 +81,22 @@ _OUTCOMES: dict[str, tuple[str, str]] = {
     "unfinished": (
         "error",
         N_("%(provider)s did not answer; what you gave permission for is kept."),
+    ),
+}
+
+
+_TROUBLES: dict[Trouble, tuple[str, str]] = {
+    Trouble.UNREACHABLE: (
+        N_("%(provider)s does not answer"),
+        N_("since %(when)s; that is not the bank's doing. %(app)s tries again by itself."),
+    ),
+    Trouble.REFUSED: (
+        N_("%(provider)s refuses the details with which %(app)s makes itself known"),
+        N_("since %(when)s; that is not the bank's doing. The owner can correct the details."),
+    ),
+    Trouble.OTHER: (
+        N_("Fetching via %(provider)s does not work"),
+        N_("since %(when)s; renewing is not needed. %(app)s tries again by itself."),
     ),
 }
 
@@ -400,6 +424,9 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
     views = []
     for overlay in record.diagnosis.overlays:
         detail = None
+        if overlay is Overlay.PROVIDER_OUTAGE and facts.trouble_since:
+            views.append(_trouble(facts.trouble, facts.trouble_since, reader))
+            continue
         if overlay is Overlay.BANK_OUTAGE and facts.outage_since:
             detail = _(
                 "since %(when)s; %(app)s tries again by itself, renewing is not needed",
@@ -433,24 +460,46 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
     return tuple(views)
 
 
+def _trouble(kind: Trouble, since: datetime, reader: Reader) -> OverlayView:
+    """That the provider, not the bank, keeps the transactions; with the way to its details for who
+    may correct them."""
+    text, detail = _TROUBLES[kind]
+    names = {"provider": reader.provider, "app": reader.app}
+    mend = kind is Trouble.REFUSED and reader.provider_page is not None
+    return OverlayView(
+        key=Overlay.PROVIDER_OUTAGE.value,
+        text=_(text, **names),
+        detail=_(detail, when=when(since, reader.at.today), **names),
+        link=(_("Look at the details"), reader.provider_page)
+        if mend and reader.provider_page
+        else None,
+    )
+
+
 def _attempt_notice(record: Record, reader: Reader) -> Notice | None:
-    """How the last departure to the bank ended, as long as it is news."""
+    """How the last departure to the bank ended, as long as it is news, to who made it. What waits
+    to be finished is everybody's to see."""
     attempt = record.attempt
     if attempt is None or attempt.outcome is None or attempt.ended_at is None:
         return None
-    waits = attempt.outcome in ("parked", "unfinished")
-    age = (reader.at.real - attempt.ended_at).total_seconds()
-    if not waits and age > _NOTICE_LASTS:
-        return None
     outcome = attempt.outcome
+    age = (reader.at.real - attempt.ended_at).total_seconds()
+    news = age <= _NOTICE_LASTS and started_in(attempt, reader.browser)
+    if outcome not in WAITING and not news:
+        return None
+    if outcome in _NOTHING_CAME and record.overtaken:
+        return None
     if outcome == "done" and not _still_holds(record, attempt):
         return None
     if outcome == "done" and not attempt.params.get("until"):
         outcome = "done_open"
     tone, sentence = _OUTCOMES.get(outcome, _OUTCOMES["failed"])
+    text = _(sentence, **_outcome_params(attempt, reader))
+    if outcome == "done" and attempt.params.get("along"):
+        text = _along(attempt)
     return Notice(
         tone=tone,
-        text=_(sentence, **_outcome_params(attempt, reader)),
+        text=text,
         button=_finish(record)
         if reader.may_change and can_finish(attempt, reader.browser)
         else None,
@@ -458,11 +507,28 @@ def _attempt_notice(record: Record, reader: Reader) -> Notice | None:
 
 
 def _still_holds(record: Record, attempt: Attempt) -> bool:
-    """A success is news only while what it reached is so: not after a later renewal or an end."""
+    """A success is news only while what it reached is so: not after a later renewal or an end, nor
+    once somebody changed the row, nor beside something that says the contrary."""
+    if record.diagnosis.row.key not in _SUCCESS_LEADS_TO or _SILENT & set(
+        record.diagnosis.overlays
+    ):
+        return False
+    if attempt.params.get("version") != record.connection.version:
+        return False
     until = attempt.params.get("until")
     return any(
         holder.usable and (holder.valid_until.isoformat() if holder.valid_until else None) == until
         for holder in record.facts.holders.values()
+    )
+
+
+def _along(attempt: Attempt) -> str:
+    """One step at a bank may renew every account of the holder there."""
+    return ngettext(
+        "Done. Valid until %(until)s; %(n)s other account was renewed along with it.",
+        "Done. Valid until %(until)s; %(n)s other accounts were renewed along with it.",
+        attempt.params["along"],
+        until=day_of(datetime.fromisoformat(attempt.params["until"])),
     )
 
 

@@ -55,9 +55,12 @@ class Validity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverlayView:
+    """`link` is a way on, for who can mend it."""
+
     key: str
     text: str
     detail: str | None = None
+    link: tuple[str, str] | None = None  # label and address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

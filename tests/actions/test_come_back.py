@@ -548,3 +548,55 @@ def test_one_permission_serves_every_account_that_was_ticked(house: House) -> No
     assert (books.row(BAKERY), books.row(SHOP)) == ("r11", "r11")
     with books.services.store.read() as session:
         assert session.scalar(select(func.count(Transaction.id))) == 0, "no one asked for any yet"
+
+
+# -- what came another way meanwhile -----------------------------------------------------------
+
+
+@pytest.fixture
+def siblings(house: House) -> Books:
+    """Two accounts of Jan at one bank, both on."""
+    books = house.books(
+        jan=[account(BAKERY, since=10), account(SAVINGS, since=10)],
+        shares={"jan": [BAKERY, SAVINGS]},
+        journals=[BAKERY, SAVINGS],
+    )
+    books.activate()
+    books.activate(iban=SAVINGS)
+    return books
+
+
+def test_what_was_renewed_along_with_a_sibling_is_neither_under_way_nor_given_up(
+    siblings: Books,
+) -> None:
+    siblings.depart(Action.RENEW, SAVINGS)
+    assert siblings.overlays(SAVINGS) == {"renewal_running"}
+    assert not siblings.record(SAVINGS).overtaken
+    siblings.come_back(siblings.visit(siblings.depart(Action.RENEW)))
+    assert (siblings.attempt().outcome, siblings.attempt().params["along"]) == ("done", 1)
+    assert siblings.overlays(SAVINGS) == set()
+    siblings.house.time.pushed += timedelta(minutes=16)
+    siblings.house.jobs()
+    assert siblings.attempt(SAVINGS).outcome == "abandoned"
+    assert siblings.record(SAVINGS).overtaken
+
+
+def test_moving_the_demo_clock_makes_no_step_at_the_bank_look_done(siblings: Books) -> None:
+    """Days of the books and minutes of the machine run apart in the demo."""
+    siblings.house.later(days=20)
+    siblings.depart(Action.RENEW, SAVINGS)
+    siblings.house.later(days=20)
+    siblings.house.jobs()
+    assert "renewal_running" in siblings.overlays(SAVINGS)
+    siblings.come_back(siblings.visit(siblings.depart(Action.RENEW)))
+    assert "renewal_running" not in siblings.overlays(SAVINGS)
+
+
+def test_permission_asked_in_another_row_ends_the_asking_in_this_one(house: House) -> None:
+    books = house.books(
+        jan=[account(BAKERY, in_app=False), account(SHOP, in_app=False)], journals=[BAKERY, SHOP]
+    )
+    books.depart(Action.GRANT, SHOP)
+    assert books.overlays(SHOP) == {"renewal_running"}
+    books.come_back(books.visit(books.depart(Action.GRANT), tick=[BAKERY, SHOP]))
+    assert (books.row(SHOP), books.overlays(SHOP)) == ("r11", set())

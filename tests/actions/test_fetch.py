@@ -21,7 +21,10 @@ from banklink.actions.use_holder import use_holder
 from banklink.core.statuses import Action
 from banklink.providers.contract import (
     AccountNotFound,
+    ConfigurationError,
+    ContractViolation,
     Page,
+    ProviderError,
     ProviderTransaction,
     RateLimited,
     Temporary,
@@ -283,7 +286,7 @@ def test_an_outage_of_the_provider_is_shown_retried_slower_and_ends_by_itself(
         pauses.append(due - house.at().now)
         house.clock.advance(pauses[-1] + timedelta(seconds=1))
     assert [round(pause / timedelta(minutes=1)) for pause in pauses] == [5, 15, 60, 360, 360, 360]
-    assert (working.row(), "bank_outage" in working.overlays()) == ("r6", True)
+    assert (working.row(), "provider_outage" in working.overlays()) == ("r6", True)
     assert working.connection().watermark == mark
     house.provider.instead.clear()
     house.jobs()
@@ -292,6 +295,48 @@ def test_an_outage_of_the_provider_is_shown_retried_slower_and_ends_by_itself(
     assert working.transactions() == house.booked(
         BAKERY, TODAY - timedelta(days=20), house.at().today
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (Temporary("ConnectError"), "unreachable"),
+        (Temporary("ReadTimeout"), "unreachable"),
+        (Temporary("http_503", http_status=503), "unreachable"),
+        (ConfigurationError("invalid_client"), "refused"),
+        (Temporary("http_403", http_status=403), "other"),
+        (RateLimited("http_429", http_status=429), "other"),
+        (ContractViolation("answer_not_json"), "other"),
+    ],
+    ids=lambda value: getattr(value, "code", value),
+)
+def test_what_fails_at_the_provider_is_not_laid_at_the_banks_door(
+    working: Books, error: ProviderError, said: str
+) -> None:
+    house = working.house
+    house.later(hours=7)
+    house.provider.instead["transactions"] = fails(error)
+    house.jobs()
+    assert working.overlays() == {"provider_outage"}
+    assert working.record().facts.trouble == said
+    house.provider.instead.clear()
+    house.later(hours=10)
+    house.jobs()
+    assert (working.overlays(), working.connection().outage_kind) == (set(), None)
+
+
+def test_an_outage_of_the_bank_is_the_banks_and_goes_beside_one_of_the_provider(
+    working: Books,
+) -> None:
+    house = working.house
+    house.outage()
+    house.later(hours=7)
+    house.jobs()
+    assert working.overlays() == {"bank_outage"}
+    house.provider.instead["transactions"] = fails(Temporary("ConnectError"))
+    house.later(hours=7)
+    house.jobs()
+    assert working.overlays() == {"bank_outage", "provider_outage"}
 
 
 def test_the_provider_says_how_long_to_wait(working: Books) -> None:
@@ -393,7 +438,7 @@ def test_a_booking_that_cannot_be_stored_is_a_failure_that_is_seen(
     house.provider.instead.clear()
     house.later(hours=7)
     house.jobs()
-    assert working.row() == "r6" and "bank_outage" not in working.overlays()
+    assert working.row() == "r6" and working.overlays() == set()
 
 
 def test_amounts_keep_their_minor_units_in_every_currency(working: Books) -> None:

@@ -202,7 +202,7 @@ def test_only_a_refused_refresh_counts_as_withdrawn(house: House, working: Books
     house.later(hours=7)
     house.jobs()
     assert working.row() == "r6"
-    assert "bank_outage" in working.overlays()
+    assert "provider_outage" in working.overlays()
     house.provider.instead.clear()
     house.withdraw_access()
     house.later(hours=7)

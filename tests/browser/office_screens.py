@@ -283,6 +283,10 @@ def _person(action: str, email: str) -> Callable[[Desk], None]:
     return go
 
 
+def _shutting_out(desk: Desk) -> None:
+    desk.go(f"/people?open=out-{desk.user(BO)}")
+
+
 def _last_administrator(desk: Desk) -> None:
     _person("remove", NOOR)(desk)
     desk.press(".list form .primary")
@@ -459,10 +463,12 @@ OFFICE: tuple[Screen[Desk], ...] = (
     Screen("forty-remove", _forty_row("remove", "active"), OPEN),
     Screen("forty-choose-journal", _forty_row("choose-journal", "journal_needed"), OPEN),
     Screen("forty-via", _forty_menus, "tbody:has(details[open])"),
-    Screen("forty-administrations", _forty_administrations, "header"),
+    Screen("forty-administrations", _forty_administrations, "main .top"),
     Screen("forty-journals", _forty_at("/journals")),
     Screen("forty-settings", _forty_at("/settings")),
     Screen("forty-people", _forty_at("/people")),
+    Screen("everybody", _at("/people")),
+    Screen("everybody-shut-out", _shutting_out),
     Screen("forty-books", _at("/books")),
     Screen("forty-transactions", _forty_transactions),
     Screen("reset", _reset),

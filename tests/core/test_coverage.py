@@ -17,6 +17,7 @@ from banklink.core.coverage import (
     earliest_start,
     fetch_window,
     merge_gaps,
+    safe_start,
     start_problem,
 )
 
@@ -249,3 +250,36 @@ def test_what_the_form_proposes_is_possible_whenever_anything_is(
     if first is not None and first <= today:
         assert start_problem(first, today=today, **bounds) is None
         assert start_problem(first - timedelta(1), today=today, **bounds) is not None
+
+
+# -- days the books hold already -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("start", "processed", "fetched", "on", "take"),
+    [
+        ("11-01", None, None, False, None),
+        ("11-01", "10-31", None, False, None),
+        ("10-31", "10-31", None, False, "11-01"),
+        ("09-01", "10-31", None, False, "11-01"),
+        # Switched off before: what we brought ourselves does not come twice.
+        ("10-05", "10-31", ("10-01", "10-31"), False, None),
+        ("10-21", "10-31", ("10-01", "10-20"), False, "11-01"),
+        ("09-01", "10-31", ("10-01", "10-31"), False, "11-01"),
+        # On: only an earlier start than now brings anything.
+        ("10-01", "10-31", ("10-01", "11-20"), True, None),
+        ("10-15", "10-31", ("10-01", "10-01"), True, None),
+        ("09-30", "10-31", ("10-01", "11-20"), True, "10-01"),
+        ("09-30", "10-31", ("11-10", "11-20"), True, "11-01"),
+    ],
+)
+def test_a_start_among_processed_days_offers_the_day_that_brings_nothing_twice(
+    start: str, processed: str | None, fetched: tuple[str, str] | None, on: bool, take: str | None
+) -> None:
+    found = safe_start(
+        day(start),
+        processed_through=day(processed) if processed else None,
+        fetched=(day(fetched[0]), day(fetched[1])) if fetched else None,
+        on=on,
+    )
+    assert found == (day(take) if take else None)

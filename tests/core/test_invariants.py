@@ -37,6 +37,7 @@ beside: dict[str, Any] = {
     "switched_at": moments,
     "last_success": moments,
     "outage_since": moments,
+    "trouble_since": moments,
     "gap": st.none() | st.just((date(2026, 5, 3), date(2026, 5, 12))),
     "invited": st.booleans(),
     "renewal_running": st.booleans(),
@@ -254,6 +255,7 @@ def test_what_is_said_beside_a_status_never_changes_it(
     assert (Overlay.INVITED in said) == others["invited"]
     assert (Overlay.RENEWAL_RUNNING in said) == others["renewal_running"]
     assert (Overlay.BANK_OUTAGE in said) == (others["outage_since"] is not None)
+    assert (Overlay.PROVIDER_OUTAGE in said) == (others["trouble_since"] is not None)
     assert (Overlay.POSSIBLE_GAP in said) == (others["gap"] is not None)
     assert len(said) == len(other.overlays)
 

@@ -208,6 +208,7 @@ def test_giving_the_iban_a_journal_mends_the_row(visitor: Visitor, books: Books)
     )
     page = seen_page(visitor, answer, books, "journal_lost")
     assert row_of(page, number)["data-key"] == "r6"
+    assert notices(page, number)[0].startswith("Dagboek gewijzigd. De koppeling loopt weer. ")
     assert "Bank <b>kas</b>" in words(row_of(page, number))
 
 
