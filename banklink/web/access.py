@@ -58,7 +58,7 @@ ACCESS: dict[str, Who] = {
     "books.settings": Who.ADMINISTRATOR,
     "books.change": Who.ADMINISTRATOR,
     "books.consequence": Who.ADMINISTRATOR,
-    "journals.page": Who.BOOKKEEPER,
+    "journals.page": Who.READER,
     "journals.new": Who.BOOKKEEPER,
     "journals.add": Who.BOOKKEEPER,
     "journals.list_form": Who.BOOKKEEPER,

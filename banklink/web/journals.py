@@ -29,7 +29,7 @@ from banklink.statements.journals import (
 )
 from banklink.store.facts import records
 from banklink.store.models import Journal
-from banklink.web.context import at, house, my_administration, person
+from banklink.web.context import at, house, may_change, my_administration, person
 from banklink.web.i18n import _, day, iban, ngettext, number
 from banklink.web.panels import REFUSALS as ROW_REFUSALS
 from banklink.web.rows import row_address
@@ -108,7 +108,7 @@ class JournalView:
     state: str | None
     urgency: str
     row: str | None
-    change: Link
+    change: Link | None  # for who may
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +158,16 @@ def page(administration_id: int) -> Answer:
                             administration_id=administration_id,
                             journal_id=journal.id,
                         ),
-                    ),
+                    )
+                    if may_change()
+                    else None,
                 )
             )
     return render_template(
         "books/journals.html",
         administration=administration.name,
         journals=views,
+        may=may_change(),
         add=_link("add", _("Add journal"), "journals.new", administration_id),
         many=_link("add-many", _("Add several"), "journals.list_form", administration_id),
         notice=said(),

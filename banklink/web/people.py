@@ -84,10 +84,7 @@ def _members_page(
     page = render_template(
         "people/members.html",
         administration=administration.name,
-        back=Link(
-            label=_("Back to the list"),
-            url=url_for("maintenance.page", administration=administration_id),
-        ),
+        back=_back(administration_id),
         notice=said(),
         members=views,
         may=may,
@@ -114,6 +111,15 @@ def _members_page(
         },
     )
     return page, status
+
+
+def _back(administration_id: int) -> Link:
+    """To the guide for who came from there, else to the list."""
+    if request.values.get("from") == "start":
+        url = url_for("start.page", administration=administration_id)
+        return Link(label=_("Go on setting up"), url=url)
+    url = url_for("maintenance.page", administration=administration_id)
+    return Link(label=_("Back to the list"), url=url)
 
 
 def _member_view(
@@ -257,6 +263,7 @@ def _invite_form(administration_id: int, typed: dict[str, str], error: Refused |
             ),
             _role_field(typed.get("role") or "bookkeeper", errors.get("role")),
         ),
+        hidden=(("from", "start"),) if request.values.get("from") == "start" else (),
         submit=_("Make a link"),
         cancel=_cancel(administration_id, _("Cancel: %(title)s", title=_("Invite a colleague"))),
     )

@@ -32,20 +32,19 @@ def sections() -> tuple[Link, ...]:
                 current=here in ("maintenance", "connections"),
             )
         )
-        if may >= Who.BOOKKEEPER:
-            links.append(
-                Link(
-                    label=_("Journals"),
-                    url=url_for("journals.page", administration_id=administration_id),
-                    current=here == "journals",
-                )
+        links.append(
+            Link(
+                label=_("Journals"),
+                url=url_for("journals.page", administration_id=administration_id),
+                current=here == "journals",
             )
+        )
         if _PEOPLE in current_app.view_functions:
             links.append(
                 Link(
                     label=_("People"),
                     url=url_for(_PEOPLE, administration_id=administration_id),
-                    current=request.endpoint == _PEOPLE,
+                    current=here == "people",
                 )
             )
     links += _settings(administration_id, may, here, owner=person.is_owner)

@@ -236,7 +236,9 @@ def _people_step(title: str, facts: Facts, administration_id: int) -> StepView:
         if there
         else _("Somebody who works here with you. You can also do this later, or not at all."),
         button=_go(
-            "people", _("Invite a colleague"), url_for(page_, administration_id=administration_id)
+            "people",
+            _("Invite a colleague"),
+            url_for(page_, administration_id=administration_id, open="invite", **_from_here()),
         )
         if page_ in current_app.view_functions
         else None,

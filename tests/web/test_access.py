@@ -47,7 +47,7 @@ TABLE = {
     "GET /administrations/<administration_id>/settings": "administrator",
     "POST /administrations/<administration_id>/settings": "administrator",
     "GET /administrations/<administration_id>/settings/consequence": "administrator",
-    "GET /administrations/<administration_id>/journals": "bookkeeper",
+    "GET /administrations/<administration_id>/journals": "reader",
     "GET /administrations/<administration_id>/journals/add": "bookkeeper",
     "POST /administrations/<administration_id>/journals/add": "bookkeeper",
     "GET /administrations/<administration_id>/journals/import": "bookkeeper",

@@ -222,3 +222,16 @@ def test_a_lock_date_says_which_links_it_touches_before_it_is_stored(
     assert visitor.press(address, form).status_code == 303
     assert stored() == date(2025, 12, 31)
     assert visitor.get(f"{address}/consequence?lock_date=0001-01-01").text == ""
+
+
+def test_the_guide_leads_to_a_colleague_s_form_and_back(empty: tuple[TestHouse, Visitor]) -> None:
+    _house, visitor = empty
+    begin(visitor)
+    link = soup(visitor.get("/start")).select_one("#step-people a.button")
+    assert link is not None
+    form = soup(visitor.get(str(link["href"]))).select_one("form.fill")
+    assert form is not None, "the form is open"
+    typed = {"name": "Piet", "email": "piet@bakkerij.example", "role": "reader", "from": "start"}
+    back = soup(visitor.press(str(form["action"]), typed)).select_one("#back")
+    assert back is not None and words(back) == "Go on setting up"
+    assert str(back["href"]).startswith("/start")
