@@ -192,7 +192,7 @@ def test_approved_tells_until_when_and_the_answer_opened_again_does_no_harm(
     row = hands.shows(holder.iban, "r6")
     said = row.locator(".notice.ok")
     until = row.locator(".until time").inner_text()
-    expect(said).to_contain_text(f"Gelukt. Geldig tot {until}.")
+    expect(said).to_contain_text(f"Gelukt. Geldig tot {until}; 1 andere rekening is mee vernieuwd.")
     assert len(answers) == 1
     assert "state=" not in hands.page.url
     assert "code=" not in hands.page.url
