@@ -53,6 +53,7 @@ def draw(page: Page, screen: str) -> None:
             continue
         page.set_viewport_size({"width": picture.width, "height": picture.height})
         page.emulate_media(color_scheme="dark" if picture.dark else "light")
+        page.mouse.move(0, 0)
         page.evaluate("() => { document.activeElement?.blur(); scrollTo(0, 0); }")
         target: Any = page.locator(picture.part) if picture.part else page
         target.screenshot(path=IMAGES / f"{name}.png", animations="disabled")
