@@ -5,8 +5,8 @@ checker finds nothing in what the server answered.
 Each state is visited once per language; scheme and width change in place. Axe asks every rule in
 Dutch at both widths, and for colours in light and dark. In English, where only the words differ,
 every rule but colours at 1280 pixels, and at 390 what a longer word could push too close together.
-With SCREENSHOTS=1 in the environment each state is also drawn to
-build/screenshots, to be looked at.
+With EVERY_LOOK=1 in the environment axe asks everything of everything, and with SCREENSHOTS=1 each
+state is also drawn to build/screenshots, to be looked at.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from tests.support.office import serving
 pytestmark = pytest.mark.browser
 
 DRAW = bool(os.environ.get("SCREENSHOTS"))
+EVERY = bool(os.environ.get("EVERY_LOOK"))
 WIDTHS = {"390": {"width": 390, "height": 844}, "1280": {"width": 1280, "height": 900}}
 NO_PAGES = frozenset({"static", "htmx", "healthz", "oauth.metadata"})
 """GET routes without words for people; the stranger's API is left out by its name."""
@@ -111,7 +112,7 @@ class Walk:
             page.set_viewport_size(size)  # type: ignore[arg-type]
             wrong = looks.sticks_out(page)
             seen.fits += [f"{label}-{name}: {each}" for each in wrong]
-            if self.language == "nl":
+            if self.language == "nl" or EVERY:
                 found = looks.violations(page, part, without=looks.COLOURS)
                 found += looks.violations(page, part, only=contrast)
             elif label == "390":
@@ -121,9 +122,11 @@ class Walk:
             seen.axe += [f"{label}-{name}: {each}" for each in found]
             if wrong or DRAW:
                 shot(page, f"{label}-{name}")
-            if (self.language == "nl" and not strange) or DRAW:
+            if (self.language == "nl" and not strange) or DRAW or EVERY:
                 page.emulate_media(color_scheme="dark")
                 found = looks.violations(page, part, only=contrast)
+                if EVERY:
+                    found += looks.violations(page, part, without=looks.COLOURS)
                 seen.axe += [f"{label}-{name}, dark: {each}" for each in found]
                 if DRAW:
                     shot(page, f"{label}-{name}-dark")
