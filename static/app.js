@@ -148,6 +148,14 @@
     });
   });
 
+  // Where tabs slide, the one we are on is in sight; also after the list renewed its own.
+  const inSight = () => document.querySelectorAll(':is(.tabs, .sections) [aria-current]').forEach(tab => {
+    const box = tab.closest('.tabs, .sections ul');
+    box.scrollLeft = tab.offsetLeft - box.offsetLeft - (box.clientWidth - tab.offsetWidth) / 2;
+  });
+  inSight();
+  on('htmx:afterSettle htmx:after:settle', inSight);
+
   // Menus and panels close with Escape, menus also with a press elsewhere.
   const drops = () => [...document.querySelectorAll('details.drop[open]')];
   document.addEventListener('click', e => drops().forEach(drop => { if (!drop.contains(e.target)) drop.open = false; }));

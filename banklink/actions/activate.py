@@ -76,18 +76,11 @@ def twice(found: Record, start: date) -> tuple[date, date] | None:
     """Whether this start day brings days that are processed already: through which day, and the
     day to take that brings none. No error: it may be wanted."""
     connection, journal = found.connection, found.journal
-    fetched = None
-    if connection.start_date is not None and found.facts.switch is Switch.ON:
-        fetched = (connection.start_date, connection.watermark or connection.start_date)
-    elif connection.start_date is not None and connection.watermark is not None:
-        fetched = (connection.start_date, connection.watermark)
+    on, began = found.facts.switch is Switch.ON, connection.start_date
+    through = connection.watermark or (began if on else None)
+    fetched = (began, through) if began is not None and through is not None else None
     processed = journal.processed_through if journal is not None else None
-    safe = safe_start(
-        start,
-        processed_through=processed,
-        fetched=fetched,
-        on=found.facts.switch is Switch.ON,
-    )
+    safe = safe_start(start, processed_through=processed, fetched=fetched, on=on)
     return (processed, safe) if processed is not None and safe is not None else None
 
 

@@ -22,7 +22,6 @@ from banklink.actions.credentials import put, seal, unseal
 from banklink.actions.depart import hashed
 from banklink.actions.fetch import fetch_all
 from banklink.actions.observe import observe, store_accounts
-from banklink.actions.provider_settings import origin
 from banklink.actions.services import Missing, Services
 from banklink.actions.settle import WAITING, hold, settle
 from banklink.core.calendar import Moment
@@ -39,6 +38,7 @@ from banklink.providers.contract import (
     ProviderError,
     TokenRefused,
 )
+from banklink.providers.origin import origin
 from banklink.store.facts import authorisation_of
 from banklink.store.models import Account, Attempt, Connection, Grant, Holder
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from banklink.actions.credentials import ask
 from banklink.actions.observe import back_off, observe
 from banklink.actions.services import Missing, Services
-from banklink.actions.settle import hold, settle
+from banklink.actions.settle import hold, settle, trouble_over
 from banklink.core.calendar import Moment, amsterdam_day
 from banklink.core.coverage import fetch_window, merge_gaps
 from banklink.core.dedup import Known, fingerprint, judge
@@ -414,8 +414,7 @@ def _complete(session: Session, job: _Job, at: Moment, actor: str | None, added:
     if not silent:
         connection.last_success = at.now
         connection.last_new = added
-    connection.outage_since = connection.outage_kind = None
-    connection.failures = 0
+    trouble_over(connection)
     again = not job.fresh or not covers
     connection.next_fetch_at = at.now if again else at.now + FETCH_EVERY
     if added or actor is not None:

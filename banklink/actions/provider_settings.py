@@ -23,6 +23,7 @@ from banklink.actions.services import Refused, Services, Stale
 from banklink.core.calendar import Moment
 from banklink.core.facts import Grant as GrantState
 from banklink.providers.contract import ConfigurationError
+from banklink.providers.origin import origin
 from banklink.providers.ponto import Ponto
 from banklink.providers.trial import Finding, certificate_until, client_context
 from banklink.settings import PontoSettings
@@ -93,16 +94,6 @@ def elsewhere(values: Values, kept: Stored | None) -> bool:
     return kept is not None and any(
         origin(values[name]) != origin(kept.values[name]) for name in TRUSTED
     )
-
-
-def origin(address: str) -> tuple[str, str | None, int | None] | None:
-    """Scheme, host and port, with the port that goes without saying; None when it has none."""
-    try:
-        parts = urlsplit(address)
-        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-    except ValueError:
-        return None
-    return parts.scheme, parts.hostname, port
 
 
 def problems(values: Values, *, real: datetime, kept: Stored | None = None) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from banklink.actions.services import Services
-from banklink.actions.settle import changed, opened, settle
+from banklink.actions.settle import changed, opened, settle, trouble_over
 from banklink.core.calendar import Moment
 from banklink.core.facts import Switch
 from banklink.store.facts import add_event
@@ -22,7 +22,8 @@ def remove(
         connection.switched_at = connection.switched_by = None
         connection.armed = False
         connection.armed_by = connection.armed_start = None
-        connection.next_fetch_at = connection.outage_since = connection.outage_kind = None
+        connection.next_fetch_at = None
+        trouble_over(connection)
         connection.gap_from = connection.gap_to = None
         connection.last_attempt_id = None
         add_event(session, connection, "removed", at, actor=actor)

@@ -126,8 +126,7 @@ def switch_on(
     connection.switched_by = actor
     connection.armed = False
     connection.armed_by = connection.armed_start = None
-    connection.outage_since = connection.outage_kind = None
-    connection.failures = 0
+    trouble_over(connection)
     connection.next_fetch_at = None
     changed(connection, actor)
     add_event(
@@ -164,6 +163,12 @@ def opened(
     found = record(session, connection_id, at)
     assert found is not None
     return found
+
+
+def trouble_over(connection: Connection) -> None:
+    """What our own fetches met at the provider says nothing any more."""
+    connection.outage_since = connection.outage_kind = None
+    connection.failures = 0
 
 
 def changed(connection: Connection, actor: str | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from banklink.actions.fetch import fetch
 from banklink.actions.services import Refused, Services
-from banklink.actions.settle import changed, opened, settle
+from banklink.actions.settle import changed, opened, settle, trouble_over
 from banklink.core.calendar import Moment
 from banklink.core.facts import Switch
 from banklink.store.facts import add_event
@@ -22,7 +22,8 @@ def switch_off(
         connection.switch = Switch.OFF.value
         changed(connection, actor)
         connection.switched_at, connection.switched_by = at.now, actor
-        connection.next_fetch_at = connection.outage_since = connection.outage_kind = None
+        connection.next_fetch_at = None
+        trouble_over(connection)
         add_event(session, connection, "switched_off", at, actor=actor)
         settle(session, connection.administration_id, at, actor=actor, only=[connection_id])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from banklink.actions.fetch import Fetched, fetch
 from banklink.actions.services import Refused, Services
-from banklink.actions.settle import changed, opened, settle
+from banklink.actions.settle import changed, opened, settle, trouble_over
 from banklink.core.calendar import Moment
 from banklink.core.facts import Switch
 from banklink.store.facts import add_event
@@ -32,7 +32,6 @@ def use_holder(
         if found.facts.switch is not Switch.ON:
             return None
         connection.next_fetch_at = at.now
-        connection.outage_since = connection.outage_kind = None
-        connection.failures = 0
+        trouble_over(connection)
         settle(session, connection.administration_id, at, actor=actor, only=[connection_id])
     return fetch(services, connection_id, at, actor=actor)

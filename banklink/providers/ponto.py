@@ -47,6 +47,7 @@ from banklink.providers.contract import (
     Temporary,
     TokenRefused,
 )
+from banklink.providers.origin import origin
 from banklink.providers.trial import Finding, trouble
 from banklink.settings import PontoSettings
 
@@ -403,7 +404,7 @@ class Ponto:
         self, method: str, path: str, token: str, body: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         url = path if "://" in path else f"{self._settings.api_url}{path}"
-        if _origin(url) != _origin(self._settings.api_url):
+        if origin(url) != origin(self._settings.api_url):
             raise ContractViolation("link_to_another_origin")
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/vnd.api+json"}
         if body is not None:
@@ -779,8 +780,3 @@ def _storable(text: object) -> str | None:
     if not isinstance(text, str):
         return None
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc

@@ -49,7 +49,7 @@ from banklink.web.context import (
     tell,
 )
 from banklink.web.i18n import _, day, iban, money, ngettext
-from banklink.web.maintenance import first_preview, open_panel, page_view, undo_button
+from banklink.web.maintenance import HIDDEN, first_preview, open_panel, page_view, undo_button
 from banklink.web.rows import row_address, row_url, row_view
 from banklink.web.viewmodel import Details, Form, Link, Notice
 
@@ -130,7 +130,7 @@ def _answer(
 
 def _stays(found: Record) -> bool:
     """Whether the row is still one of the list that is looked at."""
-    return found.hidden if listing().filter == "hidden" else found.shown
+    return found.hidden if listing().filter == HIDDEN else found.shown
 
 
 def _form_again(

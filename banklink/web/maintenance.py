@@ -74,7 +74,7 @@ _TABS: dict[str, tuple[str, frozenset[Urgency]]] = {
     "active": (N_("Active"), frozenset({Urgency.WELL})),
     "off": (N_("Off"), frozenset({Urgency.OFF})),
 }
-_HIDDEN = "hidden"
+HIDDEN = "hidden"
 """The tab of what somebody said does not belong here; there only when there is any."""
 _PANEL_ACTIONS = {
     action.value: action
@@ -200,11 +200,11 @@ def page_view(
     shown = sorted((each for each in found if each.shown), key=sort_key)
     counts = Counter(each.diagnosis.urgency for each in shown)
     hidden = sorted((each for each in found if each.hidden), key=sort_key)
-    chosen = asked.filter if asked.filter in (*_TABS, _HIDDEN) else "all"
+    chosen = asked.filter if asked.filter in (*_TABS, HIDDEN) else "all"
     query, number = asked.query, asked.number
-    hits = _hits(hidden if chosen == _HIDDEN else shown, chosen, query)
+    hits = _hits(hidden if chosen == HIDDEN else shown, chosen, query)
     if focus in (*shown, *hidden) and focus not in hits and not is_htmx():
-        chosen, query = _HIDDEN if focus in hidden else "all", ""
+        chosen, query = HIDDEN if focus in hidden else "all", ""
         hits = hidden if focus in hidden else shown
     if focus in hits:
         number = hits.index(focus) // PAGE_SIZE + 1
@@ -251,7 +251,7 @@ def page_view(
             )
             for key, (label, urgencies) in _TABS.items()
         )
-        + _hidden_tab(len(hidden), link(filter=_HIDDEN), chosen == _HIDDEN),
+        + _hidden_tab(len(hidden), link(filter=HIDDEN), chosen == HIDDEN),
         filter=chosen,
         query=query,
         rows=rows,
@@ -288,7 +288,7 @@ def page_view(
 def _hidden_tab(count: int, url: str, current: bool) -> tuple[Tab, ...]:
     if not count and not current:
         return ()
-    return (Tab(key=_HIDDEN, label=_("Hidden"), count=count, url=url, current=current),)
+    return (Tab(key=HIDDEN, label=_("Hidden"), count=count, url=url, current=current),)
 
 
 def _hits(shown: list[Record], chosen: str, query: str) -> list[Record]:
@@ -510,7 +510,7 @@ def _changes(administration_id: int, *, always: bool, flash: Notice | None = Non
         shown = {
             each.connection.id: each
             for each in found
-            if (each.hidden if page.filter == _HIDDEN else each.shown)
+            if (each.hidden if page.filter == HIDDEN else each.shown)
         }
         for key in (seen | editing).keys() & (shown.keys() - views.keys()):
             views[key] = row_view(shown[key], reader())  # under another tab by now, still in sight

@@ -465,14 +465,12 @@ def _trouble(kind: Trouble, since: datetime, reader: Reader) -> OverlayView:
     may correct them."""
     text, detail = _TROUBLES[kind]
     names = {"provider": reader.provider, "app": reader.app}
-    mend = kind is Trouble.REFUSED and reader.provider_page is not None
+    page = reader.provider_page if kind is Trouble.REFUSED else None
     return OverlayView(
         key=Overlay.PROVIDER_OUTAGE.value,
         text=_(text, **names),
         detail=_(detail, when=when(since, reader.at.today), **names),
-        link=(_("Look at the details"), reader.provider_page)
-        if mend and reader.provider_page
-        else None,
+        link=(_("Look at the details"), page) if page else None,
     )
 
 

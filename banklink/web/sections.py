@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import current_app, g, request, url_for
+from flask import g, request, url_for
 from sqlalchemy import select
 
 from banklink.store.models import Membership
@@ -10,9 +10,6 @@ from banklink.web.access import ROLES, Who
 from banklink.web.context import house, remember, the_default
 from banklink.web.i18n import _
 from banklink.web.viewmodel import Link
-
-_PEOPLE = "people.members"
-_HELP = ("help.page", "help.index")
 
 
 def sections() -> tuple[Link, ...]:
@@ -39,18 +36,15 @@ def sections() -> tuple[Link, ...]:
                 current=here == "journals",
             )
         )
-        if _PEOPLE in current_app.view_functions:
-            links.append(
-                Link(
-                    label=_("People"),
-                    url=url_for(_PEOPLE, administration_id=administration_id),
-                    current=here == "people",
-                )
+        links.append(
+            Link(
+                label=_("People"),
+                url=url_for("people.members", administration_id=administration_id),
+                current=here == "people",
             )
+        )
     links += _settings(administration_id, may, here, owner=person.is_owner)
-    helping = next((each for each in _HELP if each in current_app.view_functions), None)
-    if helping is not None:
-        links.append(Link(label=_("Help"), url=url_for(helping), current=here == "help"))
+    links.append(Link(label=_("Help"), url=url_for("help.page"), current=here == "help"))
     return tuple(links)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, current_app, g, render_template, request, url_for
+from flask import Blueprint, g, render_template, request, url_for
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -226,7 +226,6 @@ def _journal_step(
 
 def _people_step(title: str, facts: Facts, administration_id: int) -> StepView:
     there = facts.people > 1
-    page_ = "people.members"
     return StepView(
         key="people",
         title=title,
@@ -238,10 +237,13 @@ def _people_step(title: str, facts: Facts, administration_id: int) -> StepView:
         button=_go(
             "people",
             _("Invite a colleague"),
-            url_for(page_, administration_id=administration_id, open="invite", **_from_here()),
-        )
-        if page_ in current_app.view_functions
-        else None,
+            url_for(
+                "people.members",
+                administration_id=administration_id,
+                open="invite",
+                **_from_here(),
+            ),
+        ),
     )
 
 

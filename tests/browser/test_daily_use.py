@@ -367,6 +367,23 @@ def test_times_are_said_plainly_and_exactly_on_demand(hands: Person) -> None:
     expect(time).to_have_text(re.compile(r"\d{1,2} \w+ \d{4} \d\d:\d\d$"), use_inner_text=True)
 
 
+# -- on a phone ---------------------------------------------------------------------------------
+
+
+def test_the_tabs_one_is_on_are_in_sight_on_a_phone(browser: Browser, house: TestHouse) -> None:
+    with open_context(browser, viewport={"width": 390, "height": 844}) as watched:
+        hands = person(house, watched, FIRM)
+        page = hands.page
+        for path, count in (("/provider", 2), (f"/?administration={hands.administration_id}", 2)):
+            page.goto(house.origin + path + ("&filter=off" if "?" in path else ""))
+            tabs = page.locator(":is(.tabs, .sections) [aria-current]")
+            expect(tabs).to_have_count(count)
+            for tab in tabs.all():
+                expect(tab).to_be_in_viewport(ratio=0.95)
+        hands.refresh()  # renews the tabs
+        expect(page.locator("#tab-off")).to_be_in_viewport(ratio=0.95)
+
+
 # -- on paper -----------------------------------------------------------------------------------
 
 
@@ -412,6 +429,7 @@ def test_an_account_that_does_not_belong_here_stops_asking(
         hands.home("&filter=hidden")
         expect(page.locator("tbody.connection")).to_have_count(1)
         hands.choose(account, "show")
+        expect(page.locator("main .notice.ok")).to_contain_text("Staat weer in de lijst.")
         hands.home()
         expect(hands.row(account)).to_be_visible()
         expect(page.locator("#tab-hidden")).to_have_count(0)
