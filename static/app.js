@@ -154,6 +154,7 @@
     box.scrollLeft = tab.offsetLeft - box.offsetLeft - (box.clientWidth - tab.offsetWidth) / 2;
   });
   inSight();
+  addEventListener('resize', inSight);
   on('htmx:afterSettle htmx:after:settle', inSight);
 
   // Menus and panels close with Escape, menus also with a press elsewhere.

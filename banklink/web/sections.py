@@ -66,21 +66,18 @@ def settings_pages() -> tuple[Link, ...]:
     pages = []
     if administration_id is not None and ROLES.get(role or "", Who.PUBLIC) >= Who.ADMINISTRATOR:
         url = url_for("books.settings", administration_id=administration_id)
-        pages.append((_("This administration"), url, "books.settings"))
+        pages.append((_("This administration"), url))
     if person.is_owner:
-        pages.append((_("All administrations"), url_for("books.page"), "books.page"))
-        pages.append((_("All people"), url_for("everybody.page"), "everybody.page"))
-        pages.append((house().settings.provider_name, url_for("provider.page"), "provider.page"))
+        pages.append((_("All administrations"), url_for("books.page")))
+        pages.append((_("All people"), url_for("everybody.page")))
+        pages.append((house().settings.provider_name, url_for("provider.page")))
     if len(pages) < 2:
         return ()
-    posted = {
-        "books.change": "books.settings",
-        "books.create": "books.page",
-        "provider.save": "provider.page",
-        "everybody.shut_out": "everybody.page",
-    }
-    here = posted.get(request.endpoint or "", request.endpoint)
-    return tuple(Link(label=label, url=url, current=name == here) for label, url, name in pages)
+    # An answer to a form stands at the page's address or below it.
+    return tuple(
+        Link(label=label, url=url, current=f"{request.path}/".startswith(f"{url}/"))
+        for label, url in pages
+    )
 
 
 def _here(person_id: int) -> tuple[int | None, str | None]:

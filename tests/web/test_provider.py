@@ -288,6 +288,16 @@ def test_a_test_says_what_is_not_saved_and_what_was_not_tested(
     assert tried(visitor, {**kept, "client_secret": SECRET}).endswith("Not saved yet.")
 
 
+def test_the_answer_to_a_form_stands_under_the_tab_of_its_page(
+    house: TestHouse, visitor: Visitor
+) -> None:
+    visitor.press("/books", {"name": "Bakkerij", "fiscal_year_start": "2026-01-01"})
+    for address in ("/provider", "/provider/test", "/books"):
+        page = soup(visitor.press(address, {}))
+        assert len(page.select(".tabs [aria-current]")) == 1, address
+        assert len(page.select(".sections [aria-current]")) == 1, address
+
+
 def preset(**more: str) -> dict[str, str]:
     return {"preset": "real", "client_id": "x", "client_secret": SECRET, "version": "0", **more}
 
