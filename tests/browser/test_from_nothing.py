@@ -174,6 +174,7 @@ def test_from_an_empty_folder_to_the_first_transactions(watched: Watched, tmp_pa
             expect(page.locator("main h1 + p")).to_have_text("Alles is ingesteld.")
             page.goto(origin)
             expect(page.locator("#set-up")).to_have_count(0)
+            page.close()  # before its server goes: the tab's icon may still be under way
 
 
 def connect(page: Page) -> None:
