@@ -23,7 +23,7 @@ from flask import Flask
 from banklink import clock as clocks
 from banklink import demo
 from banklink.actions import people
-from banklink.actions.services import Services
+from banklink.actions.services import Office, Services
 from banklink.actions.shelf import Shelf
 from banklink.clock import Clock, SystemClock
 from banklink.providers.contract import BankProvider
@@ -70,7 +70,7 @@ def build(settings: Settings) -> Banklink:
     if settings.ponto is not None:
         providers = {Ponto.id: Ponto(settings.ponto)}
     clock: Clock = simulator.extensions["simulator"].clock if simulator else SystemClock()
-    services = Services(store, providers, vault, settings.redirect_uri)
+    services = Services(store, providers, vault, settings.redirect_uri, _office(settings))
     furnish(
         web,
         House(
@@ -94,7 +94,18 @@ def open_services(settings: Settings) -> Services:
     vault = Vault(settings.encryption_keys or (_kept(settings.data / "encryption.key", _key),))
     _web, store = create_database(settings, secrets.token_hex())
     migrate(store.engine)
-    return Services(store, Shelf(store, vault), vault, settings.redirect_uri)
+    return Services(store, Shelf(store, vault), vault, settings.redirect_uri, _office(settings))
+
+
+def _office(settings: Settings) -> Office:
+    return Office(
+        origin=settings.origin,
+        name=settings.office,
+        app=settings.app_name,
+        provider=settings.provider_name,
+        locale=settings.locale,
+        phone=settings.office_phone,
+    )
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:

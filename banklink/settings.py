@@ -81,6 +81,18 @@ TABLE: tuple[Setting, ...] = (
         "Ondernemersapp",
         "Name of the entrepreneur app in every message.",
     ),
+    Setting(
+        "BANKLINK_OFFICE",
+        "text",
+        "the application's name",
+        "Name of your office, in invitations and mails to account holders.",
+    ),
+    Setting(
+        "BANKLINK_OFFICE_PHONE",
+        "text",
+        "none",
+        "Telephone number in invitations, for who has questions.",
+    ),
     Setting("BANKLINK_LOCALE", "locale", "nl", "Language of a first visit: nl or en."),
     Setting(
         "BANKLINK_SECRET_KEY",
@@ -159,6 +171,8 @@ class Settings:
     simulator_port: int
     app_name: str
     provider_name: str
+    office: str
+    office_phone: str | None
     locale: str
     secret_key: str | None = field(repr=False)
     encryption_keys: tuple[str, ...] = field(repr=False)
@@ -216,6 +230,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         simulator_port=simulator_port,
         app_name=given["BANKLINK_APP_NAME"] or "Banklink",
         provider_name=given["BANKLINK_PROVIDER_NAME"] or "Ondernemersapp",
+        office=given["BANKLINK_OFFICE"] or given["BANKLINK_APP_NAME"] or "Banklink",
+        office_phone=given["BANKLINK_OFFICE_PHONE"] or None,
         locale=_one_of("BANKLINK_LOCALE", given["BANKLINK_LOCALE"] or "nl", LOCALES),
         secret_key=secret_key,
         encryption_keys=keys,

@@ -169,7 +169,7 @@ def set_up(
 ) -> str:
     """Make the owner of this installation; the token of their session. Raises Refused."""
     can_set_up(services, token, at)
-    name, email = _name(name), _email(email)
+    name, email = checked_name(name), checked_email(email)
     password_hash = hashed(judge(password, own_words=(email, name, app_name)))
     with services.store.write() as session:
         if not services.store.is_sqlite:
@@ -319,7 +319,7 @@ def change_password(
 
 def change_account(services: Services, user_id: int, *, name: str, locale: str) -> None:
     """Raises Refused when the name is missing or too long."""
-    name = _name(name)
+    name = checked_name(name)
     with services.store.write() as session:
         user = session.get_one(User, user_id)
         user.name, user.locale = name, locale
@@ -371,7 +371,7 @@ def invite(
 ) -> str:
     """The token of a colleague's link; an earlier one for the same address no longer works.
     Raises Refused. Whether the address has an account here already is not told."""
-    name, email, role = _name(name), _email(email), _role(role)
+    name, email, role = checked_name(name), checked_email(email), _role(role)
     with services.store.write() as session:
         member = session.scalar(
             select(User.name)
@@ -570,7 +570,8 @@ def let_in(services: Services, user_id: int) -> str:
 # -- what is typed ------------------------------------------------------------------------------
 
 
-def _name(text: str) -> str:
+def checked_name(text: str) -> str:
+    """As it is stored: one line. Raises Refused on field `name`."""
     name = " ".join(text.split())
     if not name:
         raise Refused("own_name_missing", field="name")
@@ -579,7 +580,8 @@ def _name(text: str) -> str:
     return name
 
 
-def _email(text: str) -> str:
+def checked_email(text: str) -> str:
+    """As it is stored and compared. Raises Refused on field `email`."""
     email = plain_email(text)
     before, at_sign, host = email.partition("@")
     if not email:

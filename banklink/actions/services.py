@@ -36,12 +36,27 @@ class Missing(Exception):
     """There is no such row for this person."""
 
 
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Who writes to account holders. `origin` is where links lead, `sender` the address mails come
+    from, `phone` for who has questions; `app` and `provider` are names in sentences."""
+
+    origin: str
+    name: str = "Banklink"
+    app: str = "Banklink"
+    provider: str = "Ondernemersapp"
+    locale: str = "nl"
+    phone: str | None = None
+    sender: str | None = None
+
+
 @dataclass(frozen=True)
 class Services:
     store: Store
     providers: Mapping[str, BankProvider]
     vault: Vault
     redirect_uri: str
+    office: Office
     default_provider: str = "ponto"
 
     @property

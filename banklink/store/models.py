@@ -207,7 +207,11 @@ class ProviderSettings(Model):
 
 
 class Holder(Model):
-    """An account holder as the provider knows them."""
+    """An account holder as the provider knows them.
+
+    `locale`: the language mails to them are in, as last chosen. `reminders_off_at`: since when they
+    want no reminders. `forgotten_at`: since when nothing personal of them is kept.
+    """
 
     __tablename__ = "holders"
     __table_args__ = (UniqueConstraint("provider", "subject"),)
@@ -217,6 +221,9 @@ class Holder(Model):
     subject: Mapped[str]
     name: Mapped[str]
     email: Mapped[str | None]
+    locale: Mapped[str | None]
+    reminders_off_at: Mapped[datetime | None]
+    forgotten_at: Mapped[datetime | None]
 
 
 class Grant(Model):
@@ -336,6 +343,10 @@ class Attempt(Model):
     domain.md A2.7. `parked` are sealed credentials that arrived in another browser than the one
     that started; `browser` is the hash that tells them apart. `finishing_until` leases taking in
     what was brought to one caller (machine time).
+
+    `invitation_id`: the invitation somebody followed; None when a bookkeeper left from the row.
+    `consent`: the text that was agreed to (`text`, `language`, `hash`) and from where (`ip`,
+    `agent`, both shortened), for the consent record.
     """
 
     __tablename__ = "attempts"
@@ -366,6 +377,8 @@ class Attempt(Model):
     params: Mapped[dict[str, Any]] = mapped_column(default=dict)
     parked: Mapped[str | None] = mapped_column(Text)
     finishing_until: Mapped[datetime | None]
+    invitation_id: Mapped[int | None] = mapped_column(ForeignKey("invitations.id"), index=True)
+    consent: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
 
 
 class Transaction(Model):
@@ -442,3 +455,208 @@ class Event(Model):
     kind: Mapped[str]
     actor: Mapped[str | None]
     params: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Invitation(Model):
+    """One person is asked for one thing: `connect` (give permission), `repair` (give it again, or
+    for one more account) or `renew` (confirm at the bank). Its state is read from the times below
+    (core/invitations.py); `expires_at` and all others are business time, people read them as days.
+
+    `holder_id` is known when the provider has shown this person before; `bank` names the one a
+    renewal is for. `by_reminder`: made by the clock, not by a person. `asked_again_at`: the
+    recipient wants a new one.
+    """
+
+    __tablename__ = "invitations"
+    __table_args__ = (CheckConstraint("purpose IN ('connect', 'repair', 'renew')", name="purpose"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    administration_id: Mapped[int] = mapped_column(ForeignKey("administrations.id"), index=True)
+    purpose: Mapped[str]
+    email: Mapped[str]
+    name: Mapped[str]
+    locale: Mapped[str]
+    message: Mapped[str] = mapped_column(Text, default="")
+    holder_id: Mapped[int | None] = mapped_column(ForeignKey("holders.id"), index=True)
+    bank: Mapped[str | None]
+    by_reminder: Mapped[bool] = mapped_column(default=False, server_default=false())
+    created_at: Mapped[datetime]
+    created_by: Mapped[str | None]
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    expires_at: Mapped[datetime]
+    opened_at: Mapped[datetime | None]
+    accepted_at: Mapped[datetime | None]
+    accepted_by_id: Mapped[int | None] = mapped_column(ForeignKey("holders.id"))
+    declined_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
+    withdrawn_by: Mapped[str | None]
+    asked_again_at: Mapped[datetime | None]
+
+
+class InvitationLink(Model):
+    """An address that leads to an invitation; the token in it is stored hashed. Every sending has
+    one of its own, so that an older mail keeps leading to the same invitation."""
+
+    __tablename__ = "invitation_links"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    invitation_id: Mapped[int] = mapped_column(ForeignKey("invitations.id"), index=True)
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+
+
+class InvitationAccount(Model):
+    """What an invitation asks for."""
+
+    __tablename__ = "invitation_accounts"
+
+    invitation_id: Mapped[int] = mapped_column(ForeignKey("invitations.id"), primary_key=True)
+    connection_id: Mapped[int] = mapped_column(
+        ForeignKey("connections.id"), primary_key=True, index=True
+    )
+
+
+class Mail(Model):
+    """One mail in the outbox. `sealed` holds what is sent (subject, text, html, headers), because a
+    link in it may still let somebody in. `message_id` stays the same over every try, so that a
+    crash can at worst repeat one mail recognisably. `key` says what it is about, once: a second
+    with the same key is not queued.
+
+    `created_at` and `sent_at` are business time, `due_at` and `claimed_until` machine time.
+    `sent_at` None and `refused_at` None: still to be sent. `refused_at`: given up, `error` says
+    why; a person may send it again.
+    """
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        Index(
+            "ix_outbox_due",
+            "due_at",
+            sqlite_where=text("sent_at IS NULL AND refused_at IS NULL"),
+            postgresql_where=text("sent_at IS NULL AND refused_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    message_id: Mapped[str] = mapped_column(unique=True)
+    key: Mapped[str | None] = mapped_column(unique=True)
+    kind: Mapped[str]
+    email: Mapped[str]
+    name: Mapped[str]
+    locale: Mapped[str]
+    sealed: Mapped[str] = mapped_column(Text)
+    administration_id: Mapped[int | None] = mapped_column(
+        ForeignKey("administrations.id"), index=True
+    )
+    holder_id: Mapped[int | None] = mapped_column(ForeignKey("holders.id"))
+    invitation_id: Mapped[int | None] = mapped_column(ForeignKey("invitations.id"), index=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(default=0, server_default="0")
+    claimed_until: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]
+    refused_at: Mapped[datetime | None]
+    error: Mapped[str | None]
+
+
+class Reminder(Model):
+    """That a threshold of one authorisation was dealt with: a mail, or rightly none (`mail_id`
+    None). An authorisation is an account and the day it ends; a renewal is another one."""
+
+    __tablename__ = "reminders"
+    __table_args__ = (UniqueConstraint("account_id", "valid_until", "threshold"),)
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    valid_until: Mapped[datetime]
+    threshold: Mapped[int]
+    at: Mapped[datetime]
+    mail_id: Mapped[int | None] = mapped_column(ForeignKey("outbox.id"), index=True)
+
+
+class Consent(Model):
+    """Who allowed what, when, on which text, until when, and by whom it was withdrawn: the record
+    of security.md §2. Appended at every permission and every renewal (`predecessor_id` is the one
+    before); afterwards only the fields of its end change. No tokens.
+
+    `accounts`: what was shared, IBANs masked, and how each was chosen. `delete_after`: from when
+    the record itself may go.
+    """
+
+    __tablename__ = "consents"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    administration_id: Mapped[int] = mapped_column(ForeignKey("administrations.id"), index=True)
+    holder_id: Mapped[int | None] = mapped_column(ForeignKey("holders.id"), index=True)
+    grant_id: Mapped[int | None] = mapped_column(ForeignKey("grants.id"))
+    controller: Mapped[str]
+    agent: Mapped[str]
+    acting_role: Mapped[str]
+    bank: Mapped[str | None]
+    country: Mapped[str | None]
+    accounts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    categories: Mapped[str]
+    purpose: Mapped[str]
+    text_id: Mapped[str]
+    text_language: Mapped[str]
+    text_hash: Mapped[str]
+    lawful_basis: Mapped[str]
+    given_at: Mapped[datetime]
+    sca_at: Mapped[datetime | None]
+    valid_until: Mapped[datetime | None]
+    valid_source: Mapped[str]
+    frequency: Mapped[str]
+    channel: Mapped[str]
+    ip: Mapped[str | None]
+    user_agent: Mapped[str | None]
+    provider_consent: Mapped[str | None]
+    predecessor_id: Mapped[int | None] = mapped_column(ForeignKey("consents.id"))
+    ended_at: Mapped[datetime | None]
+    ended_reason: Mapped[str | None]
+    withdrawn_by: Mapped[str | None]
+    confirmed_at: Mapped[datetime | None]
+    delete_after: Mapped[date | None]
+
+
+class Revocation(Model):
+    """A grant whose end the provider still has to confirm. `sealed`: the tokens, kept for this one
+    call and wiped once it is confirmed. Machine time but for `created_at`."""
+
+    __tablename__ = "revocations"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    provider: Mapped[str]
+    grant_id: Mapped[int | None] = mapped_column(ForeignKey("grants.id"), index=True)
+    sealed: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime] = mapped_column(index=True)
+    tries: Mapped[int] = mapped_column(default=0, server_default="0")
+    claimed_until: Mapped[datetime | None]
+    confirmed_at: Mapped[datetime | None]
+    error: Mapped[str | None]
+
+
+class Summary(Model):
+    """What the page over all administrations says of one: counts and the next moment at which time
+    alone changes them. Rewritten in the transaction that changes a fact, or by the due job
+    (architecture.md); equal to diagnosing afresh at any moment before `next_change_at`.
+
+    `counts`: row key of the table -> shown connections; `urgencies`: urgency -> shown connections.
+    `breaks`: connections that work and end within 30 days.
+    """
+
+    __tablename__ = "summaries"
+
+    administration_id: Mapped[int] = mapped_column(
+        ForeignKey("administrations.id"), primary_key=True
+    )
+    counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    urgencies: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    shown: Mapped[int] = mapped_column(default=0)
+    attention: Mapped[int] = mapped_column(default=0)
+    breaks: Mapped[int] = mapped_column(default=0)
+    next_expiry: Mapped[date | None]
+    next_change_at: Mapped[datetime | None] = mapped_column(index=True)
+    made_at: Mapped[datetime]
