@@ -24,6 +24,7 @@ from banklink.actions.fetch import fetch_all
 from banklink.actions.observe import observe, store_accounts
 from banklink.actions.services import Missing, Services
 from banklink.actions.settle import WAITING, hold, settle
+from banklink.actions.taken_in import taken_in
 from banklink.core.calendar import Moment
 from banklink.core.facts import Authorisation
 from banklink.core.facts import Grant as GrantState
@@ -314,6 +315,7 @@ def _take_grant(services: Services, attempt: Attempt, at: Moment) -> list[int]:
         stored.parked, stored.ended_at, stored.finishing_until = None, at.real, None
         due = settle(session, attempt.administration_id, at, actor=attempt.actor)
         stored.params = {**stored.params, "version": connection.version}
+        taken_in(services, session, stored, grant, at)
         return due
 
 
@@ -446,4 +448,5 @@ def _take_authorisation(services: Services, attempt: Attempt, at: Moment) -> lis
         else:
             stored.outcome = "nothing_changed"
         stored.params, stored.ended_at, stored.finishing_until = params, at.real, None
+        taken_in(services, session, stored, session.get_one(Grant, account.grant_id), at)
     return due

@@ -1,0 +1,25 @@
+"""What follows when somebody came back from the provider or the bank with what they were sent for, in
+the transaction that stores it."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from banklink.actions.services import Services
+from banklink.core.calendar import Moment
+from banklink.store.models import Attempt, Grant, Invitation
+
+SUCCESSES = frozenset({"done", "granted"})
+"""Outcomes with which what was asked for has come about, as far as this person can bring it."""
+
+
+def taken_in(
+    services: Services, session: Session, attempt: Attempt, grant: Grant, at: Moment
+) -> None:
+    """`attempt` has its outcome; `grant` is whose accounts were read."""
+    if attempt.outcome not in SUCCESSES:
+        return
+    if attempt.invitation_id is not None:
+        invitation = session.get_one(Invitation, attempt.invitation_id)
+        invitation.accepted_at = invitation.accepted_at or at.now
+        invitation.accepted_by_id = invitation.accepted_by_id or grant.holder_id
