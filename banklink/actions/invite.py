@@ -312,8 +312,8 @@ def send(
             if arm and can_arm(each):
                 arm_by_itself(session, each, at, actor)
         if by_mail:
-            _mail(services, session, invitation, token, at, kind="invitation")
-        _told(session, invitation, "invited" if by_mail else "link_made", at, actor)
+            mail_to(services, session, invitation, token, at, kind="invitation")
+        told(session, invitation, "invited" if by_mail else "link_made", at, actor)
         return Sent(invitation, address(services, token), by_mail)
 
 
@@ -345,8 +345,8 @@ def send_again(
             actor=actor,
             actor_id=actor_id,
         )
-        _mail(services, session, invitation, token, at, kind="invitation")
-        _told(session, invitation, "invited_again", at, actor)
+        mail_to(services, session, invitation, token, at, kind="invitation")
+        told(session, invitation, "invited_again", at, actor)
         return Sent(invitation, address(services, token), True)
 
 
@@ -358,7 +358,7 @@ def link_to(services: Services, invitation_id: int, at: Moment, *, actor: str) -
         if not is_open(invitation, at):
             raise Refused("invitation_over")
         token = new_link(session, invitation, at)
-        _told(session, invitation, "link_made", at, actor)
+        told(session, invitation, "link_made", at, actor)
         return address(services, token)
 
 
@@ -370,7 +370,7 @@ def withdraw(services: Services, invitation_id: int, at: Moment, *, actor: str) 
         if invitation.accepted_at is not None or invitation.withdrawn_at is not None:
             raise Refused("invitation_over")
         invitation.withdrawn_at, invitation.withdrawn_by = at.now, actor
-        _told(session, invitation, "invitation_withdrawn", at, actor)
+        told(session, invitation, "invitation_withdrawn", at, actor)
 
 
 def _opened(session: Session, invitation_id: int) -> Invitation:
@@ -430,7 +430,7 @@ def arm_by_itself(session: Session, found: Record, at: Moment, actor: str) -> No
     add_event(session, connection, "armed", at, actor=actor, start=day.isoformat())
 
 
-def _told(session: Session, invitation: Invitation, kind: str, at: Moment, actor: str) -> None:
+def told(session: Session, invitation: Invitation, kind: str, at: Moment, actor: str) -> None:
     """In the history of every row it asks for; the name is looked up there when it is read."""
     session.flush()
     for connection in session.scalars(
@@ -443,7 +443,7 @@ def _told(session: Session, invitation: Invitation, kind: str, at: Moment, actor
         add_event(session, connection, kind, at, actor=actor, invitation=invitation.id)
 
 
-def _mail(
+def mail_to(
     services: Services,
     session: Session,
     invitation: Invitation,
