@@ -38,6 +38,7 @@ from banklink.translations import LOCALES
 from banklink.web import (
     access,
     account,
+    asking,
     books,
     connections,
     doors,
@@ -46,6 +47,7 @@ from banklink.web import (
     help,
     journals,
     maintenance,
+    office,
     people,
     provider,
     returned,
@@ -127,6 +129,8 @@ def furnish(app: Flask, house: House) -> Flask:
         books,
         journals,
         provider,
+        office,
+        asking,
     ):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/healthz", "healthz", _healthz)
