@@ -1,5 +1,5 @@
-"""What follows when somebody came back from the provider or the bank with what they were sent for, in
-the transaction that stores it."""
+"""What follows when somebody came back from the provider or the bank with what they were sent for,
+in the transaction that stores it."""
 
 from __future__ import annotations
 
