@@ -18,7 +18,7 @@ from flask import (
     request,
     url_for,
 )
-from sqlalchemy import func, select
+from sqlalchemy import func, select, true
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -34,11 +34,20 @@ from banklink.actions.remove import remove as remove_action
 from banklink.actions.services import Missing, Refused, Stale
 from banklink.actions.use_holder import use_holder as use_holder_action
 from banklink.core.calendar import FIRST_DAY
+from banklink.core.invitations import Purpose
 from banklink.core.statuses import Action
 from banklink.store.facts import Record, record, records
-from banklink.store.models import Connection, FetchRun, Holder, Transaction
-from banklink.web import panels
+from banklink.store.models import (
+    Account,
+    Administration,
+    Connection,
+    FetchRun,
+    Holder,
+    Transaction,
+)
+from banklink.web import consent_words, panels
 from banklink.web.addresses import is_htmx, listing
+from banklink.web.consent_words import ConsentText
 from banklink.web.context import (
     at,
     browser,
@@ -448,8 +457,11 @@ def renew(connection_id: int) -> Answer:
 
 
 def _leave(connection_id: int, purpose: Action) -> Answer:
-    """A page of our own with a link that goes on by itself: a POST redirected to another origin
-    would be stopped by the CSP's form-action."""
+    """A page of our own that says what permission is for, with a link that goes on by itself: a
+    POST redirected to another origin would be stopped by the CSP's form-action."""
+    holder = request.form.get("holder") or None
+    with house().services.store.read() as session:
+        consent = _consent(session, _record(session, connection_id), purpose, holder)
     try:
         target = depart.depart(
             house().services,
@@ -458,7 +470,8 @@ def _leave(connection_id: int, purpose: Action) -> Answer:
             at(),
             actor=person().name,
             browser=browser(),
-            holder=request.form.get("holder") or None,
+            holder=holder,
+            consent=consent_words.kept(consent),
         )
     except Refused as error:
         return answer(
@@ -479,6 +492,28 @@ def _leave(connection_id: int, purpose: Action) -> Answer:
         host=provider if purpose is Action.GRANT else _("your bank"),
         sentence=sentence,
         hostname=urlsplit(target).hostname,
+        consent=consent,
+    )
+
+
+def _consent(session: Session, found: Record, purpose: Action, holder: str | None) -> ConsentText:
+    """The text for a bookkeeper who is the account holder, so nobody in particular asks. A step at
+    the bank covers every account the holder shares there."""
+    accounts = [found.connection.iban]
+    share = found.shares.get(holder or found.diagnosis.concerns or "")
+    if purpose is not Action.GRANT and share is not None and share.account is not None:
+        along = select(Account.iban).where(
+            Account.grant_id == share.grant.id,
+            Account.listed == true(),
+            Account.bank == share.account.bank,
+        )
+        accounts = list(dict.fromkeys([*accounts, *session.scalars(along.order_by(Account.id))]))
+    return consent_words.consent_text(
+        Purpose.CONNECT if purpose is Action.GRANT else Purpose.RENEW,
+        asker=None,
+        office=house().settings.office,
+        administrations=[session.get_one(Administration, found.connection.administration_id).name],
+        accounts=accounts,
     )
 
 
