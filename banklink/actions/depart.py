@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -36,10 +38,13 @@ def depart(
     actor: str,
     browser: str,
     holder: str | None = None,
+    invitation_id: int | None = None,
+    consent: Mapping[str, Any] | None = None,
 ) -> str:
     """Returns the address to send the person to. `purpose` is GRANT, CONNECT or RENEW; `holder`
     the key of the one whose authorisation it is, the diagnosis' own by default; `browser` the
-    secret of the browser that starts.
+    secret of the browser that starts; `invitation_id` the invitation that is followed; `consent`
+    the text the person was shown, for the record (Attempt.consent).
 
     Raises Missing, and Refused when the provider does not answer or nothing is shared yet.
     """
@@ -54,6 +59,7 @@ def depart(
         found = record(session, connection_id, at)
         assert found is not None
         attempt = _attempt(session, services, found, purpose, at, actor, browser, state, holder)
+        attempt.invitation_id, attempt.consent = invitation_id, dict(consent or {})
         administration = session.get_one(Administration, attempt.administration_id)
         label, reference = administration.name, administration.reference
         share = found.shares.get(holder or found.diagnosis.concerns or "")

@@ -42,8 +42,9 @@ class Offer:
 class Diagnosis:
     """What a row shows.
 
-    `concerns` is the holder the diagnosis is about; `primary` the one button, if any; `rescue`
-    the one-click switches to another holder; `menu` everything else.
+    `concerns` is the holder the diagnosis is about; `primary` the one button, if any; `second` the
+    same by mail, for who is not that holder; `rescue` the one-click switches to another holder;
+    `menu` everything else.
     """
 
     row: Row
@@ -53,10 +54,16 @@ class Diagnosis:
     primary: Offer | None
     rescue: tuple[Offer, ...]
     menu: tuple[Offer, ...]
+    second: Offer | None = None
 
     @property
     def status(self) -> Status:
         return self.row.status
+
+    @property
+    def renewable(self) -> bool:
+        """Whether a step of the holder at the bank mends it, or prevents its end."""
+        return self.row.second is not None or Overlay.EXPIRING in self.overlays
 
     @property
     def severity(self) -> Severity:
@@ -65,7 +72,8 @@ class Diagnosis:
     @property
     def actions(self) -> tuple[Action, ...]:
         """Every action offered, the primary one first, each once."""
-        offers = ((self.primary,) if self.primary else ()) + self.rescue + self.menu
+        first = tuple(offer for offer in (self.primary, self.second) if offer)
+        offers = first + self.rescue + self.menu
         return tuple(dict.fromkeys(offer.action for offer in offers))
 
 
@@ -97,7 +105,10 @@ def diagnose(facts: ConnectionFacts) -> Diagnosis:
         menu = tuple(offer for offer in menu if offer.action is not Action.ARM)
         if all(offer.action is not Action.REMOVE for offer in menu):
             menu += (Offer(Action.REMOVE, ACTION_LABELS[Action.REMOVE]),)
-    return Diagnosis(row, _urgency(row, overlays), overlays, concerns, primary, rescue, menu)
+    second = _second(facts, row, overlays, concerns)
+    return Diagnosis(
+        row, _urgency(row, overlays), overlays, concerns, primary, rescue, menu, second
+    )
 
 
 def _overlays(facts: ConnectionFacts, row: Row) -> tuple[Overlay, ...]:
@@ -170,6 +181,19 @@ def _primary(row: Row, overlays: tuple[Overlay, ...], concerns: str | None) -> O
         return Offer(row.primary, row.label or ACTION_LABELS[row.primary], concerns)
     if Overlay.EXPIRING in overlays:
         return Offer(Action.RENEW, _RENEW_NOW, concerns)
+    return None
+
+
+def _second(
+    facts: ConnectionFacts, row: Row, overlays: tuple[Overlay, ...], concerns: str | None
+) -> Offer | None:
+    """Ask the holder by mail, unless that was done and they can still answer."""
+    if facts.invited or concerns is None:
+        return None
+    if row.second is not None:
+        return Offer(row.second, row.second_label or ACTION_LABELS[row.second], concerns)
+    if Overlay.EXPIRING in overlays:
+        return Offer(Action.REQUEST, ACTION_LABELS[Action.REQUEST], concerns)
     return None
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from banklink.core.statuses import (
     ACTION_LABELS,
     AT_THE_BANK,
+    BY_MAIL,
     TABLE,
     Action,
     Overlay,
@@ -94,12 +95,25 @@ WHY: dict[str, str] = {
 
 PRESS = N_("Press “%(button)s” in the row.")
 _AT_HOME = N_(
-    "Is that not you? Let the account holder do it at your screen. If the row offers to fetch via"
-    " someone else, one press is enough and nobody has to go to the bank."
+    "Is that not you? The button beside it sends the account holder a mail; they do the same at"
+    " their own screen and you have nothing more to do. If the row offers to fetch via someone"
+    " else, one press is enough and nobody has to go to the bank."
 )
 _RESUMES = N_(
     "You come back to the row. A link that was on goes on by itself and fetches the days that were"
     " missed, as far back as the bank allows."
+)
+
+_SEND = N_(
+    "Send the invitation at once, or look at it first and change whom it goes to and what it says."
+)
+_LINK = N_("The account holder opens the link in the mail and allows it.")
+_GOES_ON = N_(
+    "The row goes on by itself. A link that was on fetches the days that were missed, as far back"
+    " as the bank allows."
+)
+_MYSELF = N_(
+    "Are you the account holder yourself? Then press “I am the account holder” and do it at once."
 )
 
 STEPS: dict[Action, tuple[str, ...]] = {
@@ -107,11 +121,19 @@ STEPS: dict[Action, tuple[str, ...]] = {
         N_("Choose a journal without an IBAN, or make a new one; then save."),
         N_("A link that was on goes on by itself and fetches the days that were missed."),
     ),
-    Action.GRANT: (
-        N_("The account holder signs in to %(provider)s, ticks this account and allows it."),
-        N_("They go straight on to the bank, sign in with the card of this account and confirm."),
-        _RESUMES,
-        _AT_HOME,
+    Action.REPAIR: (
+        _SEND,
+        _LINK,
+        N_("They sign in to %(provider)s and at the bank with the card of this account."),
+        _GOES_ON,
+        _MYSELF,
+    ),
+    Action.INVITE: (
+        _SEND,
+        _LINK,
+        N_("They sign in to %(provider)s and at the bank with the card of this account."),
+        _GOES_ON,
+        _MYSELF,
     ),
     Action.CONNECT: (
         N_("The account holder signs in at the bank with the card of this account and confirms."),
@@ -178,7 +200,7 @@ def chapters() -> tuple[Chapter, ...]:
 def actor(row: Row) -> Actor:
     if row.primary is None:
         return Actor.NOBODY
-    return Actor.HOLDER if row.primary in AT_THE_BANK else Actor.BOOKKEEPER
+    return Actor.HOLDER if row.primary in AT_THE_BANK | BY_MAIL else Actor.BOOKKEEPER
 
 
 def button(row: Row) -> str | None:

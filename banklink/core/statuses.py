@@ -77,6 +77,9 @@ class Action(StrEnum):
     """A button's word: also the tail of its route and the name of its module in `actions/`."""
 
     CHOOSE_JOURNAL = "choose-journal"
+    REPAIR = "repair"
+    INVITE = "invite"
+    REQUEST = "request"
     GRANT = "grant"
     CONNECT = "connect"
     RENEW = "renew"
@@ -93,10 +96,15 @@ class Action(StrEnum):
 AT_THE_BANK = frozenset({Action.GRANT, Action.CONNECT, Action.RENEW})
 """Actions that leave for the entrepreneur app or the bank: never an htmx swap."""
 
+BY_MAIL = frozenset({Action.REPAIR, Action.INVITE, Action.REQUEST})
+"""Actions that ask the account holder, wherever they are, to do what AT_THE_BANK does here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One rule. `label` overrides the primary action's own label; `also` goes under the menu."""
+    """One rule. `label` overrides the primary action's own label; `second` stands beside it, with
+    `second_label`: the same thing done by mail, for who is not the account holder; `also` goes
+    under the menu."""
 
     key: str
     status: Status
@@ -108,10 +116,15 @@ class Row:
     primary: Action | None = None
     label: str | None = None
     also: tuple[Action, ...] = ()
+    second: Action | None = None
+    second_label: str | None = None
 
 
 ACTION_LABELS: dict[Action, str] = {
     Action.CHOOSE_JOURNAL: N_("Choose journal"),
+    Action.REPAIR: N_("Repair"),
+    Action.INVITE: N_("Invite"),
+    Action.REQUEST: N_("Send renewal request"),
     Action.GRANT: N_("I am the account holder"),
     Action.CONNECT: N_("Connect to the bank"),
     Action.RENEW: N_("Renew authorisation"),
@@ -184,6 +197,7 @@ _INCOMPLETE = N_(
     " is not active or was not completed."
 )
 _NO_AUTHORISED = N_("Link is off and there is no authorised IBAN in the entrepreneur app")
+_SEND_REQUEST = N_("Send request")
 _LEAVE = (Action.SWITCH_OFF, Action.REMOVE)
 _SETTLE = (Action.CHANGE_START, Action.CHOOSE_JOURNAL, Action.SWITCH_OFF, Action.REMOVE)
 
@@ -213,8 +227,8 @@ TABLE: tuple[Row, ...] = (
             N_("%(holder)s withdrew access on %(revoked)s. Fetched transactions stay."),
             N_("Access was withdrawn. Fetched transactions stay."),
         ),
-        Action.GRANT,
-        also=_LEAVE,
+        Action.REPAIR,
+        also=(Action.GRANT, *_LEAVE),
     ),
     Row(
         "r3",
@@ -224,8 +238,8 @@ TABLE: tuple[Row, ...] = (
         N_("Not found"),
         _ACCOUNT_NOT_FOUND,
         _NOT_TICKED,
-        Action.GRANT,
-        also=_LEAVE,
+        Action.REPAIR,
+        also=(Action.GRANT, *_LEAVE),
     ),
     Row(
         "r4",
@@ -240,6 +254,7 @@ TABLE: tuple[Row, ...] = (
         ),
         Action.RENEW,
         also=_SETTLE,
+        second=Action.REQUEST,
     ),
     Row(
         "r5a",
@@ -255,6 +270,8 @@ TABLE: tuple[Row, ...] = (
         Action.CONNECT,
         N_("Complete authorisation"),
         _SETTLE,
+        Action.REQUEST,
+        _SEND_REQUEST,
     ),
     Row(
         "r5b",
@@ -269,6 +286,7 @@ TABLE: tuple[Row, ...] = (
         ),
         Action.RENEW,
         also=_SETTLE,
+        second=Action.REQUEST,
     ),
     Row(
         "r6",
@@ -302,8 +320,8 @@ TABLE: tuple[Row, ...] = (
         N_("Not linked"),
         N_("Not linked yet"),
         (N_("The account holder gives permission; it takes about 2 minutes."),),
-        Action.GRANT,
-        also=(Action.ARM, Action.CHOOSE_JOURNAL),
+        Action.INVITE,
+        also=(Action.GRANT, Action.ARM, Action.CHOOSE_JOURNAL),
     ),
     Row(
         "r9",
@@ -313,8 +331,8 @@ TABLE: tuple[Row, ...] = (
         N_("Not found"),
         _ACCOUNT_NOT_FOUND,
         _NOT_TICKED,
-        Action.GRANT,
-        also=(Action.ARM, Action.CHOOSE_JOURNAL),
+        Action.REPAIR,
+        also=(Action.GRANT, Action.ARM, Action.CHOOSE_JOURNAL),
     ),
     Row(
         "r10a",
@@ -334,6 +352,8 @@ TABLE: tuple[Row, ...] = (
         ),
         Action.CONNECT,
         also=(Action.ARM, Action.CHOOSE_JOURNAL),
+        second=Action.REQUEST,
+        second_label=_SEND_REQUEST,
     ),
     Row(
         "r10b",
@@ -348,6 +368,7 @@ TABLE: tuple[Row, ...] = (
         ),
         Action.RENEW,
         also=(Action.ARM, Action.CHOOSE_JOURNAL),
+        second=Action.REQUEST,
     ),
     Row(
         "r11",

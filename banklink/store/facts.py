@@ -21,6 +21,7 @@ from banklink.core.facts import (
     Trouble,
 )
 from banklink.core.facts import Grant as GrantState
+from banklink.core.invitations import OPEN, State, state_of
 from banklink.core.statuses import Action
 from banklink.store.models import (
     Account,
@@ -29,7 +30,10 @@ from banklink.store.models import (
     Event,
     Grant,
     Holder,
+    Invitation,
+    InvitationAccount,
     Journal,
+    Mail,
 )
 
 ATTEMPT_RUNS = timedelta(minutes=15)
@@ -46,6 +50,29 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """The last invitation that asks for this account and has not come to an end by being accepted
+    or withdrawn, with its last mail; without one the link was handed over."""
+
+    invitation: Invitation
+    mail: Mail | None
+
+    def state(self, now: datetime) -> State:
+        return state_of_invitation(self.invitation, now)
+
+
+def state_of_invitation(invitation: Invitation, now: datetime) -> State:
+    return state_of(
+        now=now,
+        expires_at=invitation.expires_at,
+        opened_at=invitation.opened_at,
+        accepted_at=invitation.accepted_at,
+        declined_at=invitation.declined_at,
+        withdrawn_at=invitation.withdrawn_at,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One connection with everything that is known of it. `shares` by holder key."""
 
@@ -53,6 +80,7 @@ class Record:
     journal: Journal | None
     shares: dict[str, Share]
     attempt: Attempt | None
+    asked: Asked | None
     facts: ConnectionFacts
     diagnosis: Diagnosis
 
@@ -142,7 +170,7 @@ def records(
     only: Iterable[int] | None = None,
 ) -> list[Record]:
     """Every connection of one administration (or those with the ids in `only`), diagnosed at `at`.
-    Four queries, however many rows there are."""
+    At most six queries, however many rows there are."""
     wanted = select(Connection).where(Connection.administration_id == administration_id)
     if only is not None:
         wanted = wanted.where(Connection.id.in_(list(only)))
@@ -163,16 +191,51 @@ def records(
         attempt.id: attempt
         for attempt in session.scalars(select(Attempt).where(Attempt.id.in_(attempt_ids)))
     }
+    asked = _asked(
+        session, administration_id, None if only is None else [c.id for c in connections]
+    )
     return [
         _record(
             connection,
             journals.get((connection.iban, connection.currency)),
             shares,
             attempts.get(connection.last_attempt_id or 0),
+            asked.get(connection.id),
             at,
         )
         for connection in connections
     ]
+
+
+def _asked(
+    session: Session, administration_id: int, connections: list[int] | None
+) -> dict[int, Asked]:
+    """By connection."""
+    wanted = (
+        select(InvitationAccount.connection_id, Invitation)
+        .join(Invitation, Invitation.id == InvitationAccount.invitation_id)
+        .join(Connection, Connection.id == InvitationAccount.connection_id)
+        .where(
+            Connection.administration_id == administration_id,
+            Invitation.accepted_at.is_(None),
+            Invitation.withdrawn_at.is_(None),
+        )
+        .order_by(Invitation.id)
+    )
+    if connections is not None:
+        wanted = wanted.where(InvitationAccount.connection_id.in_(connections))
+    last = {row.connection_id: row.Invitation for row in session.execute(wanted)}
+    if not last:
+        return {}
+    mails = {
+        mail.invitation_id: mail
+        for mail in session.scalars(
+            select(Mail)
+            .where(Mail.invitation_id.in_({each.id for each in last.values()}))
+            .order_by(Mail.id)
+        )
+    }
+    return {key: Asked(each, mails.get(each.id)) for key, each in last.items()}
 
 
 def record(session: Session, connection_id: int, at: Moment) -> Record | None:
@@ -215,6 +278,7 @@ def _record(
     journal: Journal | None,
     shares: _Shares,
     attempt: Attempt | None,
+    asked: Asked | None,
     at: Moment,
 ) -> Record:
     mine = {
@@ -243,6 +307,7 @@ def _record(
             if connection.gap_from and connection.gap_to
             else None
         ),
+        invited=asked is not None and asked.state(at.now) in OPEN,
     )
     running = (
         attempt is not None
@@ -251,7 +316,7 @@ def _record(
         and not _overtaken(attempt, facts, mine)
     )
     facts = replace(facts, renewal_running=running)
-    return Record(connection, journal, mine, attempt, facts, diagnose(facts))
+    return Record(connection, journal, mine, attempt, asked, facts, diagnose(facts))
 
 
 def _overtaken(attempt: Attempt, facts: ConnectionFacts, shares: dict[str, Share]) -> bool:

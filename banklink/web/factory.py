@@ -44,6 +44,7 @@ from banklink.web import (
     everybody,
     gallery,
     help,
+    invitations,
     journals,
     maintenance,
     people,
@@ -116,6 +117,7 @@ def furnish(app: Flask, house: House) -> Flask:
     for module in (
         maintenance,
         connections,
+        invitations,
         returned,
         gallery,
         help,

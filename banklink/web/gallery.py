@@ -12,8 +12,16 @@ from banklink.core.facts import ConnectionFacts, Switch, Trouble
 from banklink.core.statuses import Urgency
 from banklink.core.texts import N_
 from banklink.examples import EXAMPLES, HOLDERS, REVOKED_GRANT, Example, Side
-from banklink.store.facts import Record, Share, holder_facts
-from banklink.store.models import Account, Attempt, Connection, Grant, Holder, Journal
+from banklink.store.facts import Asked, Record, Share, holder_facts
+from banklink.store.models import (
+    Account,
+    Attempt,
+    Connection,
+    Grant,
+    Holder,
+    Invitation,
+    Journal,
+)
 from banklink.web.context import at, reader
 from banklink.web.i18n import _
 from banklink.web.rows import row_view
@@ -103,7 +111,21 @@ def example_record(example: Example, moment: Moment, number: int) -> Record:
         invited=example.invited,
         renewal_running=example.departed,
     )
-    return Record(connection, journal, shares, attempt, facts, diagnose(facts))
+    asked = Asked(_invitation(number, moment), None) if example.invited else None
+    return Record(connection, journal, shares, attempt, asked, facts, diagnose(facts))
+
+
+def _invitation(number: int, moment: Moment) -> Invitation:
+    name, email = HOLDERS["jan"]
+    return Invitation(
+        id=number,
+        administration_id=0,
+        purpose="connect",
+        name=name,
+        email=email,
+        created_at=moment.now - timedelta(days=3),
+        expires_at=moment.now + timedelta(days=11),
+    )
 
 
 def _gap(example: Example, moment: Moment) -> tuple[date, date] | None:

@@ -67,6 +67,31 @@ REFUSALS: dict[str, str] = {
         " Take the IBAN off the journal first."
     ),
     "nothing_to_finish": N_("There is nothing left to finish; the row shows how things stand."),
+    "already_invited": N_(
+        "%(name)s has been asked for this already, by a link that is good until %(until)s. Send it"
+        " again from the row, or withdraw it first."
+    ),
+    "too_often": N_(
+        "You sent very many invitations in a short time. Wait a few minutes; what you typed is"
+        " still here."
+    ),
+    "just_sent": N_("This was sent to %(name)s less than a minute ago."),
+    "sent_enough": N_(
+        "%(name)s was sent this five times in a day. Call them, or hand over the link yourself."
+    ),
+    "invitation_over": N_("This invitation is over; the row shows how things stand now."),
+    "accounts_missing": N_("Choose at least one account."),
+    "language_unknown": N_("Choose one of the languages."),
+    "message_long": N_("That is too long for a mail; keep it under %(most)s letters."),
+    "message_odd": N_("There is a sign in it that a mail cannot carry. Type the text anew."),
+    "own_name_missing": N_("Fill in a name."),
+    "own_name_long": N_("A name has at most 100 letters, on one line. Choose a shorter one."),
+    "email_missing": N_("Fill in an e-mail address."),
+    "email_wrong": N_("This is no e-mail address. Write it like name@example.nl."),
+    "request_no_email": N_(
+        "No e-mail address of this account holder is known; hand over a link instead."
+    ),
+    "request_not_needed": N_("There is nothing to renew here any more; the row shows how it is."),
     "stale": N_("Meanwhile changed by %(by)s. Check what stands here now and confirm again."),
 }
 
@@ -84,7 +109,7 @@ def refusal(error: Refused, reader: Reader) -> str:
     params = {"provider": reader.provider}
     for name, value in error.params.items():
         text = str(value) if value is not None else ""
-        is_day = name in ("earliest", "locked", "latest") and text
+        is_day = name in ("earliest", "locked", "latest", "until") and text
         params[name] = day(date.fromisoformat(text)) if is_day else text
     return _(REFUSALS[error.code], **params)
 

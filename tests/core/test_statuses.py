@@ -271,9 +271,9 @@ SAYS: dict[str, tuple[str, str | None, str | None]] = {
         "error",
         "The link is broken because %(app)s no longer has access to the selected user's"
         " entrepreneur app.",
-        "grant",
+        "repair",
     ),
-    "r3": ("error", NOT_FOUND, "grant"),
+    "r3": ("error", NOT_FOUND, "repair"),
     "r4": (
         "error",
         "The link is broken because the authorisation in the entrepreneur app has expired.",
@@ -283,8 +283,8 @@ SAYS: dict[str, tuple[str, str | None, str | None]] = {
     "r5b": ("error", INCOMPLETE, "renew"),
     "r6": ("ok", None, None),
     "r7": ("todo", None, "choose-journal"),
-    "r8": ("muted", "Not linked yet", "grant"),
-    "r9": ("todo", NOT_FOUND, "grant"),
+    "r8": ("muted", "Not linked yet", "invite"),
+    "r9": ("todo", NOT_FOUND, "repair"),
     "r10a": ("todo", OFF, "connect"),
     "r10b": ("todo", OFF, "renew"),
     "r11": ("todo", "New – account connected, not yet activated", "activate"),
@@ -297,6 +297,24 @@ def test_each_rule_has_the_weight_the_words_and_the_button_of_the_paper(key: str
     row, (severity, sentence, primary) = BY_KEY[key], SAYS[key]
     assert (row.severity, row.primary) == (severity, primary)
     assert sentence is None or row.sentence == sentence
+    assert (row.second == "request") == (key in BY_MAIL_TOO)
+
+
+# A2.4: where the holder has to pass the bank, the bookkeeper may ask them by mail instead.
+BY_MAIL_TOO = {"r4", "r5a", "r5b", "r10a", "r10b"}
+
+
+def test_the_holder_can_be_asked_by_mail_once_where_the_bank_step_is_theirs() -> None:
+    def second(**changes: Any) -> str | None:
+        facts = {k: changes.pop(k) for k in ("authorisation", "days_left") if k in changes}
+        people = {"jan": holder(**facts)}
+        offer = diagnose(connection(people, **changes)).second
+        return offer.action.value if offer else None
+
+    assert second(authorisation="expired") == "request"
+    assert second(authorisation="expired", invited=True) is None
+    assert second(days_left=9) == "request"
+    assert second(days_left=90) is None
 
 
 def test_the_account_lines_have_the_words_of_the_paper() -> None:
