@@ -14,6 +14,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from banklink import clock as clocks
 from banklink.actions.check import check_expiries, check_grants, fetch_due
+from banklink.actions.outbox import deliver, wipe
 from banklink.actions.services import Services
 from banklink.actions.sweep import sweep
 from banklink.clock import Clock
@@ -25,6 +26,8 @@ JOBS = {
     "expiries": (60, check_expiries),
     "grants": (60, check_grants),
     "fetches": (60, fetch_due),
+    "mails": (15, deliver),
+    "wiping": (3600, wipe),
 }
 """Name → seconds between two looks, and the action that does what is due by then."""
 

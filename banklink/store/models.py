@@ -522,9 +522,10 @@ class Mail(Model):
     crash can at worst repeat one mail recognisably. `key` says what it is about, once: a second
     with the same key is not queued.
 
-    `created_at` and `sent_at` are business time, `due_at` and `claimed_until` machine time.
-    `sent_at` None and `refused_at` None: still to be sent. `refused_at`: given up, `error` says
-    why; a person may send it again.
+    `created_at`, `sent_at` and `refused_at` are business time; `wanted_at` (since when it is to be
+    sent), `due_at` and `claimed_until` machine time. `sent_at` None and `refused_at` None: still to
+    be sent. `refused_at`: given up or set aside, `error` says why; a person may send it again.
+    `sealed` is empty once its content was wiped.
     """
 
     __tablename__ = "outbox"
@@ -552,6 +553,7 @@ class Mail(Model):
     invitation_id: Mapped[int | None] = mapped_column(ForeignKey("invitations.id"), index=True)
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime]
+    wanted_at: Mapped[datetime]
     due_at: Mapped[datetime]
     tries: Mapped[int] = mapped_column(default=0, server_default="0")
     claimed_until: Mapped[datetime | None]
