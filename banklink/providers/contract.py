@@ -160,7 +160,15 @@ class BankProvider(Protocol):
     authorize_url: str
 
     def begin_grant(
-        self, *, redirect_uri: str, state: str, label: str, reference: str
+        self,
+        *,
+        redirect_uri: str,
+        state: str,
+        label: str,
+        reference: str,
+        wanted: Sequence[str] = (),
+        email: str | None = None,
+        agreed: bool = False,
     ) -> Departure: ...
 
     def complete_grant(

@@ -133,11 +133,25 @@ class Ponto:
 
     @_understood
     def begin_grant(
-        self, *, redirect_uri: str, state: str, label: str, reference: str
+        self,
+        *,
+        redirect_uri: str,
+        state: str,
+        label: str,
+        reference: str,
+        wanted: Sequence[str] = (),
+        email: str | None = None,
+        agreed: bool = False,
     ) -> Departure:
         """Where the holder gives permission for one administration. `label` is its name as the
-        holder sees it, `reference` the name that stays."""
-        details = self._onboarding(label=label, reference=reference)
+        holder sees it, `reference` the name that stays. `wanted` are the IBANs it is about, `email`
+        the address of who was asked; `agreed`: they said yes to exactly this on a page of ours, so
+        a form that is complete need not be shown again.
+
+        The accounts go along as a hint that names no whole IBAN: it stands in an address. A service
+        that does not know it ignores it (RFC 6749 §3.1)."""
+        details = self._onboarding(label=label, reference=reference, email=email, agreed=agreed)
+        hint = {"account_hint": " ".join(f"{each[4:8]}{each[-4:]}" for each in wanted)}
         from authlib.common.security import generate_token
 
         verifier = generate_token(64)
@@ -147,6 +161,7 @@ class Ponto:
                 state=state,
                 code_verifier=verifier,
                 onboarding_details_id=details,
+                **(hint if wanted else {}),
             )
         return Departure(url, {"verifier": verifier})
 
@@ -373,8 +388,16 @@ class Ponto:
             token["access_token"], refresh, real + timedelta(seconds=float(min(seconds, 86_400)))
         )
 
-    def _onboarding(self, *, label: str, reference: str) -> str:
+    def _onboarding(self, *, label: str, reference: str, email: str | None, agreed: bool) -> str:
         """Prefills the holder's screen with the administration's name; usable for 5 minutes."""
+        attributes: dict[str, str | bool] = {
+            "organizationName": label,
+            "partnerReference": reference,
+        }
+        if email is not None:
+            attributes["email"] = email
+        if agreed:
+            attributes["automaticSubmissionOnCompletedForms"] = True
         token = self._token(
             lambda client: client.fetch_token(
                 self._settings.token_url, grant_type="client_credentials"
@@ -388,7 +411,7 @@ class Ponto:
             {
                 "data": {
                     "type": "onboardingDetails",
-                    "attributes": {"organizationName": label, "partnerReference": reference},
+                    "attributes": attributes,
                 }
             },
         )

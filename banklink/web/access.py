@@ -48,6 +48,13 @@ ACCESS: dict[str, Who] = {
     # Back from the bank, perhaps in another browser: the state, not the person, is what counts.
     "returned.ponto": Who.PUBLIC,
     "returned.said": Who.PUBLIC,
+    # The token says what may be seen; who answers, the provider or the bank has to find out.
+    "landing.page": Who.PUBLIC,
+    "landing.allow": Who.PUBLIC,
+    "landing.decline": Who.PUBLIC,
+    "landing.ask": Who.PUBLIC,
+    "landing.finish": Who.PUBLIC,
+    "landing.thanks": Who.PUBLIC,
     # The list picks an administration of the person's own (context.my_administration).
     "maintenance.page": Who.SIGNED_IN,
     "gallery.page": Who.SIGNED_IN,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from typing import TypeVar
 
 from flask import url_for
 from sqlalchemy import func, select
@@ -17,7 +18,7 @@ from banklink.core.facts import HolderFacts, Switch
 from banklink.core.statuses import Action
 from banklink.core.texts import N_
 from banklink.store.facts import Record
-from banklink.store.models import Event, FetchRun, Holder, Journal, Transaction
+from banklink.store.models import Event, FetchRun, Holder, Invitation, Journal, Transaction
 from banklink.web.addresses import help_address
 from banklink.web.history import event_view
 from banklink.web.i18n import _, day, day_of, iban, moment, ngettext, number, when
@@ -141,16 +142,8 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
         .order_by(Event.at.desc(), Event.id.desc())
         .limit(None if everything else _HISTORY + 1)
     ).all()
-    names = {
-        holder.id: holder.name
-        for holder in session.scalars(
-            select(Holder).where(
-                Holder.id.in_(
-                    {event.params["holder"] for event in events if "holder" in event.params}
-                )
-            )
-        )
-    }
+    names = {holder.id: holder.name for holder in _named(session, Holder, events, "holder")}
+    invited = {each.id: each.name for each in _named(session, Invitation, events, "invitation")}
     close = cancel(record, spoken)
     more = len(events) > _HISTORY and not everything
     return Details(
@@ -165,7 +158,7 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
         ladder=_ladder(record, reader),
         holders=view.holders,
         history=tuple(
-            event_view(event, names, reader.at.now)
+            event_view(event, names, invited, reader.at.now)
             for event in (events[:_HISTORY] if more else events)
         ),
         more_history=Button(
@@ -190,6 +183,16 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
         help=_what_it_means(record, view.chip, spoken),
         strip=strip(session, record, reader),
     )
+
+
+Named = TypeVar("Named", Holder, Invitation)
+
+
+def _named(
+    session: Session, model: type[Named], events: Sequence[Event], param: str
+) -> Iterable[Named]:
+    numbers = {event.params[param] for event in events if param in event.params}
+    return session.scalars(select(model).where(model.id.in_(numbers))) if numbers else ()
 
 
 def _what_it_means(record: Record, chip: str, title: str) -> Button:

@@ -89,6 +89,10 @@ _OUTCOMES: dict[str, tuple[str, str]] = {
         N_("The answer of %(provider)s could no longer be used. Start again."),
     ),
     "unknown": ("error", N_("The answer of %(provider)s got lost on the way. Start again.")),
+    "unproven": (
+        "error",
+        N_("The answer came in another browser and without a step at the bank; it was not used."),
+    ),
     "other_account": ("error", N_("You connected %(others)s, but %(iban)s was wanted.")),
     "not_shared": ("error", N_("Permission received, but %(iban)s was not ticked.")),
     "nothing_changed": ("info", N_("The bank reported no new authorisation.")),
