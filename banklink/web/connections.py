@@ -461,7 +461,7 @@ def _leave(connection_id: int, purpose: Action) -> Answer:
     POST redirected to another origin would be stopped by the CSP's form-action."""
     holder = request.form.get("holder") or None
     with house().services.store.read() as session:
-        consent = _consent(session, _record(session, connection_id), purpose, holder)
+        consent = _consent(session, one_record(session, connection_id), purpose, holder)
     try:
         target = depart.depart(
             house().services,
