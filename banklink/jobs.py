@@ -18,6 +18,7 @@ from banklink.actions.consents import delete_old
 from banklink.actions.outbox import deliver, wipe
 from banklink.actions.revoke import revoke_due
 from banklink.actions.services import Services
+from banklink.actions.summarise import rewrite_due
 from banklink.actions.sweep import sweep
 from banklink.clock import Clock
 
@@ -32,6 +33,7 @@ JOBS = {
     "mails": (15, deliver),
     "wiping": (3600, wipe),
     "records": (3600, delete_old),
+    "summaries": (60, rewrite_due),
 }
 """Name → seconds between two looks, and the action that does what is due by then."""
 

@@ -666,11 +666,13 @@ class Revocation(Model):
 
 class Summary(Model):
     """What the page over all administrations says of one: counts and the next moment at which time
-    alone changes them. Rewritten in the transaction that changes a fact, or by the due job
+    alone may change them. Rewritten in the transaction that changes a fact, or by the due job
     (architecture.md); equal to diagnosing afresh at any moment before `next_change_at`.
 
     `counts`: row key of the table -> shown connections; `urgencies`: urgency -> shown connections.
-    `breaks`: connections that work and end within 30 days.
+    `running`: those that work; `breaks`: those of them that end within 30 days. `renewable`: which
+    ones end within 30 days or have an authorisation that ended. `next_expiry`: the first last day
+    of one that works, `next_connection_id`: which one that is. `made_at`: when any of it changed.
     """
 
     __tablename__ = "summaries"
@@ -682,7 +684,23 @@ class Summary(Model):
     urgencies: Mapped[dict[str, Any]] = mapped_column(default=dict)
     shown: Mapped[int] = mapped_column(default=0)
     attention: Mapped[int] = mapped_column(default=0)
+    running: Mapped[int] = mapped_column(default=0)
     breaks: Mapped[int] = mapped_column(default=0)
+    renewable: Mapped[list[int]] = mapped_column(JSON, default=list)
     next_expiry: Mapped[date | None]
+    next_connection_id: Mapped[int | None]
     next_change_at: Mapped[datetime | None] = mapped_column(index=True)
     made_at: Mapped[datetime]
+
+
+class ExpiryDay(Model):
+    """How many connections of an administration that work have this as the last day of their
+    authorisation. Rewritten with its summary."""
+
+    __tablename__ = "expiry_days"
+
+    administration_id: Mapped[int] = mapped_column(
+        ForeignKey("summaries.administration_id"), primary_key=True
+    )
+    day: Mapped[date] = mapped_column(primary_key=True, index=True)
+    count: Mapped[int]

@@ -65,8 +65,11 @@ def upgrade() -> None:
         sa.Column("urgencies", sa.JSON(), nullable=False),
         sa.Column("shown", sa.Integer(), nullable=False),
         sa.Column("attention", sa.Integer(), nullable=False),
+        sa.Column("running", sa.Integer(), nullable=False),
         sa.Column("breaks", sa.Integer(), nullable=False),
+        sa.Column("renewable", sa.JSON(), nullable=False),
         sa.Column("next_expiry", sa.Date(), nullable=True),
+        sa.Column("next_connection_id", sa.Integer(), nullable=True),
         sa.Column("next_change_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
@@ -80,6 +83,21 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_summaries_next_change_at"), ["next_change_at"], unique=False
         )
+
+    op.create_table(
+        "expiry_days",
+        sa.Column("administration_id", sa.Integer(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["administration_id"],
+            ["summaries.administration_id"],
+            name=op.f("fk_expiry_days_administration_id"),
+        ),
+        sa.PrimaryKeyConstraint("administration_id", "day", name=op.f("pk_expiry_days")),
+    )
+    with op.batch_alter_table("expiry_days", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_expiry_days_day"), ["day"], unique=False)
 
     op.create_table(
         "consents",
@@ -353,6 +371,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_consents_administration_id"))
 
     op.drop_table("consents")
+    with op.batch_alter_table("expiry_days", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_expiry_days_day"))
+
+    op.drop_table("expiry_days")
     with op.batch_alter_table("summaries", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_summaries_next_change_at"))
 
