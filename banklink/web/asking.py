@@ -1,202 +1,278 @@
-"""Renewal requests for many administrations at once: what it would come to, then the mails."""
+"""Asking the account holder from a row: what is the matter, the letter, and how an invitation
+stands (domain.md B2.5)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-
-from flask import Blueprint, abort, redirect, render_template, request, url_for
-from sqlalchemy import select
+from flask import url_for
 from sqlalchemy.orm import Session
-from werkzeug.wrappers import Response as BaseResponse
 
-from banklink.actions.ask_renewal import Plan, plan, request_renewals
-from banklink.actions.summarise import rewrite_due
+from banklink.actions.activate import terms
+from banklink.actions.invite import Proposal, Recipient
+from banklink.actions.services import Refused, Stale
+from banklink.core.statuses import ACTION_LABELS, Action
 from banklink.core.texts import N_
-from banklink.store import office
-from banklink.store.models import Administration, Connection, Journal
-from banklink.web.context import at, house, person
-from banklink.web.i18n import _, iban, ngettext, number
-from banklink.web.office import address, asked
-from banklink.web.said import say
+from banklink.store.facts import Record
+from banklink.web.context import house
+from banklink.web.i18n import _, day, iban
+from banklink.web.panels import Typed, cancel, refusal, stale
+from banklink.web.rows import LETTER, Reader, row_url, row_view, spoken_title
+from banklink.web.viewmodel import Button, Choice, Explained, Field, Form
 
-blueprint = Blueprint("asking", __name__)
-
-_NAMED = 50
-_REASONS: dict[str, str] = {
-    "no_email": N_("No e-mail address of the account holder is known"),
-    "no_holder": N_("Nobody is known who could renew it"),
-    "asked": N_("Was asked already within the last 24 hours"),
-    "not_needed": N_("Does not have to be renewed any more"),
+_MATTER: dict[str, str] = {
+    "r2": N_(
+        "%(app)s may no longer look into %(holder)s’s accounts in %(provider)s, so nothing of"
+        " %(iban)s arrives."
+    ),
+    "r3": N_(
+        "%(app)s does not see account %(iban)s at %(holder)s in %(provider)s. Mostly it was not"
+        " ticked when permission was given."
+    ),
+    "r8": N_("Nobody has given permission for account %(iban)s yet."),
+    "r9": N_(
+        "%(app)s does not see account %(iban)s in %(provider)s. Mostly it was not ticked when"
+        " permission was given."
+    ),
 }
+_RENEWAL = N_("%(holder)s confirms once more at the bank that %(iban)s may be read.")
+_MEND = N_(
+    "The account holder gives permission by the link in a mail; that takes about 2 minutes."
+    " Transactions that were fetched stay."
+)
+_GOES_ON = N_("After that the link works again by itself, without you.")
+_SWITCHES_ON = N_("After that it is switched on by itself, from %(date)s.")
+_WAITS = N_("After that the row waits for you to switch it on.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LetterView:
-    name: str
-    email: str
-    bank: str
-    accounts: str
-    where: str
+def explained(session: Session, record: Record, proposal: Proposal, reader: Reader) -> Explained:
+    spoken = spoken_title(record)
+    names = _names(record, reader)
+    sentences = [_(_MATTER.get(record.diagnosis.row.key, _RENEWAL), **names), _(_MEND)]
+    sentences.append(_afterwards(session, record, proposal, reader))
+    action = action_of(record)
 
+    def named(label: str) -> str:
+        return _("%(action)s: %(title)s", action=label, title=spoken)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SkippedView:
-    """Accounts that are not asked for, with one reason."""
-
-    reason: str
-    accounts: tuple[str, ...]
-    more: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskingView:
-    """`submit` None: there is nothing to send."""
-
-    said: str
-    submit: str | None
-    url: str
-    administrations: str
-    letters: tuple[LetterView, ...]
-    more: str | None
-    skipped: tuple[SkippedView, ...]
-    back: str
-
-
-@blueprint.get("/administrations/renewal-requests")
-def confirm() -> str:
-    """How many mails to whom, for what, and what cannot be asked for."""
-    rewrite_due(house().services, at(), of=person().id)
-    everything = request.args.get("for") == "all"
-    with house().services.store.read() as session:
-        if everything:
-            whole = office.chosen(session, replace(asked(), changing=True))
-            wanted = [each for each, _name in whole]
-        else:
-            wanted = _mine(session, request.args.getlist("administration"))
-        connections = office.renewable(session, wanted)
-        made = plan(house().services, session, connections, at())
-        view = _view(session, made, wanted)
-    return render_template("office/asking.html", page=view)
-
-
-@blueprint.post("/administrations/renewal-requests")
-def send() -> BaseResponse:
-    with house().services.store.read() as session:
-        wanted = _mine(session, request.form.get("administrations", "").split(","))
-        connections = office.renewable(session, wanted)
-    done = request_renewals(
-        house().services, connections, at(), actor=person().name, actor_id=person().id
-    )
-    say("ok" if done.letters else "info", _done(done))
-    return redirect(address(asked()), 303)
-
-
-def _mine(session: Session, numbers: Iterable[str]) -> list[int]:
-    """Administrations in which the person may ask. Somebody else's is not there (404); where they
-    may only read, they are told so (403)."""
-    roles = office.roles(session, person().id)
-    wanted = sorted({int(each) for each in numbers if each.isdecimal() and len(each) < 10})
-    if any(each not in roles for each in wanted):
-        abort(404)
-    if any(roles[each] == "reader" for each in wanted):
-        abort(403)
-    return wanted
-
-
-def _view(session: Session, made: Plan, wanted: list[int]) -> AskingView:
-    here = {name: value for name, value in request.args.items() if name in ("filter", "q", "week")}
-    names = _administration_names(session, made)
-    more = made.mails - _NAMED
-    return AskingView(
-        said=_come_to(made, wanted),
-        submit=ngettext("Send %(n)s mail", "Send %(n)s mails", made.mails) if made.mails else None,
-        url=url_for("asking.send", **here),  # type: ignore[arg-type]
-        administrations=",".join(map(str, wanted)),
-        letters=tuple(
-            LetterView(
-                name=letter.recipient.name,
-                email=letter.recipient.email,
-                bank=letter.bank,
-                accounts=ngettext("%(n)s account", "%(n)s accounts", len(letter.connections)),
-                where=", ".join(names[each] for each in letter.administrations),
-            )
-            for letter in made.letters[:_NAMED]
+    myself = _(ACTION_LABELS[Action.GRANT])
+    onward = _("Next")
+    return Explained(
+        title=_("Repair – %(title)s", title=row_view(record, reader).title)
+        if action is Action.REPAIR
+        else _("Invite – %(title)s", title=row_view(record, reader).title),
+        step=_("Step 1 of 2 – what is the matter?"),
+        sentences=tuple(sentences),
+        sends=tuple(
+            _direct(record, action, each, named) for each in proposal.recipients if each.email
         ),
-        more=_("and %(n)s more", n=number(more)) if more > 0 else None,
-        skipped=_skipped(session, made.skipped),
-        back=url_for("office.page", **here),  # type: ignore[arg-type]
+        onward=Button(
+            action="onward",
+            label=onward,
+            name=named(onward),
+            method="get",
+            url=row_url(record, LETTER),
+            fragment=url_for("connections.row", connection_id=record.connection.id, open=LETTER),
+        ),
+        myself=Button(
+            action=Action.GRANT.value,
+            label=myself,
+            name=named(myself),
+            method="post",
+            url=url_for("connections.grant", connection_id=record.connection.id),
+            leaves=True,
+            fields=(("version", str(record.connection.version)),),
+        ),
+        cancel=cancel(record, spoken),
     )
 
 
-def _come_to(made: Plan, wanted: list[int]) -> str:
-    if not wanted:
-        return _("You chose no administration. Go back and tick some.")
-    if not made.mails:
-        return _("There is nobody to be asked.")
-    return _(
-        "%(mails)s to %(holders)s, for %(accounts)s.",
-        mails=ngettext("%(n)s mail", "%(n)s mails", made.mails),
-        holders=ngettext("%(n)s account holder", "%(n)s account holders", made.holders),
-        accounts=ngettext("%(n)s account", "%(n)s accounts", made.accounts),
+def action_of(record: Record) -> Action:
+    """Under which word this row asks."""
+    if record.diagnosis.renewable:
+        return Action.REQUEST
+    return Action.INVITE if record.diagnosis.row.primary is Action.INVITE else Action.REPAIR
+
+
+def _names(record: Record, reader: Reader) -> dict[str, str]:
+    holder = record.facts.holders.get(record.diagnosis.concerns or "")
+    return {
+        "app": reader.app,
+        "provider": reader.provider,
+        "holder": (holder.name if holder else None) or _("the account holder"),
+        "iban": iban(record.connection.iban),
+    }
+
+
+def _afterwards(session: Session, record: Record, proposal: Proposal, reader: Reader) -> str:
+    if record.facts.switch == "on":
+        return _(_GOES_ON)
+    if not proposal.arms:
+        return _(_WAITS)
+    start = record.connection.armed_start or terms(session, record, None, reader.at).proposed
+    return _(_SWITCHES_ON, date=day(start))
+
+
+def _direct(record: Record, action: Action, to: Recipient, named: object) -> Button:
+    label = _("Send at once to %(email)s", email=to.email)
+    assert callable(named)
+    return Button(
+        action="direct",
+        label=label,
+        name=named(label),
+        method="post",
+        url=url_for(f"asking.{action.value}", connection_id=record.connection.id),
+        fields=(("version", str(record.connection.version)), ("direct", to.email)),
     )
 
 
-def _done(done: Plan) -> str:
-    if not done.letters:
-        return _("No mail was sent: nobody had to be asked any more.")
-    text = _(
-        "%(mails)s on the way, for %(accounts)s.",
-        mails=ngettext("%(n)s mail is", "%(n)s mails are", done.mails),
-        accounts=ngettext("%(n)s account", "%(n)s accounts", done.accounts),
-    )
-    if done.skipped:
-        text += " " + ngettext(
-            "%(n)s account was passed over.", "%(n)s accounts were passed over.", len(done.skipped)
-        )
-    return text
+# -- the letter ---------------------------------------------------------------------------------
+
+FIELDS = ("email", "name", "locale", "message", "arm", "how")
+"""What the letter's form sends, beside `accounts`, which comes several times."""
 
 
-def _administration_names(session: Session, made: Plan) -> dict[int, str]:
-    ids = {each for letter in made.letters[:_NAMED] for each in letter.administrations}
-    rows = session.execute(
-        select(Administration.id, Administration.name).where(Administration.id.in_(ids))
-    )
-    return {row.id: row.name for row in rows}
-
-
-def _skipped(session: Session, skipped: Mapping[int, str]) -> tuple[SkippedView, ...]:
-    views = []
-    for reason, words in _REASONS.items():
-        ids = [each for each, why in skipped.items() if why == reason]
-        if not ids:
-            continue
-        more = len(ids) - _NAMED
-        views.append(
-            SkippedView(
-                reason=_("%(reason)s: %(n)s", reason=_(words), n=number(len(ids))),
-                accounts=_account_names(session, ids[:_NAMED]),
-                more=_("and %(n)s more", n=number(more)) if more > 0 else None,
+def letter(
+    session: Session,
+    record: Record,
+    proposal: Proposal,
+    reader: Reader,
+    *,
+    typed: Typed | None = None,
+    accounts: list[int] | None = None,
+    error: Refused | None = None,
+    stale_by: Stale | None = None,
+) -> Form:
+    """The invitation, to be looked at and changed. `typed` and `accounts` are what was sent when it
+    could not be used."""
+    first = next(iter(proposal.recipients), Recipient("", "", house().settings.locale))
+    given = typed or {}
+    at_field = {error.field: refusal(error, reader)} if error and error.field else {}
+    general = None
+    if stale_by is not None:
+        general = stale(stale_by)
+    elif error is not None and error.field not in (
+        "email",
+        "name",
+        "locale",
+        "accounts",
+        "message",
+    ):
+        general = refusal(error, reader)
+    locale = given.get("locale") or first.locale
+    fields = [
+        Field(
+            name="email",
+            label=_("To (e-mail address)"),
+            type="email",
+            value=given.get("email", first.email),
+            width="long",
+            error=at_field.get("email"),
+            required=True,
+        ),
+        Field(
+            name="name",
+            label=_("Name"),
+            type="text",
+            value=given.get("name", first.name),
+            width="long",
+            error=at_field.get("name"),
+            required=True,
+        ),
+        Field(
+            name="locale",
+            label=_("Language of the mail"),
+            type="radio",
+            error=at_field.get("locale"),
+            choices=tuple(
+                Choice(value=code, label=word, checked=code == locale)
+                for code, word in (("nl", "Nederlands"), ("en", "English"))
+            ),
+        ),
+        *_which(record, proposal, reader, accounts, at_field.get("accounts")),
+        Field(
+            name="message",
+            label=_("Your own words (may stay empty)"),
+            type="textarea",
+            value=given.get("message", ""),
+            width="medium",
+            hint=_("Stands in the mail as from you, above the explanation and the button."),
+            error=at_field.get("message"),
+        ),
+    ]
+    if proposal.arms and not record.connection.armed:
+        start = terms(session, record, None, reader.at).proposed
+        fields.append(
+            Field(
+                name="arm",
+                label=_("Switch on by itself afterwards, from %(date)s", date=day(start)),
+                type="checkbox",
+                value="1" if typed is None or given.get("arm") else "",
             )
         )
-    return tuple(views)
-
-
-def _account_names(session: Session, ids: list[int]) -> tuple[str, ...]:
-    rows = session.execute(
-        select(Administration.name, Journal.code, Journal.name, Connection.iban)
-        .select_from(Connection)
-        .join(Administration, Administration.id == Connection.administration_id)
-        .outerjoin(
-            Journal,
-            (Journal.administration_id == Connection.administration_id)
-            & (Journal.iban == Connection.iban)
-            & (Journal.currency == Connection.currency),
+    action = action_of(record)
+    back = _("Back")
+    connection = record.connection
+    return Form(
+        action=action.value,
+        title=_("Invitation – %(title)s", title=row_view(record, reader).title),
+        intro=_(
+            "Step 2 of 2. The link is good for 14 days. It only starts a step that the account"
+            " holder confirms in %(provider)s or at the bank.",
+            provider=reader.provider,
+        ),
+        url=url_for(f"asking.{action.value}", connection_id=connection.id),
+        version=connection.version,
+        fields=tuple(fields),
+        submit=_("Send invitation"),
+        error=general,
+        cancel=cancel(record, spoken_title(record)),
+        back=Button(
+            action="back",
+            label=back,
+            name=_("%(action)s: %(title)s", action=back, title=spoken_title(record)),
+            method="get",
+            url=row_url(record, Action.REPAIR.value),
+            fragment=url_for(
+                "connections.row", connection_id=connection.id, open=Action.REPAIR.value
+            ),
         )
-        .where(Connection.id.in_(ids))
-        .order_by(Administration.name, Connection.iban)
+        if action is not Action.REQUEST
+        else None,
+        also=Button(
+            action="link",
+            label=_("Make a link only"),
+            name=_("Make a link only"),
+            method="post",
+            url="",
+            fields=(("how", "link"),),
+        ),
     )
-    return tuple(
-        " · ".join(filter(None, (firm, f"{code} {name}" if code else None, iban(number_))))
-        for firm, code, name, number_ in rows
-    )
+
+
+def _which(
+    record: Record,
+    proposal: Proposal,
+    reader: Reader,
+    accounts: list[int] | None,
+    error: str | None,
+) -> list[Field]:
+    """The accounts to ask for, where there is something to choose."""
+    if not proposal.others and error is None:
+        return []
+    chosen = {record.connection.id} if accounts is None else set(accounts)
+    return [
+        Field(
+            name="accounts",
+            label=_("Accounts"),
+            type="checkbox",
+            error=error,
+            choices=tuple(
+                Choice(
+                    value=str(each.connection.id),
+                    label=iban(each.connection.iban),
+                    detail=row_view(each, reader).title,
+                    checked=each.connection.id in chosen,
+                )
+                for each in (record, *proposal.others)
+            ),
+        )
+    ]

@@ -38,16 +38,19 @@ from banklink.translations import LOCALES
 from banklink.web import (
     access,
     account,
-    asking,
     books,
     connections,
     doors,
     everybody,
     gallery,
     help,
+    holders,
+    invitations,
     journals,
+    landing,
     maintenance,
     office,
+    office_requests,
     people,
     provider,
     returned,
@@ -118,6 +121,9 @@ def furnish(app: Flask, house: House) -> Flask:
     for module in (
         maintenance,
         connections,
+        invitations,
+        holders,
+        landing,
         returned,
         gallery,
         help,
@@ -130,7 +136,7 @@ def furnish(app: Flask, house: House) -> Flask:
         journals,
         provider,
         office,
-        asking,
+        office_requests,
     ):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/healthz", "healthz", _healthz)

@@ -191,7 +191,7 @@ def _view() -> OfficeView:
         base_url=url_for("office.page"),
         found_url=url_for("office.found"),
         download_url=url_for("office.download", **kept(choice)),  # type: ignore[arg-type]
-        asking=url_for("asking.confirm") if whole.changing else None,
+        asking=url_for("office_requests.confirm") if whole.changing else None,
         all_asked=ngettext(
             "For the only account in this list that expires or has expired",
             "For all %(n)s accounts in this list that expire or have expired",

@@ -26,7 +26,7 @@ def sections() -> tuple[Link, ...]:
             Link(
                 label=_("All administrations"),
                 url=url_for("office.page"),
-                current=here in ("office", "asking"),
+                current=here in ("office", "office_requests"),
             )
         )
     if administration_id is not None:
@@ -42,6 +42,13 @@ def sections() -> tuple[Link, ...]:
                 label=_("Journals"),
                 url=url_for("journals.page", administration_id=administration_id),
                 current=here == "journals",
+            )
+        )
+        links.append(
+            Link(
+                label=house().settings.provider_name,
+                url=url_for("holders.page", administration=administration_id),
+                current=here in ("holders", "consents", "outbox"),
             )
         )
         links.append(

@@ -118,6 +118,7 @@ def upgrade() -> None:
         sa.Column("text_id", sa.String(), nullable=False),
         sa.Column("text_language", sa.String(), nullable=False),
         sa.Column("text_hash", sa.String(), nullable=False),
+        sa.Column("text_params", sa.JSON(), nullable=False),
         sa.Column("lawful_basis", sa.String(), nullable=False),
         sa.Column("given_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("sca_at", sa.DateTime(timezone=True), nullable=True),
@@ -133,6 +134,7 @@ def upgrade() -> None:
         sa.Column("ended_reason", sa.String(), nullable=True),
         sa.Column("withdrawn_by", sa.String(), nullable=True),
         sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("retention", sa.String(), nullable=False),
         sa.Column("delete_after", sa.Date(), nullable=True),
         sa.ForeignKeyConstraint(
             ["administration_id"],
@@ -150,7 +152,14 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_consents_administration_id"), ["administration_id"], unique=False
         )
+        batch_op.create_index(
+            batch_op.f("ix_consents_delete_after"), ["delete_after"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_consents_grant_id"), ["grant_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_consents_holder_id"), ["holder_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_consents_predecessor_id"), ["predecessor_id"], unique=False
+        )
 
     op.create_table(
         "invitation_accounts",
@@ -203,6 +212,7 @@ def upgrade() -> None:
         sa.Column("invitation_id", sa.Integer(), nullable=True),
         sa.Column("user_id", sa.Integer(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("wanted_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
@@ -241,18 +251,29 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("provider", sa.String(), nullable=False),
         sa.Column("grant_id", sa.Integer(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=False),
         sa.Column("sealed", sa.Text(), nullable=True),
+        sa.Column("settings", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("error", sa.String(), nullable=True),
+        sa.CheckConstraint(
+            "reason IN ('withdrawn', 'superseded', 'unused')", name=op.f("ck_revocations_reason")
+        ),
         sa.ForeignKeyConstraint(["grant_id"], ["grants.id"], name=op.f("fk_revocations_grant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_revocations")),
     )
     with op.batch_alter_table("revocations", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_revocations_due_at"), ["due_at"], unique=False)
+        batch_op.create_index(
+            "ix_revocations_due",
+            ["due_at"],
+            unique=False,
+            sqlite_where=sa.text("confirmed_at IS NULL"),
+            postgresql_where=sa.text("confirmed_at IS NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_revocations_grant_id"), ["grant_id"], unique=False)
 
     op.create_table(
@@ -288,6 +309,10 @@ def upgrade() -> None:
             batch_op.f("fk_attempts_invitation_id"), "invitations", ["invitation_id"], ["id"]
         )
 
+    with op.batch_alter_table("grants", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("forgotten_at", sa.DateTime(timezone=True), nullable=True))
+
     with op.batch_alter_table("holders", schema=None) as batch_op:
         batch_op.add_column(sa.Column("locale", sa.String(), nullable=True))
         batch_op.add_column(
@@ -302,6 +327,10 @@ def downgrade() -> None:
         batch_op.drop_column("reminders_off_at")
         batch_op.drop_column("locale")
 
+    with op.batch_alter_table("grants", schema=None) as batch_op:
+        batch_op.drop_column("forgotten_at")
+        batch_op.drop_column("withdrawn_at")
+
     with op.batch_alter_table("attempts", schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f("fk_attempts_invitation_id"), type_="foreignkey")
         batch_op.drop_index(batch_op.f("ix_attempts_invitation_id"))
@@ -314,7 +343,7 @@ def downgrade() -> None:
     op.drop_table("reminders")
     with op.batch_alter_table("revocations", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_revocations_grant_id"))
-        batch_op.drop_index(batch_op.f("ix_revocations_due_at"))
+        batch_op.drop_index("ix_revocations_due")
 
     op.drop_table("revocations")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
@@ -336,7 +365,10 @@ def downgrade() -> None:
 
     op.drop_table("invitation_accounts")
     with op.batch_alter_table("consents", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_consents_predecessor_id"))
         batch_op.drop_index(batch_op.f("ix_consents_holder_id"))
+        batch_op.drop_index(batch_op.f("ix_consents_grant_id"))
+        batch_op.drop_index(batch_op.f("ix_consents_delete_after"))
         batch_op.drop_index(batch_op.f("ix_consents_administration_id"))
 
     op.drop_table("consents")
