@@ -21,7 +21,9 @@ from sqlalchemy.orm import Session
 from banklink.actions.credentials import put, seal, unseal
 from banklink.actions.depart import hashed
 from banklink.actions.fetch import fetch_all
+from banklink.actions.give_back import give_back
 from banklink.actions.observe import observe, store_accounts
+from banklink.actions.revoke import too_late
 from banklink.actions.services import Missing, Services
 from banklink.actions.settle import WAITING, hold, settle
 from banklink.actions.taken_in import taken_in
@@ -254,6 +256,9 @@ def _finish(services: Services, attempt_id: int, at: Moment) -> None:
         )
         _end_finishing(services, attempt, at, "unproven")
         return
+    except _Withdrawn:
+        _end_finishing(services, attempt, at, "withdrawn")
+        return
     except ProviderError as error:
         log.info("attempt %s waits: %s", attempt.id, error.code)
         _end_finishing(services, attempt, at, "unfinished")
@@ -305,7 +310,8 @@ def _end_finishing(services: Services, attempt: Attempt, at: Moment, outcome: st
     with suppress(_Overtaken), services.store.write() as session:
         stored = _ours(session, attempt)
         stored.outcome, stored.ended_at, stored.finishing_until = outcome, at.real, None
-        if outcome not in WAITING:
+        if outcome not in WAITING and stored.parked is not None:
+            give_back(session, stored.provider, stored.parked, at, reason="unused")
             stored.parked = None
 
 
@@ -326,7 +332,18 @@ def _take_grant(services: Services, attempt: Attempt, at: Moment) -> list[int]:
     with services.store.write() as session:
         hold(session, attempt.administration_id)
         stored = _ours(session, attempt)
+        if too_late(session, attempt, person):
+            raise _Withdrawn
         grant = _grant(session, attempt, person, at)
+        if grant.credentials is not None:
+            give_back(
+                session,
+                attempt.provider,
+                grant.credentials,
+                at,
+                reason="superseded",
+                grant_id=grant.id,
+            )
         put(services, grant, credentials)
         before = _snapshot(session, grant)
         store_accounts(session, grant, accounts, at)
@@ -359,6 +376,10 @@ def _proven(attempt: Attempt, accounts: Sequence[ProviderAccount]) -> bool:
     return any(each.authorised_at is not None and each.authorised_at >= began for each in accounts)
 
 
+class _Withdrawn(Exception):
+    """Access of this person was withdrawn here after they left for giving it."""
+
+
 def _refreshed(
     services: Services, provider: BankProvider, attempt: Attempt, old: Credentials, at: Moment
 ) -> Credentials:
@@ -382,6 +403,7 @@ def _grant(session: Session, attempt: Attempt, person: Person, at: Moment) -> Gr
         holder = Holder(provider=attempt.provider, subject=person.subject, name=person.name)
         session.add(holder)
     holder.name, holder.email = person.name, person.email or holder.email
+    holder.forgotten_at = None
     session.flush()
     grant = session.scalar(
         select(Grant)
@@ -395,7 +417,7 @@ def _grant(session: Session, attempt: Attempt, person: Person, at: Moment) -> Gr
         session.add(grant)
     if grant.state != GrantState.ACTIVE:
         grant.granted_at = at.now
-    grant.state, grant.revoked_at = GrantState.ACTIVE.value, None
+    grant.state, grant.revoked_at, grant.forgotten_at = GrantState.ACTIVE.value, None, None
     session.flush()
     return grant
 

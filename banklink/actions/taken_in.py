@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from banklink.actions import consents
 from banklink.actions.services import Services
 from banklink.core.calendar import Moment
 from banklink.store.facts import add_event
@@ -18,6 +19,7 @@ def taken_in(
     services: Services, session: Session, attempt: Attempt, grant: Grant, at: Moment
 ) -> None:
     """`attempt` has its outcome; `grant` is whose accounts were read."""
+    consents.note(services, session, attempt, grant, at)
     if attempt.outcome not in SUCCESSES:
         return
     if attempt.invitation_id is not None:

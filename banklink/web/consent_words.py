@@ -9,16 +9,15 @@ every text in every language and fails where words changed under their old id.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from babel.lists import format_list
 from flask import request
 
 from banklink.core.invitations import Purpose
+from banklink.core.masked import masked, short_address, short_agent
 from banklink.core.texts import N_
 from banklink.translations import catalogue
 from banklink.web.context import house
@@ -138,14 +137,6 @@ def rendered(text_id: str, language: str, params: Mapping[str, Any]) -> ConsentT
     return ConsentText(text_id, language, lead, facts, digest, params)
 
 
-def masked(iban: str) -> str:
-    """NL52 VOOR •••• ••45 67: whose bank it is and the end of the number."""
-    plain = iban.replace(" ", "")
-    head = 8 if plain[4:8].isalpha() else 4
-    hidden = plain[:head] + "•" * max(len(plain) - head - 4, 0) + plain[max(head, len(plain) - 4) :]
-    return "\u00a0".join(hidden[start : start + 4] for start in range(0, len(hidden), 4))
-
-
 def kept(text: ConsentText) -> dict[str, Any]:
     """What an attempt keeps of the text this request answers to, and from where it came: enough to
     tell one visit from another, not enough to find a person by."""
@@ -157,20 +148,3 @@ def kept(text: ConsentText) -> dict[str, Any]:
         "ip": short_address(request.remote_addr or ""),
         "agent": short_agent(request.user_agent.string),
     }
-
-
-def short_address(address: str) -> str | None:
-    """The network, not the machine: /24 of an IPv4 address, /48 of an IPv6 one."""
-    try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
-    return str(ip_network((found, 24 if found.version == 4 else 48), strict=False))
-
-
-def short_agent(agent: str) -> str | None:
-    """What kind of browser: main versions only, and not the long tail some add."""
-    shortened = re.sub(r"(\d+)(?:[._]\d+)+", r"\1", agent).strip()[:100]
-    return shortened or None

@@ -8,15 +8,9 @@ import pytest
 from sqlalchemy import select
 
 from banklink.core.invitations import Purpose
+from banklink.core.masked import masked, short_address, short_agent
 from banklink.store.models import Attempt
-from banklink.web.consent_words import (
-    NOW,
-    TEXTS,
-    masked,
-    rendered,
-    short_address,
-    short_agent,
-)
+from banklink.web.consent_words import NOW, TEXTS, rendered
 
 from .conftest import Books, Visitor, soup, words
 
