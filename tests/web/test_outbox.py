@@ -244,6 +244,7 @@ def test_the_mail_is_shown_in_a_frame_that_can_do_nothing(office: Office) -> Non
     assert html.headers["X-Frame-Options"] == "SAMEORIGIN"
     assert html.headers["Cache-Control"] == "no-store"
     assert "<script" not in html.text
+    assert '<base target="_blank">' in html.text, "a link would open within the frame"
     for address in ("/outbox", "/"):
         other = guest.get(address)
         assert other.headers["X-Frame-Options"] == "DENY"
