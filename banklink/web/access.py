@@ -84,6 +84,12 @@ ACCESS: dict[str, Who] = {
     "provider.page": Who.OWNER,
     "provider.save": Who.OWNER,
     "provider.test": Who.OWNER,
+    # Which mails somebody may see hangs on their roles (web/outbox.py).
+    "outbox.page": Who.SIGNED_IN,
+    "outbox.mail": Who.SIGNED_IN,
+    "outbox.html": Who.SIGNED_IN,
+    "outbox.send": Who.SIGNED_IN,
+    "outbox.test": Who.OWNER,
     "maintenance.rows": Who.READER,
     "maintenance.refresh": Who.BOOKKEEPER,
     "maintenance.add_journal": Who.BOOKKEEPER,

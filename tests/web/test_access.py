@@ -75,6 +75,11 @@ TABLE = {
     "POST /administrations/<administration_id>/journals/<journal_id>/clear": "bookkeeper",
     "POST /administrations/<administration_id>/journals/<journal_id>/undo": "bookkeeper",
     "POST /administrations/<administration_id>/journals/<journal_id>/delete": "bookkeeper",
+    "GET /outbox": "signed in",
+    "GET /outbox/<mail_id>": "signed in",
+    "GET /outbox/<mail_id>/html": "signed in",
+    "POST /outbox/<mail_id>/send": "signed in",
+    "POST /outbox/test": "owner",
     "GET /account": "signed in",
     "POST /account": "signed in",
     "POST /account/password": "signed in",
@@ -154,7 +159,7 @@ def ask(office: Office, guest: Guest, route: str, numbers: dict[str, int]) -> Te
     method, _space, path = route.partition(" ")
     fill = {"token": "made-up", "filename": "app.css", "what": "ended", "number": 3, **numbers}
     fill |= {"user_id": NOBODY_HAS, "link_id": NOBODY_HAS, "session_id": NOBODY_HAS}
-    fill["journal_id"] = NOBODY_HAS
+    fill["journal_id"] = fill["mail_id"] = NOBODY_HAS
     for name, value in fill.items():
         path = path.replace(f"<{name}>", str(value))
     return guest.get(path) if method == "GET" else guest.press(path)
@@ -184,7 +189,14 @@ def expected(route: str, who: str, where: str, named: bool) -> str | None:
 
 
 # A made-up link, person or session: let in, and told that it is not there.
-NOT_THERE_ANYWAY = ("<token>", "<user_id>", "<link_id>", "<session_id>", "<journal_id>")
+NOT_THERE_ANYWAY = (
+    "<token>",
+    "<user_id>",
+    "<link_id>",
+    "<session_id>",
+    "<journal_id>",
+    "<mail_id>",
+)
 
 
 @pytest.mark.parametrize("where", ["own", "foreign", "absent"])
