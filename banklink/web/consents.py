@@ -261,7 +261,9 @@ def _accounts(session: Session, grant: Grant, holder: Holder) -> tuple[tuple[str
         facts = holder_facts(Share(holder, grant, each), at().now)
         line = account_line(facts)
         until = (
-            _("valid until %(date)s", date=day_of(each.valid_until)) if each.valid_until else None
+            _("valid until %(date)s", date=day_of(each.valid_until))
+            if each.valid_until and facts.usable
+            else None
         )
         says = [each.bank, _(ACCOUNT_LINES[line]) if line else None, until]
         found.append((masked(each.iban), " · ".join(filter(None, says))))
@@ -292,21 +294,29 @@ def _record(each: Consent) -> RecordView:
 
 def _facts(each: Consent, provider: str) -> tuple[tuple[str, str], ...]:
     shared = each.accounts.get("accounts", ())
-    accounts = ", ".join(
-        f"{account['iban']} ({_(CHOSEN[account['chosen']])})" for account in shared
-    )
+    accounts = ", ".join(account["iban"] for account in shared)
     if not shared and each.accounts.get("count"):
         accounts = ngettext("%(n)s account", "%(n)s accounts", each.accounts["count"])
+    bank = f" · {each.bank}" if each.bank else ""
     found = [
-        (_("Accounts"), accounts or _("none")),
-        (_("Bank"), each.bank or "–"),
+        (_("Accounts"), f"{accounts or _('none')}{bank}"),
         (_("Valid until"), _until(each)),
-        (_("What may be read"), _("Accounts, balances and transactions; paying is not possible")),
-        (_("By whom"), f"{each.controller} · {provider}"),
+        (_("How"), _(CHANNELS[each.channel], provider=provider)),
     ]
     if each.ended_at is not None:
-        found.append((_("End"), _ending(each, provider)))
+        found.append((_("How it ended"), _ending(each, provider)))
     return tuple(found)
+
+
+def _chosen(each: Consent) -> str:
+    """Which accounts were asked for, and which the holder added."""
+    shared = each.accounts.get("accounts", ())
+    found = []
+    for code, words in CHOSEN.items():
+        numbers = [account["iban"] for account in shared if account["chosen"] == code]
+        if numbers:
+            found.append(f"{_(words)}: {', '.join(numbers)}")
+    return " · ".join(found) or "–"
 
 
 def _until(each: Consent) -> str:
@@ -333,7 +343,9 @@ def _ending(each: Consent, provider: str) -> str:
 def _rest(each: Consent, provider: str) -> tuple[tuple[str, str], ...]:
     since = [each.ip or "", each.user_agent or ""]
     found = [
-        (_("How"), _(CHANNELS[each.channel], provider=provider)),
+        (_("What may be read"), _("Accounts, balances and transactions; paying is not possible")),
+        (_("By whom"), f"{each.controller} · {provider}"),
+        (_("How chosen"), _chosen(each)),
         (_("Confirmed at the bank"), moment(each.sca_at) if each.sca_at else _("not yet")),
         (_("From where"), " · ".join(filter(None, since)) or _("not kept")),
         (_("Why it may"), _("Explicit consent of the account holder (PSD2, art. 67)")),

@@ -64,6 +64,10 @@ TABLE = {
     "POST /account/sessions/<session_id>/end": "signed in",
     "GET /administrations/<administration_id>/rows": "reader",
     "GET /administrations/<administration_id>/people": "reader",
+    "GET /administrations/<administration_id>/holders/<holder_id>": "reader",
+    "GET /administrations/<administration_id>/holders/<holder_id>/consents.json": "reader",
+    "POST /administrations/<administration_id>/holders/<holder_id>/withdraw": "bookkeeper",
+    "POST /administrations/<administration_id>/holders/<holder_id>/forget": "administrator",
     "POST /administrations/<administration_id>/refresh": "bookkeeper",
     "POST /administrations/<administration_id>/journals": "bookkeeper",
     "POST /administrations/<administration_id>/people": "administrator",
@@ -137,7 +141,7 @@ def ask(office: Office, guest: Guest, route: str, numbers: dict[str, int]) -> Te
     method, _space, path = route.partition(" ")
     fill = {"token": "made-up", "filename": "app.css", "what": "ended", "number": 3, **numbers}
     fill |= {"user_id": NOBODY_HAS, "link_id": NOBODY_HAS, "session_id": NOBODY_HAS}
-    fill["journal_id"] = NOBODY_HAS
+    fill["journal_id"] = fill["holder_id"] = NOBODY_HAS
     for name, value in fill.items():
         path = path.replace(f"<{name}>", str(value))
     return guest.get(path) if method == "GET" else guest.press(path)
@@ -167,7 +171,14 @@ def expected(route: str, who: str, where: str, named: bool) -> str | None:
 
 
 # A made-up link, person or session: let in, and told that it is not there.
-NOT_THERE_ANYWAY = ("<token>", "<user_id>", "<link_id>", "<session_id>", "<journal_id>")
+NOT_THERE_ANYWAY = (
+    "<token>",
+    "<user_id>",
+    "<link_id>",
+    "<session_id>",
+    "<journal_id>",
+    "<holder_id>",
+)
 
 
 @pytest.mark.parametrize("where", ["own", "foreign", "absent"])
