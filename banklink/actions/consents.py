@@ -280,17 +280,18 @@ def confirm(session: Session, grant_id: int, at: Moment, *, withdrawn_by: dateti
 
 
 def delete_old(services: Services, at: Moment) -> int:
-    """Records whose time is over go; what came after them no longer points to them."""
+    """Records whose time is over go; what came after them no longer points to them. What was
+    deleted lately, here or by `forget`, leaves the files for good."""
     old = select(Consent.id).where(Consent.delete_after < at.today)
     with services.store.read() as session:
         found = list(session.scalars(old.limit(1_000)))
-    if not found:
-        return 0
-    with services.store.write() as session:
-        session.execute(
-            update(Consent).where(Consent.predecessor_id.in_(found)).values(predecessor_id=None)
-        )
-        session.execute(delete(Consent).where(Consent.id.in_(found)))
+    if found:
+        with services.store.write() as session:
+            session.execute(
+                update(Consent).where(Consent.predecessor_id.in_(found)).values(predecessor_id=None)
+            )
+            session.execute(delete(Consent).where(Consent.id.in_(found)))
+    services.store.scrub()
     return len(found)
 
 
