@@ -86,6 +86,10 @@ TABLE = {
     "POST /account/sessions/<session_id>/end": "signed in",
     "GET /administrations/<administration_id>/rows": "reader",
     "GET /administrations/<administration_id>/people": "reader",
+    "GET /administrations/<administration_id>/holders/<holder_id>": "reader",
+    "GET /administrations/<administration_id>/holders/<holder_id>/consents.json": "reader",
+    "POST /administrations/<administration_id>/holders/<holder_id>/withdraw": "bookkeeper",
+    "POST /administrations/<administration_id>/holders/<holder_id>/forget": "administrator",
     "POST /administrations/<administration_id>/refresh": "bookkeeper",
     "POST /administrations/<administration_id>/journals": "bookkeeper",
     "POST /administrations/<administration_id>/people": "administrator",
@@ -159,7 +163,8 @@ def ask(office: Office, guest: Guest, route: str, numbers: dict[str, int]) -> Te
     method, _space, path = route.partition(" ")
     fill = {"token": "made-up", "filename": "app.css", "what": "ended", "number": 3, **numbers}
     fill |= {"user_id": NOBODY_HAS, "link_id": NOBODY_HAS, "session_id": NOBODY_HAS}
-    fill["journal_id"] = fill["mail_id"] = NOBODY_HAS
+    for name in ("journal_id", "mail_id", "holder_id", "invitation_id"):
+        fill[name] = NOBODY_HAS
     for name, value in fill.items():
         path = path.replace(f"<{name}>", str(value))
     return guest.get(path) if method == "GET" else guest.press(path)
@@ -196,6 +201,9 @@ NOT_THERE_ANYWAY = (
     "<session_id>",
     "<journal_id>",
     "<mail_id>",
+    "<holder_id>",
+    "<invitation_id>",
+    "thanks",
 )
 
 
