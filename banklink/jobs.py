@@ -14,8 +14,11 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from banklink import clock as clocks
 from banklink.actions.check import check_expiries, check_grants, fetch_due
+from banklink.actions.digest import digest
+from banklink.actions.remind import remind
 from banklink.actions.services import Services
 from banklink.actions.sweep import sweep
+from banklink.actions.tell_done import tell_renewals
 from banklink.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -25,6 +28,9 @@ JOBS = {
     "expiries": (60, check_expiries),
     "grants": (60, check_grants),
     "fetches": (60, fetch_due),
+    "reminders": (60, remind),
+    "renewals": (60, tell_renewals),
+    "digests": (60, digest),
 }
 """Name → seconds between two looks, and the action that does what is due by then."""
 

@@ -147,15 +147,16 @@ def done(
     until: date | None,
     fetched: int,
     renewed: bool,
+    runs: bool,
     url: str,
     app: str,
 ) -> Letter:
     """`holder` did it: `renewed` what there was, else gave access for the first time or again.
-    `accounts`: name and IBAN of each; `fetched`: transactions that came in because of it."""
+    `accounts`: name and IBAN of each; `fetched`: transactions that came in because of it; `runs`:
+    whether they come in from now on, or somebody has to switch that on."""
     what = _what(voice, holder, administration, until, renewed=renewed)
-    came = voice.ngettext(
-        "%(n)s transaction fetched", "%(n)s transactions fetched", fetched
-    )
+    came = voice.ngettext("%(n)s transaction fetched", "%(n)s transactions fetched", fetched)
+    told = f"{what}; {came}." if fetched else f"{what}."
     rows = [
         (voice.gettext("Bank"), bank),
         (
@@ -165,15 +166,21 @@ def done(
     ]
     return Letter(
         locale=voice.locale,
-        subject=f"{what}; {came}." if fetched else f"{what}.",
+        subject=told,
         greeting=greeting(voice, name),
         parts=(
-            Paragraph(f"{what}; {came}." if fetched else f"{what}."),
+            Paragraph(told),
             Facts(tuple(rows)),
             Button(voice.gettext("Open the row"), url),
         ),
         closing=app,
-        small=(voice.gettext("Nothing is asked of you: the link runs again by itself."),),
+        small=(
+            voice.gettext(
+                "Nothing is asked of you: transactions come in by themselves."
+                if runs
+                else "The link is not switched on yet; the row says what comes next."
+            ),
+        ),
     )
 
 
@@ -188,6 +195,4 @@ def _what(
     values["day"] = voice.day(until)
     if renewed:
         return voice.gettext("%(name)s renewed the bank link of %(firm)s (until %(day)s)", **values)
-    return voice.gettext(
-        "%(name)s gave access to the bank for %(firm)s (until %(day)s)", **values
-    )
+    return voice.gettext("%(name)s gave access to the bank for %(firm)s (until %(day)s)", **values)

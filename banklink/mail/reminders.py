@@ -172,7 +172,7 @@ def _words_at_the_end(
                 "Today is the last day on which transactions of %(bank)s arrive. Renew today and"
                 " nothing is interrupted:"
             ),
-            _("Even later the link becomes active again by itself once you have renewed."),
+            _("Later too, the link becomes active again by itself once you have renewed."),
         )
     return (
         _("The bank link of %(firms)s has expired"),

@@ -48,6 +48,7 @@ from banklink.web import (
     maintenance,
     people,
     provider,
+    reminders,
     returned,
     signing,
     start,
@@ -108,7 +109,8 @@ def furnish(app: Flask, house: House) -> Flask:
     app.jinja_env.globals.update(asset=_asset, _=_translate)
     app.before_request(_who)
     app.before_request(_room)
-    CSRFProtect(app)
+    csrf = CSRFProtect(app)
+    csrf.exempt(reminders.stop)  # why that is safe stands there
     app.after_request(_headers)
     app.context_processor(_common)
     app.register_error_handler(HTTPException, _http_error)
@@ -127,6 +129,7 @@ def furnish(app: Flask, house: House) -> Flask:
         books,
         journals,
         provider,
+        reminders,
     ):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/healthz", "healthz", _healthz)
