@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from flask import Flask
 
@@ -26,6 +27,7 @@ from banklink.actions import people
 from banklink.actions.services import Office, Services
 from banklink.actions.shelf import Shelf
 from banklink.clock import Clock, SystemClock
+from banklink.mail.smtp import Post, Smtp
 from banklink.providers.contract import BankProvider
 from banklink.providers.ponto import Ponto
 from banklink.settings import PontoSettings, Settings, SettingsError, load
@@ -70,7 +72,9 @@ def build(settings: Settings) -> Banklink:
     if settings.ponto is not None:
         providers = {Ponto.id: Ponto(settings.ponto)}
     clock: Clock = simulator.extensions["simulator"].clock if simulator else SystemClock()
-    services = Services(store, providers, vault, settings.redirect_uri, _office(settings))
+    services = Services(
+        store, providers, vault, settings.redirect_uri, _office(settings), post=_post(settings)
+    )
     furnish(
         web,
         House(
@@ -105,7 +109,15 @@ def _office(settings: Settings) -> Office:
         provider=settings.provider_name,
         locale=settings.locale,
         phone=settings.office_phone,
+        sender=settings.smtp.sender if settings.smtp else None,
     )
+
+
+def _post(settings: Settings) -> Post | None:
+    """How mails leave: by nothing, where no mail server was set."""
+    if settings.smtp is None:
+        return None
+    return Smtp(settings.smtp, urlsplit(settings.origin).hostname)
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:

@@ -6,6 +6,7 @@ A wrong setting stops the start with one sentence (SettingsError), never with a 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -93,6 +94,34 @@ TABLE: tuple[Setting, ...] = (
         "none",
         "Telephone number in invitations, for who has questions.",
     ),
+    Setting(
+        "BANKLINK_SMTP_HOST",
+        "text",
+        "none",
+        "Mail server that takes the mails. Without one nothing is sent: they wait at /outbox,"
+        " where they can be read and copied.",
+    ),
+    Setting(
+        "BANKLINK_SMTP_PORT",
+        "port",
+        "587, with tls 465, with none 25",
+        "Port of the mail server.",
+    ),
+    Setting(
+        "BANKLINK_SMTP_SECURITY",
+        "security",
+        "starttls",
+        "starttls: encrypted after a first word; tls: encrypted from the start; none: not, only to"
+        " a mail server on this machine. Certificates are verified.",
+    ),
+    Setting("BANKLINK_SMTP_USER", "text", "none", "Name to sign in with at the mail server."),
+    Setting("BANKLINK_SMTP_PASSWORD", "text", "none", "Password that belongs to that name."),
+    Setting(
+        "BANKLINK_MAIL_FROM",
+        "text",
+        "none",
+        "Address mails come from, alone or as Name <address>; needed with a mail server.",
+    ),
     Setting("BANKLINK_LOCALE", "locale", "nl", "Language of a first visit: nl or en."),
     Setting(
         "BANKLINK_SECRET_KEY",
@@ -162,6 +191,19 @@ class PontoSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SmtpSettings:
+    """The mail server, and the address mails come from. `security`: starttls, tls or none."""
+
+    host: str
+    port: int
+    security: str
+    sender: str
+    sender_name: str = ""
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     port: int
     data: Path
@@ -181,6 +223,7 @@ class Settings:
     assets_local: bool
     log_level: str
     ponto: PontoSettings | None
+    smtp: SmtpSettings | None = None
 
     @property
     def simulator_origin(self) -> str:
@@ -245,6 +288,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             ("DEBUG", "INFO", "WARNING", "ERROR"),
         ),
         ponto=_ponto(given),
+        smtp=_smtp(given),
     )
 
 
@@ -439,3 +483,82 @@ def _ponto(given: Mapping[str, str]) -> PontoSettings | None:
         certificate=files["CERTIFICATE"],
         certificate_key=files["CERTIFICATE_KEY"],
     )
+
+
+_SMTP_PORTS = {"starttls": "587", "tls": "465", "none": "25"}
+
+
+def _smtp(given: Mapping[str, str]) -> SmtpSettings | None:
+    host = given["BANKLINK_SMTP_HOST"]
+    security = _one_of(
+        "BANKLINK_SMTP_SECURITY",
+        given["BANKLINK_SMTP_SECURITY"] or "starttls",
+        tuple(_SMTP_PORTS),
+    )
+    port = _port("BANKLINK_SMTP_PORT", given["BANKLINK_SMTP_PORT"] or _SMTP_PORTS[security])
+    if not host:
+        names = ("BANKLINK_SMTP_PORT", "BANKLINK_SMTP_USER", "BANKLINK_SMTP_PASSWORD")
+        for name in (*names, "BANKLINK_MAIL_FROM"):
+            if given[name]:
+                raise SettingsError(
+                    f"{name} is set without BANKLINK_SMTP_HOST, so nothing would be sent."
+                    " Set that too, or leave all of them empty."
+                )
+        return None
+    if not _is_host(host):
+        raise SettingsError(
+            f"BANKLINK_SMTP_HOST is {host!r}; it must be the name of a mail server alone, like"
+            " smtp.example.nl. The port is BANKLINK_SMTP_PORT."
+        )
+    if security == "none" and not on_this_machine(host):
+        raise SettingsError(
+            "BANKLINK_SMTP_SECURITY is 'none', so everybody on the way to the mail server could"
+            " read along. Use starttls or tls; none is for a mail server on this machine."
+        )
+    user, password = given["BANKLINK_SMTP_USER"], given["BANKLINK_SMTP_PASSWORD"]
+    if bool(user) != bool(password):
+        missing = "BANKLINK_SMTP_PASSWORD" if user else "BANKLINK_SMTP_USER"
+        raise SettingsError(
+            f"{missing} is missing. Set name and password both, or none of them for a mail server"
+            " that asks for no name."
+        )
+    for name in ("BANKLINK_SMTP_USER", "BANKLINK_SMTP_PASSWORD"):
+        if not given[name].isascii():
+            raise SettingsError(
+                f"{name} holds a letter with an accent or another sign that mail servers do not"
+                " take there. Choose another."
+            )
+    if not given["BANKLINK_MAIL_FROM"]:
+        raise SettingsError(
+            "BANKLINK_MAIL_FROM is missing. Set the address mails come from, for example"
+            " Kantoor Sanne <post@example.nl>."
+        )
+    name, address = _mail_from(given["BANKLINK_MAIL_FROM"])
+    return SmtpSettings(host, port, security, address, name, user or None, password or None)
+
+
+def _is_host(text: str) -> bool:
+    """A name or an address, with nothing before or behind it."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return re.fullmatch(r"[^\s/:@,;<>()\[\]\\]{1,253}", text) is not None
+    return True
+
+
+def _mail_from(text: str) -> tuple[str, str]:
+    """Name and address of `address` or `Name <address>`."""
+    found = re.fullmatch(r"(?:(?P<name>[^<>]*)<)?(?P<address>[^<>\s]+)(?(name)>)", text)
+    if found is None or not re.fullmatch(
+        r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+        r"@([\w](?:[\w-]*\w)?\.)*\w(?:[\w-]*\w)?",
+        found["address"],
+    ):
+        raise SettingsError(
+            f"BANKLINK_MAIL_FROM is {text!r}; it must be an address like post@example.nl, or a name"
+            " with the address behind it: Kantoor Sanne <post@example.nl>."
+        )
+    name = (found["name"] or "").strip().strip('"').strip()
+    if not name.isprintable():
+        raise SettingsError("BANKLINK_MAIL_FROM holds a sign in its name that cannot be printed.")
+    return name, found["address"]

@@ -137,15 +137,17 @@
   });
 
   // Copy what a field holds. Where the browser lends no clipboard, the text is left selected.
-  document.querySelectorAll('button[data-copy]').forEach(button => {
+  const copies = () => document.querySelectorAll('button[data-copy][hidden]').forEach(button => { button.hidden = false; });
+  copies();
+  on('htmx:afterSettle htmx:after:settle', copies);
+  document.addEventListener('click', async e => {
+    const button = e.target.closest('button[data-copy]');
+    if (!button) return;
     const field = document.getElementById(button.dataset.copy), label = button.querySelector('.label'), text = label.textContent;
-    button.hidden = false;
-    button.addEventListener('click', async () => {
-      field.select();
-      try { await navigator.clipboard.writeText(field.value); } catch { if (!document.execCommand('copy')) return; }
-      live.textContent = label.textContent = button.dataset.copied;
-      setTimeout(() => { label.textContent = text; live.textContent = ''; }, 2000);
-    });
+    field.select();
+    try { await navigator.clipboard.writeText(field.value); } catch { if (!document.execCommand('copy')) return; }
+    live.textContent = label.textContent = button.dataset.copied;
+    setTimeout(() => { label.textContent = text; live.textContent = ''; }, 2000);
   });
 
   // Where tabs slide, the one we are on is in sight; also after the list renewed its own.

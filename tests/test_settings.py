@@ -22,6 +22,12 @@ PONTO = {
 }
 
 
+SMTP = {
+    "BANKLINK_SMTP_HOST": "smtp.example.nl",
+    "BANKLINK_MAIL_FROM": "Kantoor Sanne <post@kantoor.example>",
+}
+
+
 def test_without_any_setting_the_demo_runs_on_this_machine() -> None:
     found = load({})
     assert found.port == 5000
@@ -40,13 +46,14 @@ def test_without_any_setting_the_demo_runs_on_this_machine() -> None:
     assert found.secret_key is None
     assert found.encryption_keys == ()
     assert found.ponto is None
+    assert found.smtp is None
 
 
 def test_the_default_that_is_shown_is_the_default_that_is_used() -> None:
     worded = {"PORT + 1": "5001", "http://localhost:PORT": "http://localhost:5000"}
     shown = {row.name: worded.get(row.default, row.default) for row in TABLE}
     literal = {name: text for name, text in shown.items() if " " not in text and text != "none"}
-    assert len(literal) == 11
+    assert len(literal) == 12
     for name, default in literal.items():
         assert load({name: default}) == load({}), name
 
@@ -185,6 +192,44 @@ WRONG: list[tuple[str, dict[str, str], str]] = [
         {**PONTO, "BANKLINK_PONTO_CERTIFICATE": __file__},
         "Set both",
     ),
+    ("BANKLINK_SMTP_PORT", {"BANKLINK_SMTP_PORT": "25"}, "BANKLINK_SMTP_HOST"),
+    ("BANKLINK_SMTP_USER", {"BANKLINK_SMTP_USER": "sanne"}, "Set that too"),
+    ("BANKLINK_MAIL_FROM", {"BANKLINK_MAIL_FROM": "a@b.example"}, "leave all of them empty"),
+    ("BANKLINK_MAIL_FROM", {"BANKLINK_SMTP_HOST": "smtp.example.nl"}, "post@example.nl"),
+    ("BANKLINK_SMTP_PORT", {**SMTP, "BANKLINK_SMTP_PORT": "smtp"}, "from 1 to 65535"),
+    (
+        "BANKLINK_SMTP_SECURITY",
+        {**SMTP, "BANKLINK_SMTP_SECURITY": "ssl"},
+        "starttls or tls or none",
+    ),
+    ("BANKLINK_SMTP_SECURITY", {**SMTP, "BANKLINK_SMTP_SECURITY": "none"}, "Use starttls or tls"),
+    ("BANKLINK_SMTP_HOST", {**SMTP, "BANKLINK_SMTP_HOST": "smtp.example.nl:587"}, "SMTP_PORT"),
+    ("BANKLINK_SMTP_HOST", {**SMTP, "BANKLINK_SMTP_HOST": "smtp://example.nl"}, "alone"),
+    ("BANKLINK_SMTP_PASSWORD", {**SMTP, "BANKLINK_SMTP_USER": "sanne"}, "both, or none"),
+    ("BANKLINK_SMTP_USER", {**SMTP, "BANKLINK_SMTP_PASSWORD": "hush"}, "both, or none"),
+    (
+        "BANKLINK_SMTP_PASSWORD",
+        {**SMTP, "BANKLINK_SMTP_USER": "sanne", "BANKLINK_SMTP_PASSWORD": "café"},
+        "Choose another",
+    ),
+    *(
+        ("BANKLINK_MAIL_FROM", {**SMTP, "BANKLINK_MAIL_FROM": wrong}, "Kantoor Sanne <post@")
+        for wrong in (
+            "Kantoor Sanne",
+            "post@",
+            "Sanne <post@kantoor.example",
+            "Sanne <post@kantoor.example> en Bo",
+            "Sanne post@kantoor.example",
+            "a@b.example, c@d.example",
+            "jürgen@kantoor.example",
+            "Sanne\r\nBcc: x@y.example <post@kantoor.example>\r\n.",
+        )
+    ),
+    (
+        "BANKLINK_MAIL_FROM",
+        {**SMTP, "BANKLINK_MAIL_FROM": "Sanne\r\nBcc: x <post@kantoor.example>"},
+        "cannot be printed",
+    ),
 ]
 
 
@@ -211,6 +256,50 @@ def test_others_are_served_with_an_https_address_and_both_keys() -> None:
         assert load({"BANKLINK_DEMO": "0", "BANKLINK_ORIGIN": origin}).secret_key is None
 
 
+def test_a_mail_server_needs_no_more_than_its_name_and_who_writes() -> None:
+    found = load(SMTP).smtp
+    assert found is not None
+    assert (found.host, found.port, found.security) == ("smtp.example.nl", 587, "starttls")
+    assert (found.sender_name, found.sender) == ("Kantoor Sanne", "post@kantoor.example")
+    assert (found.user, found.password) == (None, None)
+    for security, host, port in (("tls", "smtp.example.nl", 465), ("none", "127.0.0.1", 25)):
+        found = load({**SMTP, "BANKLINK_SMTP_SECURITY": security, "BANKLINK_SMTP_HOST": host}).smtp
+        assert found is not None and (found.security, found.port) == (security, port)
+
+
+def test_each_setting_of_the_mail_server_is_heard() -> None:
+    found = load(
+        {
+            **SMTP,
+            "BANKLINK_SMTP_PORT": "2525",
+            "BANKLINK_SMTP_SECURITY": "tls",
+            "BANKLINK_SMTP_USER": "sanne",
+            "BANKLINK_SMTP_PASSWORD": "hush-hush",
+        }
+    ).smtp
+    assert found is not None
+    assert (found.port, found.security) == (2525, "tls")
+    assert (found.user, found.password) == ("sanne", "hush-hush")
+    assert "hush-hush" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "address"),
+    [
+        ("post@kantoor.example", "", "post@kantoor.example"),
+        ("<post@kantoor.example>", "", "post@kantoor.example"),
+        ('"Jansen, Bo" <bo+post@kantoor.example>', "Jansen, Bo", "bo+post@kantoor.example"),
+        ("Café Noord <post@café.example>", "Café Noord", "post@café.example"),
+        ("root@localhost", "", "root@localhost"),
+    ],
+)
+def test_mails_come_from_an_address_with_or_without_a_name(
+    text: str, name: str, address: str
+) -> None:
+    found = load({**SMTP, "BANKLINK_MAIL_FROM": text}).smtp
+    assert found is not None and (found.sender_name, found.sender) == (name, address)
+
+
 def test_a_misspelt_setting_is_not_passed_over_in_silence() -> None:
     with pytest.raises(SettingsError, match=r"^BANKLINK_LOCAL is not a setting .* README\.md\.$"):
         load({"BANKLINK_LOCAL": "en"})
@@ -225,6 +314,7 @@ def test_a_misspelt_setting_is_not_passed_over_in_silence() -> None:
         ("BANKLINK_SECRET_KEY", "a-short-secret"),
         ("BANKLINK_ENCRYPTION_KEYS", "not-a-fernet-key"),
         ("BANKLINK_DATABASE_URL", "mysql://books:hunter2@host/db"),
+        ("BANKLINK_SMTP_PASSWORD", "a-mail-password"),
     ],
 )
 def test_a_wrong_secret_is_not_repeated_in_the_sentence(name: str, secret: str) -> None:

@@ -15,6 +15,7 @@ from banklink.actions.invite import (
     Recipient,
     arm_by_itself,
     ask_for,
+    bank_of,
     can_arm,
     mail_to,
     told,
@@ -22,16 +23,13 @@ from banklink.actions.invite import (
 from banklink.actions.services import Missing, Refused, Services
 from banklink.actions.settle import hold
 from banklink.core.calendar import Moment
-from banklink.core.diagnose import Diagnosis
 from banklink.core.invitations import Purpose
-from banklink.core.statuses import Action, Overlay
+from banklink.core.statuses import Action
 from banklink.store.facts import Record, Share, records
 from banklink.store.models import Connection, Invitation, Mail
 
 QUIET = timedelta(hours=24)
 """So long after a request nobody is asked again in bulk; a person may, in the row."""
-
-ROWS = frozenset({"r4", "r5a", "r5b", "r10a", "r10b"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +63,6 @@ class Plan:
         return sum(len(letter.connections) for letter in self.letters)
 
 
-def can_be_asked(diagnosis: Diagnosis) -> bool:
-    """Whether a step of the holder at the bank is what mends it, or prevents its end."""
-    return diagnosis.row.key in ROWS or (
-        diagnosis.row.key == "r6" and Overlay.EXPIRING in diagnosis.overlays
-    )
-
-
 def plan(
     services: Services,
     session: Session,
@@ -85,14 +76,14 @@ def plan(
     letters: dict[tuple[int, str], list[tuple[Record, Share]]] = {}
     for found in _records(session, connection_ids, at):
         share = found.shares.get(found.diagnosis.concerns or "")
-        if not can_be_asked(found.diagnosis):
+        if not found.diagnosis.renewable:
             skipped[found.connection.id] = "not_needed"
         elif share is None or share.account is None:
             skipped[found.connection.id] = "no_holder"
         elif not share.holder.email:
             skipped[found.connection.id] = "no_email"
         else:
-            key = share.holder.id, share.account.bank or found.connection.iban[4:8]
+            key = share.holder.id, bank_of(found, share)
             letters.setdefault(key, []).append((found, share))
     made = []
     for (_holder_id, bank), asked in letters.items():

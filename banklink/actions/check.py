@@ -8,6 +8,7 @@ from typing import cast
 
 from sqlalchemy import CursorResult, false, select, update
 
+from banklink.actions import consents
 from banklink.actions.fetch import fetch
 from banklink.actions.observe import CHECK_EVERY, observe
 from banklink.actions.services import Services
@@ -37,11 +38,11 @@ def check_expiries(services: Services, at: Moment) -> int:
         with services.store.write() as session:
             hold(session, administration_id)
             rows = session.execute(
-                select(Account.id, Account.iban, Account.currency)
+                select(Account.id, Account.iban, Account.currency, Account.grant_id)
                 .join(Grant)
                 .where(Grant.administration_id == administration_id, *ended)
             ).all()
-            keys = {(iban, currency) for _, iban, currency in rows}
+            keys = {(iban, currency) for _, iban, currency, _ in rows}
             only = [
                 row.id
                 for row in session.scalars(
@@ -53,6 +54,8 @@ def check_expiries(services: Services, at: Moment) -> int:
                 if (row.iban, row.currency) in keys
             ]
             settle(session, administration_id, at, only=only)
+            for grant_id in {row.grant_id for row in rows}:
+                consents.close_lapsed(session, grant_id, at)
             session.execute(
                 update(Account)
                 .where(Account.id.in_([row[0] for row in rows]))

@@ -21,7 +21,9 @@ from sqlalchemy.orm import Session
 from banklink.actions.credentials import put, seal, unseal
 from banklink.actions.depart import hashed
 from banklink.actions.fetch import fetch_all
+from banklink.actions.give_back import give_back
 from banklink.actions.observe import observe, store_accounts
+from banklink.actions.revoke import too_late
 from banklink.actions.services import Missing, Services
 from banklink.actions.settle import WAITING, hold, settle
 from banklink.actions.taken_in import taken_in
@@ -75,13 +77,15 @@ class Return:
     """Where the person goes now. kind: row (the row tells), elsewhere (finish in the browser that
     started), ended (elsewhere too, but there is nothing to finish), or refused with a reason:
     unknown, expired, used, issuer, incomplete. With `issuer` come who the answer says it is from
-    (`named`), the issuer that is set, and the address people are sent to."""
+    (`named`), the issuer that is set, and the address people are sent to. `invited`: the number of
+    the attempt, where somebody followed an invitation, who has no row to look at."""
 
     kind: str
     administration_id: int | None = None
     connection_id: int | None = None
     reason: str | None = None
     issuers: Issuers | None = None
+    invited: int | None = None
 
 
 def come_back(
@@ -94,7 +98,12 @@ def come_back(
     if not state or attempt is None:
         return Return("refused", reason="unknown")
     same = browser is not None and hashed(browser) == attempt.browser
-    row = Return("row" if same else "elsewhere", attempt.administration_id, attempt.connection_id)
+    row = Return(
+        "row" if same else "elsewhere",
+        attempt.administration_id,
+        attempt.connection_id,
+        invited=attempt.id if attempt.invitation_id is not None else None,
+    )
     if attempt.consumed_at is not None:
         return row if same else Return("refused", reason="used")
     if at.real >= attempt.expires_at:
@@ -125,6 +134,7 @@ def come_back(
         stored = session.get_one(Attempt, attempt.id)
         if not same and stored.outcome is None:
             stored.outcome, stored.ended_at = "parked", at.real
+            stored.params = {**stored.params, "elsewhere": True}
         outcome = stored.outcome
     if same and outcome is None:
         _finish(services, attempt.id, at)
@@ -144,6 +154,11 @@ def finish(services: Services, connection_id: int, at: Moment, *, browser: str |
     if attempt is None or not can_finish(attempt, browser):
         raise Missing
     _finish(services, attempt.id, at)
+
+
+def finish_attempt(services: Services, attempt_id: int, at: Moment) -> None:
+    """The same for who has no row: the caller made sure that it waits for this browser."""
+    _finish(services, attempt_id, at)
 
 
 def can_finish(attempt: Attempt, browser: str | None) -> bool:
@@ -236,6 +251,15 @@ def _finish(services: Services, attempt_id: int, at: Moment) -> None:
     except GrantRevoked:
         _end_finishing(services, attempt, at, "refused")
         return
+    except _Unproven:
+        log.warning(
+            "attempt %s: answer came in another browser, without a step at a bank", attempt.id
+        )
+        _end_finishing(services, attempt, at, "unproven")
+        return
+    except _Withdrawn:
+        _end_finishing(services, attempt, at, "withdrawn")
+        return
     except ProviderError as error:
         log.info("attempt %s waits: %s", attempt.id, error.code)
         _end_finishing(services, attempt, at, "unfinished")
@@ -288,7 +312,8 @@ def _end_finishing(services: Services, attempt: Attempt, at: Moment, outcome: st
     with suppress(_Overtaken), services.store.write() as session:
         stored = _ours(session, attempt)
         stored.outcome, stored.ended_at, stored.finishing_until = outcome, at.real, None
-        if outcome not in WAITING:
+        if outcome not in WAITING and stored.parked is not None:
+            give_back(session, stored.provider, stored.parked, at, reason="unused")
             stored.parked = None
 
 
@@ -304,10 +329,23 @@ def _take_grant(services: Services, attempt: Attempt, at: Moment) -> list[int]:
     except TokenRefused:
         credentials = _refreshed(services, provider, attempt, credentials, at)
         person, accounts = provider.person(credentials), provider.accounts(credentials)
+    if not _proven(attempt, accounts):
+        raise _Unproven
     with services.store.write() as session:
         hold(session, attempt.administration_id)
         stored = _ours(session, attempt)
+        if too_late(session, attempt, person):
+            raise _Withdrawn
         grant = _grant(session, attempt, person, at)
+        if grant.credentials is not None:
+            give_back(
+                session,
+                attempt.provider,
+                grant.credentials,
+                at,
+                reason="superseded",
+                grant_id=grant.id,
+            )
         put(services, grant, credentials)
         before = _snapshot(session, grant)
         store_accounts(session, grant, accounts, at)
@@ -315,10 +353,33 @@ def _take_grant(services: Services, attempt: Attempt, at: Moment) -> list[int]:
         wanted = _account(session, grant, connection)
         stored.outcome, stored.params = _verdict(connection, wanted, before, accounts, at)
         stored.parked, stored.ended_at, stored.finishing_until = None, at.real, None
-        due = settle(session, attempt.administration_id, at, actor=attempt.actor)
+        due = settle(session, attempt.administration_id, at, actor=attempt.actor or None)
         stored.params = {**stored.params, "version": connection.version}
         taken_in(services, session, stored, grant, at)
         return due
+
+
+class _Unproven(Exception):
+    """Who said yes on our page and who signed in at the provider need not be the same person."""
+
+
+_CLOCKS_DIFFER = timedelta(minutes=5)
+
+
+def _proven(attempt: Attempt, accounts: Sequence[ProviderAccount]) -> bool:
+    """Whether the account holder has shown that the yes is theirs. Whoever follows an invitation
+    says it on our page; the provider does not ask again. Where the answer arrives in that same
+    browser, the provider's sign-in there was theirs. Where it arrives in another, somebody may have
+    said yes and have had the holder, signed in at the provider, follow the address: then only a
+    step at the bank, made since, will do (domain.md B2.6). From a row the provider always asks."""
+    if attempt.invitation_id is None or not attempt.params.get("elsewhere"):
+        return True
+    began = datetime.fromisoformat(attempt.params["began"]) - _CLOCKS_DIFFER
+    return any(each.authorised_at is not None and each.authorised_at >= began for each in accounts)
+
+
+class _Withdrawn(Exception):
+    """Access of this person was withdrawn here after they left for giving it."""
 
 
 def _refreshed(
@@ -344,6 +405,7 @@ def _grant(session: Session, attempt: Attempt, person: Person, at: Moment) -> Gr
         holder = Holder(provider=attempt.provider, subject=person.subject, name=person.name)
         session.add(holder)
     holder.name, holder.email = person.name, person.email or holder.email
+    holder.forgotten_at = None
     session.flush()
     grant = session.scalar(
         select(Grant)
@@ -357,7 +419,7 @@ def _grant(session: Session, attempt: Attempt, person: Person, at: Moment) -> Gr
         session.add(grant)
     if grant.state != GrantState.ACTIVE:
         grant.granted_at = at.now
-    grant.state, grant.revoked_at = GrantState.ACTIVE.value, None
+    grant.state, grant.revoked_at, grant.forgotten_at = GrantState.ACTIVE.value, None, None
     session.flush()
     return grant
 

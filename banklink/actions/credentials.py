@@ -11,6 +11,8 @@ from typing import TypeVar, cast
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 
+from banklink.actions import consents
+from banklink.actions.give_back import give_back
 from banklink.actions.services import Services
 from banklink.actions.settle import hold, settle
 from banklink.core.calendar import Moment
@@ -146,7 +148,10 @@ def _refresh(
         grant = session.get_one(Grant, grant_id, with_for_update=True)
         if grant.credentials_version == version:
             put(services, grant, new)
-        return new, grant.credentials_version
+            return new, grant.credentials_version
+        # Taken out of use, or given anew, while the provider was asked.
+        give_back(session, provider.id, seal(services, new), at, reason="unused")
+    return _usable(services, provider, grant_id, at, refused=None)
 
 
 def hold_of(session: Session, grant_id: int) -> None:
@@ -156,8 +161,17 @@ def hold_of(session: Session, grant_id: int) -> None:
         hold(session, administration_id)
 
 
-def mark_revoked(session: Session, grant_id: int, version: int, at: Moment) -> None:
-    """The provider no longer honours the grant. A grant given anew meanwhile stays."""
+def mark_revoked(
+    session: Session,
+    grant_id: int,
+    version: int,
+    at: Moment,
+    *,
+    reason: str = "withdrawn_at_provider",
+    by: str | None = None,
+) -> None:
+    """The provider no longer honours the grant. A grant given anew meanwhile stays. Whoever still
+    asks for the next tokens finds the version moved on."""
     hold_of(session, grant_id)
     grant = session.get_one(Grant, grant_id, with_for_update=True)
     if grant.credentials_version != version:
@@ -165,5 +179,7 @@ def mark_revoked(session: Session, grant_id: int, version: int, at: Moment) -> N
     grant.state = GrantState.REVOKED.value
     grant.revoked_at = at.now
     grant.credentials = grant.access_expires_at = grant.refresh_until = None
+    grant.credentials_version += 1
     grant.next_check_at = None
+    consents.end(session, grant.id, at, reason=reason, by=by)
     settle(session, grant.administration_id, at)

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -36,10 +38,16 @@ def depart(
     actor: str,
     browser: str,
     holder: str | None = None,
+    invitation_id: int | None = None,
+    consent: Mapping[str, Any] | None = None,
+    wanted: Sequence[str] | None = None,
+    email: str | None = None,
 ) -> str:
     """Returns the address to send the person to. `purpose` is GRANT, CONNECT or RENEW; `holder`
     the key of the one whose authorisation it is, the diagnosis' own by default; `browser` the
-    secret of the browser that starts.
+    secret of the browser that starts; `invitation_id` the invitation that is followed; `consent`
+    the text the person was shown, for the record (Attempt.consent). For a permission `wanted` are
+    the IBANs it is about, the row's own by default, and `email` is the address of who was invited.
 
     Raises Missing, and Refused when the provider does not answer or nothing is shared yet.
     """
@@ -54,15 +62,23 @@ def depart(
         found = record(session, connection_id, at)
         assert found is not None
         attempt = _attempt(session, services, found, purpose, at, actor, browser, state, holder)
+        attempt.invitation_id, attempt.consent = invitation_id, dict(consent or {})
         administration = session.get_one(Administration, attempt.administration_id)
         label, reference = administration.name, administration.reference
+        iban = found.connection.iban
         share = found.shares.get(holder or found.diagnosis.concerns or "")
         ref = share.account.ref if share and share.account else None
         grant_id = share.grant.id if share else None
     try:
         if purpose is Action.GRANT:
             departure = services.provider.begin_grant(
-                redirect_uri=services.redirect_uri, state=state, label=label, reference=reference
+                redirect_uri=services.redirect_uri,
+                state=state,
+                label=label,
+                reference=reference,
+                wanted=wanted or [iban],
+                email=email,
+                agreed=invitation_id is not None,
             )
             with services.store.write() as session:
                 stored = session.get_one(Attempt, attempt.id)
@@ -118,9 +134,10 @@ def _attempt(
         created_at=at.real,
         expires_at=at.real + STATE_LIVES,
         params={
+            "began": at.now.isoformat(),
             "authorised_at": account.authorised_at.isoformat()
             if account and account.authorised_at
-            else None
+            else None,
         },
     )
     session.add(attempt)

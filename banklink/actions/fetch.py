@@ -16,6 +16,7 @@ from typing import cast
 from sqlalchemy import CursorResult, insert, select, update
 from sqlalchemy.orm import Session
 
+from banklink.actions import consents
 from banklink.actions.credentials import ask
 from banklink.actions.observe import back_off, observe
 from banklink.actions.services import Missing, Services
@@ -23,6 +24,7 @@ from banklink.actions.settle import hold, plan_reminders, settle, trouble_over
 from banklink.core.calendar import Moment, amsterdam_day
 from banklink.core.coverage import fetch_window, merge_gaps
 from banklink.core.dedup import Known, fingerprint, judge
+from banklink.core.facts import Grant as GrantState
 from banklink.core.facts import Trouble
 from banklink.core.money import to_minor
 from banklink.core.statuses import Status
@@ -248,6 +250,10 @@ def _pages(services: Services, job: _Job, at: Moment) -> int:
         if page.cursor is not None and page.cursor in seen:
             raise ContractViolation("cursor_does_not_move")
         with services.store.write() as session:
+            # Access withdrawn while the page was under way: it comes too late.
+            state = session.scalar(select(Grant.state).where(Grant.id == job.grant_id))
+            if state != GrantState.ACTIVE:
+                raise GrantRevoked("grant_not_active")
             added += _store_page(session, job, page)
         cursor = page.cursor
         seen.add(cursor)
@@ -458,3 +464,4 @@ def _end_authorisation(session: Session, job: _Job, reason: str, at: Moment) -> 
     if account is not None and account.ended is None:
         account.ended, account.ended_at = reason, at.now
         plan_reminders(account)
+        consents.close_lapsed(session, account.grant_id, at)

@@ -24,7 +24,7 @@ from banklink.core.facts import Switch
 from banklink.core.invitations import LASTS, OPEN, Purpose
 from banklink.mail.invitations import invitation_letter
 from banklink.mail.voice import Voice
-from banklink.store.facts import Record, add_event, records, state_of_invitation
+from banklink.store.facts import Record, Share, add_event, records, state_of_invitation
 from banklink.store.models import (
     Administration,
     Connection,
@@ -187,10 +187,14 @@ class Proposal:
 
 
 def propose(services: Services, session: Session, found: Record, at: Moment) -> Proposal:
-    """For one row. Whom the row is about comes first, then who else gave access to these books."""
+    """For one row. Whom the row is about comes first, then who else gave access to these books; a
+    renewal can be asked of the holder alone."""
     everything = records(session, found.connection.administration_id, at)
+    purpose = purpose_of(found)
+    if purpose is Purpose.RENEW:
+        return Proposal(purpose, _the_holder(services, found), (), can_arm(found))
     return Proposal(
-        purpose=_purpose(found),
+        purpose=purpose,
         recipients=_recipients(services, session, found),
         others=tuple(
             each
@@ -207,7 +211,24 @@ MISSING = frozenset({"r2", "r3", "r8", "r9"})
 """Rows of the table that lack permission."""
 
 
-def _purpose(found: Record) -> Purpose:
+def bank_of(found: Record, share: Share) -> str:
+    """As the provider calls it, else as the IBAN does."""
+    named = share.account.bank if share.account is not None else None
+    return named or found.connection.iban[4:8]
+
+
+def _the_holder(services: Services, found: Record) -> tuple[Recipient, ...]:
+    share = found.concerned_share
+    if share is None:
+        return ()
+    holder = share.holder
+    locale = holder.locale or services.office.locale
+    return (Recipient(holder.name, holder.email or "", locale, holder.id),)
+
+
+def purpose_of(found: Record) -> Purpose:
+    if found.diagnosis.renewable:
+        return Purpose.RENEW
     known = any(each.grant is not GrantState.NONE for each in found.facts.holders.values())
     return Purpose.REPAIR if known else Purpose.CONNECT
 
@@ -265,9 +286,12 @@ def send(
     by_mail: bool = True,
     arm: bool = True,
     row: tuple[int, int | None] | None = None,
+    bank: str | None = None,
+    holder_id: int | None = None,
 ) -> Sent:
     """Ask somebody. `row`: the connection whose row this was done in and the version that was seen.
-    `arm`: what was never on is switched on by itself afterwards.
+    A renewal is at a `bank` and of a holder (`holder_id`), wherever the mail goes. `arm`: what was
+    never on is switched on by itself afterwards.
 
     Raises Refused (what was typed; already_invited; too_often), Stale, Missing; nothing is sent
     then and nothing changed.
@@ -284,13 +308,18 @@ def send(
         found = _mine(session, administration_id, connections, at)
         throttle.count(session, at, what="invite", who=str(actor_id), most=_MOST_IN_TEN_MINUTES)
         before = open_invitation(
-            session, at, administration_id=administration_id, purpose=purpose, email=email
+            session,
+            at,
+            administration_id=administration_id,
+            purpose=purpose,
+            email=email,
+            bank=bank,
         )
         if before is not None and by_mail and set(connections) <= _accounts(session, before):
             until = amsterdam_day(before.expires_at - _DAY)
             raise Refused("already_invited", field="email", name=before.name, until=until)
-        holder = session.scalar(
-            select(Holder)
+        holder_id = holder_id or session.scalar(
+            select(Holder.id)
             .join(Grant, Grant.holder_id == Holder.id)
             .where(Grant.administration_id == administration_id, func.lower(Holder.email) == email)
         )
@@ -303,7 +332,8 @@ def send(
             name=name,
             locale=locale,
             connections=connections,
-            holder_id=holder.id if holder else None,
+            bank=bank,
+            holder_id=holder_id,
             message=message,
             actor=actor,
             actor_id=actor_id,

@@ -9,6 +9,7 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from banklink.actions import consents
 from banklink.actions.credentials import ask, hold_of
 from banklink.actions.services import Services
 from banklink.actions.settle import plan_reminders, settle
@@ -49,7 +50,9 @@ def observe(services: Services, grant_id: int, at: Moment) -> list[int]:
         grant = session.get_one(Grant, grant_id, with_for_update=True)
         if grant.state != GrantState.ACTIVE:
             return []
-        store_accounts(session, grant, accounts, at)
+        anew = store_accounts(session, grant, accounts, at)
+        consents.renewed(services, session, grant, anew, at)
+        consents.close_lapsed(session, grant.id, at)
         return settle(session, grant.administration_id, at)
 
 
@@ -83,13 +86,14 @@ def observe_administration(
 
 def store_accounts(
     session: Session, grant: Grant, accounts: Sequence[ProviderAccount], at: Moment
-) -> None:
-    """Write what was seen. An account is the same when IBAN and currency are (domain.md R12)."""
+) -> list[Account]:
+    """Write what was seen. An account is the same when IBAN and currency are (domain.md R12).
+    Returns those that the bank authorised anew."""
     known = {
         (row.iban, row.currency): row
         for row in session.scalars(select(Account).where(Account.grant_id == grant.id))
     }
-    seen = set()
+    seen, anew = set(), []
     for shown in sorted(accounts, key=lambda each: each.authorised_at is None):
         key = (shown.iban, shown.currency)
         if key in seen:
@@ -99,7 +103,8 @@ def store_accounts(
         if row is None:
             row = Account(grant_id=grant.id, iban=shown.iban, currency=shown.currency, listed=False)
             session.add(row)
-        _update(session, grant, row, shown, at)
+        if _update(session, grant, row, shown, at):
+            anew.append(row)
     for key, row in known.items():
         if key not in seen and row.listed:
             row.listed = False
@@ -108,11 +113,13 @@ def store_accounts(
     grant.observed_at = at.now
     grant.failures = 0
     grant.next_check_at = at.now + CHECK_EVERY
+    return anew
 
 
 def _update(
     session: Session, grant: Grant, row: Account, shown: ProviderAccount, at: Moment
-) -> None:
+) -> bool:
+    """Whether the bank authorised it anew."""
     if not row.listed:
         row.listed, row.listed_at, row.unlisted_at = True, at.now, None
     authorised_anew = shown.authorised_at is not None and shown.authorised_at != row.authorised_at
@@ -150,3 +157,4 @@ def _update(
                 holder=grant.holder_id,
                 until=shown.valid_until.isoformat() if shown.valid_until else None,
             )
+    return authorised_anew

@@ -19,6 +19,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from banklink.actions.credentials import mark_revoked
+from banklink.actions.give_back import give_back, keep_address
 from banklink.actions.services import Refused, Services, Stale
 from banklink.core.calendar import Moment
 from banklink.core.facts import Grant as GrantState
@@ -175,6 +176,15 @@ def adapter(values: Values) -> Ponto:
     )
 
 
+def from_sealed(services: Services, sealed: str) -> Ponto:
+    """The adapter of settings as they were kept. Raises ConfigurationError."""
+    try:
+        opened = services.vault.open(sealed)
+    except SealBroken:
+        raise ConfigurationError("sealed_with_other_keys") from None
+    return adapter({name: opened.get(name) or "" for name in FIELDS})
+
+
 def try_out(values: Values) -> Finding:
     """Ask the service, with values in which `problems` found nothing; stores nothing."""
     provider = adapter(values)
@@ -222,7 +232,7 @@ def save(
             row = ProviderSettings(provider=Ponto.id, version=0)
             session.add(row)
         elif _another_registration(services, values, row):
-            _end_permissions(session, at, confirmed)
+            _end_permissions(session, row.sealed, at, confirmed, actor)
         row.sealed, row.version = sealed, row.version + 1
         row.updated_at, row.updated_by = at.now, actor
 
@@ -239,15 +249,22 @@ def _another_registration(services: Services, values: Values, row: ProviderSetti
     return elsewhere(values, kept) and not known
 
 
-def _end_permissions(session: Session, at: Moment, confirmed: bool) -> None:
-    """Tokens are for the server that gave them: the next one would only read them."""
+def _end_permissions(
+    session: Session, earlier: str, at: Moment, confirmed: bool, actor: str
+) -> None:
+    """Tokens are for the server that gave them: the next one would only read them. They go back to
+    that one, with the `earlier` settings, as does what it still has to be told."""
     grants = session.execute(
-        select(Grant.id, Grant.credentials_version)
+        select(Grant.id, Grant.credentials_version, Grant.credentials)
         .where(Grant.state == GrantState.ACTIVE.value)
         .order_by(Grant.administration_id, Grant.id)
     ).all()
     if grants and not confirmed:
         raise Refused("permissions_end", n=len(grants))
-    for grant_id, version in grants:
-        mark_revoked(session, grant_id, version, at)
+    for grant_id, version, sealed in grants:
+        give_back(session, Ponto.id, sealed, at, reason="withdrawn", grant_id=grant_id)
+        mark_revoked(session, grant_id, version, at, reason="withdrawn_here", by=actor)
+    for parked in session.scalars(select(Attempt.parked).where(Attempt.parked.is_not(None))):
+        give_back(session, Ponto.id, parked, at, reason="unused")
     session.execute(update(Attempt).where(Attempt.parked.is_not(None)).values(parked=None))
+    keep_address(session, Ponto.id, earlier)

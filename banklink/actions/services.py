@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from banklink.mail.smtp import Post
 from banklink.providers.contract import BankProvider
 from banklink.store.database import Store
 from banklink.store.vault import Vault
@@ -58,6 +59,8 @@ class Services:
     redirect_uri: str
     office: Office
     default_provider: str = "ponto"
+    post: Post | None = None
+    """What takes mails away; None: they stay in the outbox and are copied from there."""
 
     @property
     def provider(self) -> BankProvider:

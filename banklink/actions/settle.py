@@ -22,6 +22,7 @@ from banklink.store.facts import (
     note_changes,
     record,
     records,
+    taking_place,
 )
 from banklink.store.models import Account, Administration, Connection
 
@@ -58,6 +59,7 @@ def settle(
     """Returns the connections whose fetch is due now because they work (again). The caller has
     taken hold of the administration before it read what it changed."""
     wanted = list(only) if only is not None else None
+    taking_place(session, at)
     session.flush()
     if wanted is None:
         ensure_connections(session, administration_id)

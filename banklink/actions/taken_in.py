@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from banklink.actions import consents
 from banklink.actions.services import Services
 from banklink.core.calendar import Moment
-from banklink.store.models import Attempt, Grant, Invitation
+from banklink.store.facts import add_event
+from banklink.store.models import Attempt, Connection, Grant, Invitation
 
 SUCCESSES = frozenset({"done", "granted"})
 """Outcomes with which what was asked for has come about, as far as this person can bring it."""
@@ -17,9 +19,12 @@ def taken_in(
     services: Services, session: Session, attempt: Attempt, grant: Grant, at: Moment
 ) -> None:
     """`attempt` has its outcome; `grant` is whose accounts were read."""
+    consents.note(services, session, attempt, grant, at)
     if attempt.outcome not in SUCCESSES:
         return
     if attempt.invitation_id is not None:
         invitation = session.get_one(Invitation, attempt.invitation_id)
         invitation.accepted_at = invitation.accepted_at or at.now
         invitation.accepted_by_id = invitation.accepted_by_id or grant.holder_id
+        connection = session.get_one(Connection, attempt.connection_id)
+        add_event(session, connection, "invitation_accepted", at, invitation=invitation.id)

@@ -16,7 +16,7 @@ WINDOW = timedelta(minutes=10)
 
 
 def count(session: Session, at: Moment, *, what: str, who: str, most: int) -> None:
-    """Count one more, in the caller's transaction. Raises Refused too_often with `until` when `who`
+    """Count one more, in the caller's transaction. Raises Refused too_often (`again_at`) when `who`
     did `most` in the last ten minutes (machine time) already. The rows go with the counted tries to
     sign in (actions/sign_in.py), which sweeps them."""
     subject = hashlib.sha256(f"{what}:{who}".encode()).hexdigest()
@@ -26,5 +26,5 @@ def count(session: Session, at: Moment, *, what: str, who: str, most: int) -> No
         )
     ).one()
     if made >= most:
-        raise Refused("too_often", until=first + WINDOW)
+        raise Refused("too_often", again_at=first + WINDOW)
     session.add(SignInTry(subject=subject, at=at.real))

@@ -61,6 +61,11 @@ class Diagnosis:
         return self.row.status
 
     @property
+    def renewable(self) -> bool:
+        """Whether a step of the holder at the bank mends it, or prevents its end."""
+        return self.row.second is not None or Overlay.EXPIRING in self.overlays
+
+    @property
     def severity(self) -> Severity:
         return self.row.severity
 

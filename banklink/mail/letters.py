@@ -3,12 +3,17 @@ neither can say something the other does not."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
-from banklink.mail.voice import Voice
+from banklink.mail.addresses import one_line
+from banklink.mail.voice import Voice, masked
 from banklink.paths import TEMPLATES
 
 
@@ -75,31 +80,97 @@ class Written:
 
 
 def write(letter: Letter) -> Written:
-    """Draw a letter. The subject is one line whatever went into it: a line break in a name must not
-    become a header."""
-    subject = " ".join(letter.subject.split())
-    kinds = {type(part).__name__.lower() for part in letter.parts}
+    """Draw a letter. Whatever went into it, the subject and each sentence is one line, nothing
+    steers the direction of reading, and of an IBAN the last four digits are left."""
+    letter = _tidied(letter)
+    said = [part.text for part in letter.parts if isinstance(part, Paragraph)]
     values = {
         "letter": letter,
-        "subject": subject,
+        "subject": letter.subject,
+        "sender": letter.closing.splitlines()[-1] if letter.closing else "",
+        "preview": said[0] if said else letter.subject,
         "parts": [(type(part).__name__.lower(), part) for part in letter.parts],
-        "kinds": kinds,
         "_": Voice(letter.locale).gettext,
     }
     return Written(
-        subject,
+        letter.subject,
         _templates().get_template("letter.txt").render(values).strip() + "\n",
         _templates().get_template("letter.html").render(values),
         letter.unsubscribe,
     )
 
 
+_LONG = 20_000
+"""More than anybody writes in one sentence; what is longer was not written by hand."""
+
+
+def _tidied(letter: Letter) -> Letter:
+    return replace(
+        letter,
+        subject=_line(letter.subject),
+        greeting=_line(letter.greeting),
+        parts=tuple(_tidy_part(part) for part in letter.parts),
+        closing=_lines(letter.closing.split("\n")),
+        small=tuple(map(_line, letter.small)),
+    )
+
+
+def _tidy_part(part: Part) -> Part:
+    if isinstance(part, Paragraph):
+        return Paragraph(_line(part.text))
+    if isinstance(part, Quote):
+        return Quote(_lines(part.text.splitlines()), _line(part.by))
+    if isinstance(part, Button):
+        return Button(_line(part.label), part.url)
+    if isinstance(part, Facts):
+        return Facts(tuple((_line(word), _line(what)) for word, what in part.rows))
+    return Table(
+        tuple(map(_line, part.head)),
+        tuple(tuple(map(_line, row)) for row in part.rows),
+        part.links,
+    )
+
+
+def _line(text: str) -> str:
+    return masked(one_line(text, _LONG))
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "\n".join(map(_line, lines))
+
+
+def _wrapped(text: str, first: str = "", rest: str = "") -> str:
+    """In lines that can be read; an address is never broken."""
+    lines = textwrap.wrap(
+        text,
+        72,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines) or first.rstrip()
+
+
+_TOGETHER = Markup('<span style="white-space:nowrap">{}</span>')
+
+
+def _told(text: str) -> Markup:
+    """For HTML: the end of an IBAN stays on one line with its dots."""
+    pieces = re.split(r"(\(?…\d{4}\)?[,.;:]?)", text)
+    return Markup("").join(
+        _TOGETHER.format(piece) if number % 2 else piece for number, piece in enumerate(pieces)
+    )
+
+
 @cache
 def _templates() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES / "mail"),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(wrapped=_wrapped, told=_told)
+    return environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -41,3 +42,29 @@ class Voice:
 def tail(iban: str) -> str:
     """The last four digits, as much of an IBAN as a mail may carry (domain.md B3): …4300."""
     return f"…{iban[-4:]}"
+
+
+_SHORTEST, _LONGEST = 15, 34
+_PERHAPS = re.compile(r"(?<![A-Z0-9])[A-Z]{2}\d{2}(?:[ .-]?[A-Z0-9]){11,30}", re.IGNORECASE)
+
+
+def masked(text: str) -> str:
+    """A text that somebody may have put an IBAN into, as the name of an account or in a message,
+    with no more of it than `tail` shows."""
+    return _PERHAPS.sub(lambda found: _mask(found[0]), text)
+
+
+def _mask(text: str) -> str:
+    """`text` begins like an IBAN; words behind one may be in it too."""
+    signs = [place for place, sign in enumerate(text) if sign.isalnum()]
+    for length in range(min(len(signs), _LONGEST), _SHORTEST - 1, -1):
+        end = signs[length - 1] + 1
+        iban = "".join(sign for sign in text[:end] if sign.isalnum()).upper()
+        if _checks(iban) and not text[end : end + 1].isalnum():
+            return tail(iban) + text[end:]
+    return text
+
+
+def _checks(iban: str) -> bool:
+    """ISO 7064 MOD 97-10."""
+    return int("".join(str(int(sign, 36)) for sign in iban[4:] + iban[:4])) % 97 == 1

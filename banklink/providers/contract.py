@@ -160,7 +160,15 @@ class BankProvider(Protocol):
     authorize_url: str
 
     def begin_grant(
-        self, *, redirect_uri: str, state: str, label: str, reference: str
+        self,
+        *,
+        redirect_uri: str,
+        state: str,
+        label: str,
+        reference: str,
+        wanted: Sequence[str] = (),
+        email: str | None = None,
+        agreed: bool = False,
     ) -> Departure: ...
 
     def complete_grant(
@@ -184,5 +192,7 @@ class BankProvider(Protocol):
     def transactions(
         self, credentials: Credentials, *, account_ref: str, cursor: str | None
     ) -> Page: ...
+
+    def revoke(self, credentials: Credentials | None, *, subject: str, reference: str) -> None: ...
 
     def close(self) -> None: ...

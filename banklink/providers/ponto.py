@@ -24,7 +24,7 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from functools import cached_property, wraps
 from typing import Any, ParamSpec, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import httpx2
 
@@ -133,11 +133,25 @@ class Ponto:
 
     @_understood
     def begin_grant(
-        self, *, redirect_uri: str, state: str, label: str, reference: str
+        self,
+        *,
+        redirect_uri: str,
+        state: str,
+        label: str,
+        reference: str,
+        wanted: Sequence[str] = (),
+        email: str | None = None,
+        agreed: bool = False,
     ) -> Departure:
         """Where the holder gives permission for one administration. `label` is its name as the
-        holder sees it, `reference` the name that stays."""
-        details = self._onboarding(label=label, reference=reference)
+        holder sees it, `reference` the name that stays. `wanted` are the IBANs it is about, `email`
+        the address of who was asked; `agreed`: they said yes to exactly this on a page of ours, so
+        a form that is complete need not be shown again.
+
+        The accounts go along as a hint that names no whole IBAN: it stands in an address. A service
+        that does not know it ignores it (RFC 6749 §3.1)."""
+        details = self._onboarding(label=label, reference=reference, email=email, agreed=agreed)
+        hint = {"account_hint": " ".join(f"{each[4:8]}{each[-4:]}" for each in wanted)}
         from authlib.common.security import generate_token
 
         verifier = generate_token(64)
@@ -147,6 +161,7 @@ class Ponto:
                 state=state,
                 code_verifier=verifier,
                 onboarding_details_id=details,
+                **(hint if wanted else {}),
             )
         return Departure(url, {"verifier": verifier})
 
@@ -180,6 +195,74 @@ class Ponto:
             refused=GrantRevoked,
         )
         return self._credentials(token, real=real, previous=credentials.refresh_token)
+
+    @_understood
+    def revoke(self, credentials: Credentials | None, *, subject: str, reference: str) -> None:
+        """End what a holder allowed; what is gone already is no error, so it may be said again.
+
+        The refresh token names exactly one permission, for one administration (RFC 7009), and
+        permissions given since live on. Without it (None, or lost) all that is left is to end the
+        integration of the holder's organisation (`subject`), and the real service knows only one
+        of these: the caller sees to it that nothing else hangs on it. `reference` narrows it down
+        to one administration where a service understands that, as the embedded app does."""
+        if credentials is not None and credentials.refresh_token is not None:
+            self._revoke_token(credentials.refresh_token)
+        else:
+            self._end_integration(subject, reference)
+
+    def _revoke_token(self, refresh_token: str) -> None:
+        try:
+            with self._client.stream(
+                "POST",
+                urljoin(self._settings.token_url, "revoke"),
+                data={"token": refresh_token, "token_type_hint": "refresh_token"},
+                auth=(self._settings.client_id, self._settings.client_secret),
+                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+            ) as response:
+                content = _read(response)
+        except httpx2.HTTPError as error:
+            raise Temporary(type(error).__name__) from None
+        status = response.status_code
+        details: dict[str, Any] = {"http_status": status}
+        if response.is_success:
+            # The answer has no content that matters; a page made for people is no answer.
+            if "html" in response.headers.get("content-type", ""):
+                raise ContractViolation("revocation_answered_by_a_page", **details)
+            return
+        try:
+            code = _code(_parse(content).get("error")) or f"revoke_http_{status}"
+        except ContractViolation:
+            code = f"revoke_http_{status}"
+        if status == 400 and code in ("invalid_token", "invalid_grant"):
+            return  # gone already; not every service keeps to RFC 7009 §2.2
+        if status == 429:
+            raise RateLimited(code, retry_after=_retry_after(response), **details)
+        if code in ("invalid_client", "unauthorized_client") or status in (401, 403):
+            raise ConfigurationError(code, **details)
+        if status >= 500:
+            raise Temporary(code, retry_after=_retry_after(response), **details)
+        raise ContractViolation(code, **details)
+
+    def _end_integration(self, subject: str, reference: str) -> None:
+        token = self._token(
+            lambda client: client.fetch_token(
+                self._settings.token_url, grant_type="client_credentials"
+            ),
+            refused=ConfigurationError,
+        )
+        narrowed = urlencode({"filter[partnerReference][eq]": reference})
+        try:
+            self._send(
+                "DELETE",
+                f"/organizations/{_in_path(subject)}/integration?{narrowed}",
+                token["access_token"],
+                None,
+            )
+        except AccountNotFound as error:
+            if error.code != "resourceNotFound":  # a wrong address is no answer about anything
+                raise ContractViolation(error.code, http_status=error.http_status) from None
+        except TokenRefused as error:
+            raise ConfigurationError(error.code, http_status=error.http_status) from None
 
     @_understood
     def person(self, credentials: Credentials) -> Person:
@@ -373,8 +456,16 @@ class Ponto:
             token["access_token"], refresh, real + timedelta(seconds=float(min(seconds, 86_400)))
         )
 
-    def _onboarding(self, *, label: str, reference: str) -> str:
+    def _onboarding(self, *, label: str, reference: str, email: str | None, agreed: bool) -> str:
         """Prefills the holder's screen with the administration's name; usable for 5 minutes."""
+        attributes: dict[str, str | bool] = {
+            "organizationName": label,
+            "partnerReference": reference,
+        }
+        if email is not None:
+            attributes["email"] = email
+        if agreed:
+            attributes["automaticSubmissionOnCompletedForms"] = True
         token = self._token(
             lambda client: client.fetch_token(
                 self._settings.token_url, grant_type="client_credentials"
@@ -388,7 +479,7 @@ class Ponto:
             {
                 "data": {
                     "type": "onboardingDetails",
-                    "attributes": {"organizationName": label, "partnerReference": reference},
+                    "attributes": attributes,
                 }
             },
         )

@@ -28,6 +28,17 @@ ONBOARDING_LIFE = timedelta(minutes=5)
 TICKET_SECONDS = 3600
 
 
+def hinted(found: dict[str, Any], accounts: list[world.OwnedAccount]) -> set[int]:
+    """The accounts the service named: each by its bank's letters and its last four digits, where
+    that is one account of this holder and not two."""
+    ticks = set()
+    for hint in found["hint"]:
+        matching = [a for a in accounts if f"{a.account.iban[4:8]}{a.account.iban[-4:]}" == hint]
+        if len(matching) == 1:
+            ticks.add(matching[0].account.id)
+    return ticks
+
+
 def blueprint(simulator: Simulator, server: oauth.Server, secret: str) -> Blueprint:
     routes = Blueprint("consent", __name__)
     tickets = URLSafeTimedSerializer(secret, salt="authorisation request")
@@ -80,6 +91,8 @@ def blueprint(simulator: Simulator, server: oauth.Server, secret: str) -> Bluepr
             "reference": "",
             "label": "",
             "email": "",
+            "hint": given.get("account_hint", "").split()[:50],
+            "agreed": "",
         }
         onboarding_id = given.get("onboarding_details_id")
         if onboarding_id:
@@ -98,6 +111,8 @@ def blueprint(simulator: Simulator, server: oauth.Server, secret: str) -> Bluepr
             ticket["reference"] = details.attributes.get("partnerReference") or ""
             ticket["label"] = details.attributes.get("organizationName") or ""
             ticket["email"] = details.attributes.get("email") or ""
+            if details.attributes.get("automaticSubmissionOnCompletedForms"):
+                ticket["agreed"] = details.uuid
         return go("consent.show", request=tickets.dumps(ticket))
 
     def asked() -> dict[str, Any] | None:
@@ -123,6 +138,22 @@ def blueprint(simulator: Simulator, server: oauth.Server, secret: str) -> Bluepr
             ),
         )
 
+    def shared(db: Session, found: dict[str, Any], holder: Any) -> set[int]:
+        """What this purpose of the service reads already."""
+        return set(
+            db.scalars(
+                select(AppAccount.bank_account_id)
+                .join(Tick, Tick.app_account_id == AppAccount.id)
+                .join(Integration, Integration.id == Tick.integration_id)
+                .where(
+                    Integration.client_id == found["client"],
+                    Integration.holder_id == holder.id,
+                    Integration.reference == found["reference"],
+                    Integration.revoked_at.is_(None),
+                )
+            )
+        )
+
     def form(
         db: Session, found: dict[str, Any], holder: Any, ticks: set[int] | None, error: str = ""
     ) -> Response:
@@ -137,16 +168,8 @@ def blueprint(simulator: Simulator, server: oauth.Server, secret: str) -> Bluepr
             )
         )
         if ticks is None:
-            ticks = set()
-            if existing is not None:
-                ticks = set(
-                    db.scalars(
-                        select(AppAccount.bank_account_id)
-                        .join(Tick, Tick.app_account_id == AppAccount.id)
-                        .where(Tick.integration_id == existing.id)
-                    )
-                )
-            elif len(accounts) == 1:
+            ticks = shared(db, found, holder) | hinted(found, accounts)
+            if not ticks and existing is None and len(accounts) == 1:
                 ticks = {accounts[0].account.id}
         # The button names the first bank it will lead to, as far as that is known beforehand.
         waiting = [a for a in accounts if a.needs_bank]
@@ -184,7 +207,26 @@ def blueprint(simulator: Simulator, server: oauth.Server, secret: str) -> Bluepr
                     next=url_for("consent.show", request=request.args["request"]),
                     email=found["email"],
                 )
+            ticks = complete(db, found, holder)
+            if ticks:
+                return allowed(db, found, holder, ticks | shared(db, found, holder), visits=ticks)
             return form(db, found, holder, None)
+
+    def complete(db: Session, found: dict[str, Any], holder: Any) -> set[int]:
+        """The ticks of a form that needs nobody to fill it in: the service has the holder's yes to
+        exactly these accounts, the holder it means is signed in here, and each account is known.
+        Once per request; a second look shows the form."""
+        if not found["agreed"] or found["email"].lower() != holder.email.lower():
+            return set()
+        accounts = world.owned_accounts(db, holder.id, simulator.clock.now())
+        ticks = hinted(found, accounts)
+        details = db.scalar(select(Onboarding).where(Onboarding.uuid == found["agreed"]))
+        if details is None or details.attributes.get("submitted"):
+            return set()
+        if not found["hint"] or len(ticks) != len(set(found["hint"])):
+            return set()
+        details.attributes = {**details.attributes, "submitted": True}
+        return ticks
 
     @routes.post("/oauth2/consent")
     def decide() -> Response:
@@ -211,31 +253,41 @@ def blueprint(simulator: Simulator, server: oauth.Server, secret: str) -> Bluepr
             if not ticks:
                 sentence = _("Tick at least one account, or choose “Do not allow”.")
                 return form(db, found, holder, set(), sentence)
-            visit = [n for n in ticks if accounts[n].needs_bank] if decision == "allow" else []
-            client = simulator.client(found["client"])
-            assert client is not None
-            secret = journeys.start(
-                db,
-                kind="grant",
-                holder_id=holder.id,
-                account_ids=visit,
-                return_uri=found["redirect_uri"],
-                now=simulator.clock.now(),
-                real=simulator.clock.real(),
-                client_id=client.id,
-                request={
-                    "state": found["state"],
-                    "scope": found["scope"],
-                    "code_challenge": found["code_challenge"],
-                    "reference": found["reference"],
-                    "label": found["label"] or client.name,
-                },
-                ticks=ticks,
-            )
-            journey = journeys.find(db, secret)
-            assert journey is not None
-            if not visit:
-                return leave(journeys.complete(db, simulator, journey).url)
-            return go("bank.sign_in", code=accounts[visit[0]].bank.code, secret=secret)
+            later = decision == "allow_later"
+            return allowed(db, found, holder, set(ticks), visits=set() if later else set(ticks))
+
+    def allowed(
+        db: Session, found: dict[str, Any], holder: Any, chosen: set[int], *, visits: set[int]
+    ) -> Response:
+        """On to the banks that are to confirm, for `visits` of what was chosen, or back."""
+        owned = world.owned_accounts(db, holder.id, simulator.clock.now())
+        accounts = {a.account.id: a for a in owned}
+        ticks = [n for n in accounts if n in chosen]
+        visit = [n for n in ticks if n in visits and accounts[n].needs_bank]
+        client = simulator.client(found["client"])
+        assert client is not None
+        secret = journeys.start(
+            db,
+            kind="grant",
+            holder_id=holder.id,
+            account_ids=visit,
+            return_uri=found["redirect_uri"],
+            now=simulator.clock.now(),
+            real=simulator.clock.real(),
+            client_id=client.id,
+            request={
+                "state": found["state"],
+                "scope": found["scope"],
+                "code_challenge": found["code_challenge"],
+                "reference": found["reference"],
+                "label": found["label"] or client.name,
+            },
+            ticks=ticks,
+        )
+        journey = journeys.find(db, secret)
+        assert journey is not None
+        if not visit:
+            return leave(journeys.complete(db, simulator, journey).url)
+        return go("bank.sign_in", code=accounts[visit[0]].bank.code, secret=secret)
 
     return routes

@@ -325,8 +325,9 @@ def build_server(simulator: Simulator) -> Server:
                 return Refresh(*row) if row else None
 
         def revoke_token(self, token: Refresh, request: Any) -> None:
-            """A refresh token takes its family along. When that was the last living family, the
-            client has given up its access, and the holder sees the integration as ended."""
+            """A refresh token takes its family along. When that was the last living family, and no
+            code waits to become another, the client has given up its access, and the holder sees
+            the integration as ended."""
             real, now = clock.real(), clock.now()
             with store.transaction() as session:
                 if token.token.kind == "access":
@@ -342,7 +343,15 @@ def build_server(simulator: Simulator) -> Server:
                         TokenFamily.expires_at > real,
                     )
                 )
-                if living is None:
+                # A permission given again, of which the client has yet to fetch the tokens.
+                on_its_way = session.scalar(
+                    select(AuthorisationCode.id).where(
+                        AuthorisationCode.integration_id == token.family.integration_id,
+                        AuthorisationCode.used_at.is_(None),
+                        AuthorisationCode.expires_at > real,
+                    )
+                )
+                if living is None and on_its_way is None:
                     session.execute(
                         update(Integration)
                         .where(

@@ -11,14 +11,16 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
+from banklink.store.summaries import Writer
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 7_302_514_066
 
 
 class Store:
     """Sessions on one engine. `write` takes the write lock before it reads (SQLite: BEGIN
-    IMMEDIATE), so that no update is lost; `read` never blocks a writer. Neither may be open
-    across a network call (architecture.md, house rule 2)."""
+    IMMEDIATE), so that no update is lost, and keeps the summaries; `read` never blocks a writer.
+    Neither may be open across a network call (architecture.md, house rule 2)."""
 
     def __init__(self, engine: Engine):
         self.engine = engine
@@ -26,7 +28,7 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with Writer(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager

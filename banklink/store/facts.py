@@ -401,6 +401,7 @@ def add_event(
     actor: str | None = None,
     **params: object,
 ) -> None:
+    taking_place(session, at)
     session.add(
         Event(
             administration_id=connection.administration_id,
@@ -411,3 +412,14 @@ def add_event(
             params=params,
         )
     )
+
+
+def taking_place(session: Session, at: Moment) -> None:
+    """Tell a transaction at what moment it takes place; what is counted of it (store/summaries.py)
+    is counted at that moment."""
+    session.info["at"] = at
+
+
+def moment_of(session: Session) -> Moment | None:
+    found: Moment | None = session.info.get("at")
+    return found

@@ -232,6 +232,8 @@ class Holder(Model):
 class Grant(Model):
     """A holder lets Banklink read accounts for one administration. `credentials` is sealed.
 
+    `withdrawn_at`: when somebody here last withdrew it (machine time, as departures are): what left
+    before that brings nothing back. `forgotten_at`: since when the holder has no name here.
     `refresh_until` leases the refresh of its tokens to one caller (machine time); the compare of
     `credentials_version` makes a slow one lose.
     """
@@ -245,6 +247,8 @@ class Grant(Model):
     state: Mapped[str]
     granted_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
+    forgotten_at: Mapped[datetime | None]
     credentials: Mapped[str | None] = mapped_column(Text)
     credentials_version: Mapped[int] = mapped_column(default=0)
     access_expires_at: Mapped[datetime | None]
@@ -541,9 +545,10 @@ class Mail(Model):
     crash can at worst repeat one mail recognisably. `key` says what it is about, once: a second
     with the same key is not queued.
 
-    `created_at` and `sent_at` are business time, `due_at` and `claimed_until` machine time.
-    `sent_at` None and `refused_at` None: still to be sent. `refused_at`: given up, `error` says
-    why; a person may send it again.
+    `created_at`, `sent_at` and `refused_at` are business time; `wanted_at` (since when it is to be
+    sent), `due_at` and `claimed_until` machine time. `sent_at` None and `refused_at` None: still to
+    be sent. `refused_at`: given up or set aside, `error` says why; a person may send it again.
+    `sealed` is empty once its content was wiped.
     """
 
     __tablename__ = "outbox"
@@ -571,6 +576,7 @@ class Mail(Model):
     invitation_id: Mapped[int | None] = mapped_column(ForeignKey("invitations.id"), index=True)
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime]
+    wanted_at: Mapped[datetime]
     due_at: Mapped[datetime]
     tries: Mapped[int] = mapped_column(default=0, server_default="0")
     claimed_until: Mapped[datetime | None]
@@ -596,11 +602,12 @@ class Reminder(Model):
 
 class Consent(Model):
     """Who allowed what, when, on which text, until when, and by whom it was withdrawn: the record
-    of security.md §2. Appended at every permission and every renewal (`predecessor_id` is the one
-    before); afterwards only the fields of its end change. No tokens.
+    of security.md §2, one for every bank a permission or a renewal is about. `predecessor_id` is
+    the one before. Afterwards only the fields of its end change; and where a renewal was seen
+    before its person was back, the text they came with. No tokens, no whole IBAN.
 
-    `accounts`: what was shared, IBANs masked, and how each was chosen. `delete_after`: from when
-    the record itself may go.
+    `accounts`: what was shared, IBANs masked, and how each was chosen. `text_params`: the names in
+    the text. `retention` says why it is kept, `delete_after` from when it may go.
     """
 
     __tablename__ = "consents"
@@ -609,7 +616,7 @@ class Consent(Model):
     version: Mapped[int]
     administration_id: Mapped[int] = mapped_column(ForeignKey("administrations.id"), index=True)
     holder_id: Mapped[int | None] = mapped_column(ForeignKey("holders.id"), index=True)
-    grant_id: Mapped[int | None] = mapped_column(ForeignKey("grants.id"))
+    grant_id: Mapped[int | None] = mapped_column(ForeignKey("grants.id"), index=True)
     controller: Mapped[str]
     agent: Mapped[str]
     acting_role: Mapped[str]
@@ -621,6 +628,7 @@ class Consent(Model):
     text_id: Mapped[str]
     text_language: Mapped[str]
     text_hash: Mapped[str]
+    text_params: Mapped[dict[str, Any]] = mapped_column(default=dict)
     lawful_basis: Mapped[str]
     given_at: Mapped[datetime]
     sca_at: Mapped[datetime | None]
@@ -631,26 +639,44 @@ class Consent(Model):
     ip: Mapped[str | None]
     user_agent: Mapped[str | None]
     provider_consent: Mapped[str | None]
-    predecessor_id: Mapped[int | None] = mapped_column(ForeignKey("consents.id"))
+    predecessor_id: Mapped[int | None] = mapped_column(ForeignKey("consents.id"), index=True)
     ended_at: Mapped[datetime | None]
     ended_reason: Mapped[str | None]
     withdrawn_by: Mapped[str | None]
     confirmed_at: Mapped[datetime | None]
-    delete_after: Mapped[date | None]
+    retention: Mapped[str]
+    delete_after: Mapped[date | None] = mapped_column(index=True)
 
 
 class Revocation(Model):
-    """A grant whose end the provider still has to confirm. `sealed`: the tokens, kept for this one
-    call and wiped once it is confirmed. Machine time but for `created_at`."""
+    """Tokens that the provider still has to be told are over. `sealed`: they, kept for this one
+    call and wiped once it is confirmed. `settings`: the provider's, sealed, where another service
+    took its place since: tokens go back to the one that gave them. Machine time but for
+    `created_at`.
+
+    `reason`: withdrawn (the grant ends), superseded (given again, the newer tokens live on), or
+    unused (what a departure brought that nobody took in).
+    """
 
     __tablename__ = "revocations"
+    __table_args__ = (
+        CheckConstraint("reason IN ('withdrawn', 'superseded', 'unused')", name="reason"),
+        Index(
+            "ix_revocations_due",
+            "due_at",
+            sqlite_where=text("confirmed_at IS NULL"),
+            postgresql_where=text("confirmed_at IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     provider: Mapped[str]
     grant_id: Mapped[int | None] = mapped_column(ForeignKey("grants.id"), index=True)
+    reason: Mapped[str]
     sealed: Mapped[str | None] = mapped_column(Text)
+    settings: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
-    due_at: Mapped[datetime] = mapped_column(index=True)
+    due_at: Mapped[datetime]
     tries: Mapped[int] = mapped_column(default=0, server_default="0")
     claimed_until: Mapped[datetime | None]
     confirmed_at: Mapped[datetime | None]
@@ -659,11 +685,13 @@ class Revocation(Model):
 
 class Summary(Model):
     """What the page over all administrations says of one: counts and the next moment at which time
-    alone changes them. Rewritten in the transaction that changes a fact, or by the due job
+    alone may change them. Rewritten in the transaction that changes a fact, or by the due job
     (architecture.md); equal to diagnosing afresh at any moment before `next_change_at`.
 
     `counts`: row key of the table -> shown connections; `urgencies`: urgency -> shown connections.
-    `breaks`: connections that work and end within 30 days.
+    `running`: those that work; `breaks`: those of them that end within 30 days. `renewable`: which
+    ones end within 30 days or have an authorisation that ended. `next_expiry`: the first last day
+    of one that works, `next_connection_id`: which one that is. `made_at`: when any of it changed.
     """
 
     __tablename__ = "summaries"
@@ -675,7 +703,23 @@ class Summary(Model):
     urgencies: Mapped[dict[str, Any]] = mapped_column(default=dict)
     shown: Mapped[int] = mapped_column(default=0)
     attention: Mapped[int] = mapped_column(default=0)
+    running: Mapped[int] = mapped_column(default=0)
     breaks: Mapped[int] = mapped_column(default=0)
+    renewable: Mapped[list[int]] = mapped_column(JSON, default=list)
     next_expiry: Mapped[date | None]
+    next_connection_id: Mapped[int | None]
     next_change_at: Mapped[datetime | None] = mapped_column(index=True)
     made_at: Mapped[datetime]
+
+
+class ExpiryDay(Model):
+    """How many connections of an administration that work have this as the last day of their
+    authorisation. Rewritten with its summary."""
+
+    __tablename__ = "expiry_days"
+
+    administration_id: Mapped[int] = mapped_column(
+        ForeignKey("summaries.administration_id"), primary_key=True
+    )
+    day: Mapped[date] = mapped_column(primary_key=True, index=True)
+    count: Mapped[int]

@@ -18,7 +18,7 @@ from flask import (
     request,
     url_for,
 )
-from sqlalchemy import func, select
+from sqlalchemy import func, select, true
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -34,11 +34,20 @@ from banklink.actions.remove import remove as remove_action
 from banklink.actions.services import Missing, Refused, Stale
 from banklink.actions.use_holder import use_holder as use_holder_action
 from banklink.core.calendar import FIRST_DAY
+from banklink.core.invitations import Purpose
 from banklink.core.statuses import Action
 from banklink.store.facts import Record, record, records
-from banklink.store.models import Connection, FetchRun, Holder, Transaction
-from banklink.web import panels
+from banklink.store.models import (
+    Account,
+    Administration,
+    Connection,
+    FetchRun,
+    Holder,
+    Transaction,
+)
+from banklink.web import consent_words, panels
 from banklink.web.addresses import is_htmx, listing
+from banklink.web.consent_words import ConsentText
 from banklink.web.context import (
     at,
     browser,
@@ -51,7 +60,7 @@ from banklink.web.context import (
 from banklink.web.i18n import _, day, iban, money, ngettext
 from banklink.web.maintenance import HIDDEN, first_preview, open_panel, page_view, undo_button
 from banklink.web.rows import row_address, row_url, row_view
-from banklink.web.viewmodel import Details, Form, Link, Notice
+from banklink.web.viewmodel import Details, Explained, Form, Link, Notice
 
 blueprint = Blueprint("connections", __name__, url_prefix="/connections/<int:connection_id>")
 
@@ -59,7 +68,7 @@ Answer = BaseResponse | str | tuple[str, int]
 _LISTED = 50
 
 
-def _record(session: Session, connection_id: int) -> Record:
+def one_record(session: Session, connection_id: int) -> Record:
     found = record(session, connection_id, at())
     if found is None:
         abort(404)
@@ -73,11 +82,11 @@ def row(connection_id: int) -> Response:
     opening = request.args.get("open")
     preview = first_preview(connection_id, opening)
     with house().services.store.read() as session:
-        found = _record(session, connection_id)
+        found = one_record(session, connection_id)
         panel = open_panel(session, found, opening, preview)
-        answer = make_response(_row_html(found, panel=panel))
-        _follow(answer, found, opening if panel else None)
-        return answer
+        response = make_response(row_html(found, panel=panel))
+        _follow(response, found, opening if panel else None)
+        return response
 
 
 def _follow(answer: Response, found: Record, opening: str | None) -> None:
@@ -91,11 +100,11 @@ def _follow(answer: Response, found: Record, opening: str | None) -> None:
         answer.headers["HX-Replace-Url"] = row_url(found)
 
 
-def _row_html(found: Record, *, panel: Details | Form | None = None) -> str:
+def row_html(found: Record, *, panel: Details | Form | Explained | None = None) -> str:
     return render_template("maintenance/_row.html", row=row_view(found, reader(), panel=panel))
 
 
-def _answer(
+def answer(
     connection_id: int,
     notice: Notice | None = None,
     *,
@@ -105,7 +114,7 @@ def _answer(
     """The fresh row with what there is to say, and what the whole list says now; a redirect to the
     row without JavaScript."""
     with house().services.store.read() as session:
-        found = _record(session, connection_id)
+        found = one_record(session, connection_id)
         if not is_htmx():
             if notice is not None:
                 tell(connection_id, notice, undo=undo)
@@ -115,17 +124,17 @@ def _answer(
         administration = my_administration(session, found.connection.administration_id)
         page = page_view(session, administration, records(session, administration.id, at()))
         if not _stays(found):
-            answer = make_response(
+            gone = make_response(
                 render_template("maintenance/_gone.html", notice=notice, page=page)
             )
-            answer.headers["HX-Replace-Url"] = listing().address(administration.id)
-            return answer
+            gone.headers["HX-Replace-Url"] = listing().address(administration.id)
+            return gone
         row = row_view(found, reader(), flash=notice)
-        answer = make_response(
+        response = make_response(
             render_template("maintenance/_answer.html", row=row, page=page), status
         )
-        _follow(answer, found, None)
-        return answer
+        _follow(response, found, None)
+        return response
 
 
 def _stays(found: Record) -> bool:
@@ -144,7 +153,7 @@ def _form_again(
     """422: the same form, what was typed kept, the error at its field."""
     preview = first_preview(connection_id, action.value, typed)
     with house().services.store.read() as session:
-        found = _record(session, connection_id)
+        found = one_record(session, connection_id)
         form = panels.form(
             session,
             found,
@@ -155,14 +164,19 @@ def _form_again(
             stale_by=stale,
             preview=preview,
         )
-        if is_htmx():
-            return _row_html(found, panel=form), 422
-        administration = my_administration(session, found.connection.administration_id)
-        g.stay = row_url(found, action.value)
-        everything = records(session, administration.id, at())
-        focus = next(each for each in everything if each.connection.id == connection_id)
-        view = page_view(session, administration, everything, focus=focus, panel=form)
-        return render_template("maintenance/page.html", page=view), 422
+        return again(session, found, form, action.value)
+
+
+def again(session: Session, found: Record, form: Form, panel: str) -> Answer:
+    """422: the row with this form open in it; without JavaScript the page around it."""
+    if is_htmx():
+        return row_html(found, panel=form), 422
+    administration = my_administration(session, found.connection.administration_id)
+    g.stay = row_url(found, panel)
+    everything = records(session, administration.id, at())
+    focus = next(each for each in everything if each.connection.id == found.connection.id)
+    view = page_view(session, administration, everything, focus=focus, panel=form)
+    return render_template("maintenance/page.html", page=view), 422
 
 
 def _submit(
@@ -179,23 +193,23 @@ def _submit(
         return _form_again(connection_id, action, typed, error=error)
     except Stale as error:
         return _form_again(connection_id, action, typed, stale=error)
-    return _answer(connection_id, notice)
+    return answer(connection_id, notice)
 
 
-def _press(connection_id: int, do: Callable[[], Notice | None], *, undo: bool = False) -> Answer:
+def press(connection_id: int, do: Callable[[], Notice | None], *, undo: bool = False) -> Answer:
     """Run a button's verb."""
     try:
         notice = do()
     except Refused as error:
-        return _answer(
+        return answer(
             connection_id, Notice(tone="error", text=panels.refusal(error, reader())), status=409
         )
     except Stale as error:
-        return _answer(connection_id, Notice(tone="error", text=panels.stale(error)), status=409)
-    return _answer(connection_id, notice, undo=undo)
+        return answer(connection_id, Notice(tone="error", text=panels.stale(error)), status=409)
+    return answer(connection_id, notice, undo=undo)
 
 
-def _version() -> int | None:
+def seen_version() -> int | None:
     """The row version the person saw; without a readable one nothing was seen."""
     text = request.form.get("version", "")
     return int(text) if text.isdecimal() and len(text) < 10 else 0
@@ -231,7 +245,7 @@ def activate(connection_id: int) -> Answer:
             at(),
             holder=typed["holder"],
             start=typed["start"],
-            version=_version(),
+            version=seen_version(),
             actor=person().name,
         )
         return _fetched(result, _("Switched on."))
@@ -253,7 +267,7 @@ def preview(connection_id: int) -> str:
     if not FIRST_DAY <= start <= at().today:
         return ""
     with house().services.store.read() as session:
-        twice = panels.twice_text(session, _record(session, connection_id), start, reader())
+        twice = panels.twice_text(session, one_record(session, connection_id), start, reader())
     return panels.said_before(found, twice, reader()) or ""
 
 
@@ -265,7 +279,7 @@ def arm(connection_id: int) -> Answer:
             connection_id,
             at(),
             start=typed["start"],
-            version=_version(),
+            version=seen_version(),
             actor=person().name,
         )
         return Notice(tone="ok", text=_("Kept: switches on by itself after the bank step."))
@@ -277,10 +291,10 @@ def arm(connection_id: int) -> Answer:
 def disarm(connection_id: int) -> Answer:
     def do() -> None:
         activation.disarm(
-            house().services, connection_id, at(), version=_version(), actor=person().name
+            house().services, connection_id, at(), version=seen_version(), actor=person().name
         )
 
-    return _press(connection_id, do)
+    return press(connection_id, do)
 
 
 @blueprint.post("/change-start")
@@ -291,7 +305,7 @@ def change_start(connection_id: int) -> Answer:
             connection_id,
             at(),
             start=typed["start"],
-            version=_version(),
+            version=seen_version(),
             actor=person().name,
         )
         return _fetched(result, _("Start date changed."))
@@ -309,7 +323,7 @@ def choose_journal(connection_id: int) -> Answer:
             journal=typed["journal"],
             code=typed["code"],
             name=typed["name"],
-            version=_version(),
+            version=seen_version(),
             actor=person().name,
         )
         runs = result is not None and result.result in ("ok", "busy")
@@ -322,29 +336,33 @@ def choose_journal(connection_id: int) -> Answer:
 @blueprint.post("/hide")
 def hide(connection_id: int) -> Answer:
     def do() -> Notice:
-        hiding.hide(house().services, connection_id, at(), version=_version(), actor=person().name)
+        hiding.hide(
+            house().services, connection_id, at(), version=seen_version(), actor=person().name
+        )
         return Notice(
             tone="ok",
             text=_("Hidden; nothing is fetched of it. It stands under the tab Hidden."),
         )
 
-    return _press(connection_id, do, undo=True)
+    return press(connection_id, do, undo=True)
 
 
 @blueprint.post("/show")
 def show(connection_id: int) -> Answer:
     def do() -> Notice:
-        hiding.show(house().services, connection_id, at(), version=_version(), actor=person().name)
+        hiding.show(
+            house().services, connection_id, at(), version=seen_version(), actor=person().name
+        )
         return Notice(tone="ok", text=_("Stands in the list again."))
 
-    return _press(connection_id, do)
+    return press(connection_id, do)
 
 
 @blueprint.post("/remove")
 def remove(connection_id: int) -> Answer:
     def do(typed: dict[str, str]) -> Notice:
         remove_action(
-            house().services, connection_id, at(), version=_version(), actor=person().name
+            house().services, connection_id, at(), version=seen_version(), actor=person().name
         )
         return Notice(tone="ok", text=_("Link removed; transactions and history stay."))
 
@@ -358,22 +376,22 @@ def remove(connection_id: int) -> Answer:
 def switch_off(connection_id: int) -> Answer:
     def do() -> Notice:
         switching.switch_off(
-            house().services, connection_id, at(), version=_version(), actor=person().name
+            house().services, connection_id, at(), version=seen_version(), actor=person().name
         )
         return Notice(tone="ok", text=_("Switched off."))
 
-    return _press(connection_id, do, undo=True)
+    return press(connection_id, do, undo=True)
 
 
 @blueprint.post("/undo")
 def undo(connection_id: int) -> Answer:
     def do() -> Notice:
         switching.undo(
-            house().services, connection_id, at(), version=_version(), actor=person().name
+            house().services, connection_id, at(), version=seen_version(), actor=person().name
         )
         return Notice(tone="ok", text=_("Switched on again."))
 
-    return _press(connection_id, do)
+    return press(connection_id, do)
 
 
 @blueprint.post("/use-holder")
@@ -384,12 +402,12 @@ def use_holder(connection_id: int) -> Answer:
             connection_id,
             at(),
             holder=request.form.get("holder", ""),
-            version=_version(),
+            version=seen_version(),
             actor=person().name,
         )
         return _fetched(result, _("Holder changed."))
 
-    return _press(connection_id, do)
+    return press(connection_id, do)
 
 
 @blueprint.post("/fetch")
@@ -406,7 +424,7 @@ def fetch(connection_id: int) -> Answer:
             return Notice(tone="error", text=_("Fetching is not possible now; see the status."))
         return _fetched(result, _("Fetched.") if result.result == "ok" else "")
 
-    return _press(connection_id, do)
+    return press(connection_id, do)
 
 
 @blueprint.post("/finish")
@@ -417,7 +435,7 @@ def finish(connection_id: int) -> Answer:
         except Missing:
             raise Refused("nothing_to_finish") from None
 
-    return _press(connection_id, do)
+    return press(connection_id, do)
 
 
 # -- to the bank --------------------------------------------------------------------------------
@@ -439,8 +457,11 @@ def renew(connection_id: int) -> Answer:
 
 
 def _leave(connection_id: int, purpose: Action) -> Answer:
-    """A page of our own with a link that goes on by itself: a POST redirected to another origin
-    would be stopped by the CSP's form-action."""
+    """A page of our own that says what permission is for, with a link that goes on by itself: a
+    POST redirected to another origin would be stopped by the CSP's form-action."""
+    holder = request.form.get("holder") or None
+    with house().services.store.read() as session:
+        consent = _consent(session, one_record(session, connection_id), purpose, holder)
     try:
         target = depart.depart(
             house().services,
@@ -449,10 +470,11 @@ def _leave(connection_id: int, purpose: Action) -> Answer:
             at(),
             actor=person().name,
             browser=browser(),
-            holder=request.form.get("holder") or None,
+            holder=holder,
+            consent=consent_words.kept(consent),
         )
     except Refused as error:
-        return _answer(
+        return answer(
             connection_id, Notice(tone="error", text=panels.refusal(error, reader())), status=409
         )
     with house().services.store.read() as session:
@@ -470,6 +492,28 @@ def _leave(connection_id: int, purpose: Action) -> Answer:
         host=provider if purpose is Action.GRANT else _("your bank"),
         sentence=sentence,
         hostname=urlsplit(target).hostname,
+        consent=consent,
+    )
+
+
+def _consent(session: Session, found: Record, purpose: Action, holder: str | None) -> ConsentText:
+    """The text for a bookkeeper who is the account holder, so nobody in particular asks. A step at
+    the bank covers every account the holder shares there."""
+    accounts = [found.connection.iban]
+    share = found.shares.get(holder or found.diagnosis.concerns or "")
+    if purpose is not Action.GRANT and share is not None and share.account is not None:
+        along = select(Account.iban).where(
+            Account.grant_id == share.grant.id,
+            Account.listed == true(),
+            Account.bank == share.account.bank,
+        )
+        accounts = list(dict.fromkeys([*accounts, *session.scalars(along.order_by(Account.id))]))
+    return consent_words.consent_text(
+        Purpose.CONNECT if purpose is Action.GRANT else Purpose.RENEW,
+        asker=None,
+        office=house().settings.office,
+        administrations=[session.get_one(Administration, found.connection.administration_id).name],
+        accounts=accounts,
     )
 
 
@@ -481,7 +525,7 @@ def transactions(connection_id: int) -> str:
     """What was fetched, newest first; keyset paging by day and number."""
     before = request.args.get("before", "")
     with house().services.store.read() as session:
-        found = _record(session, connection_id)
+        found = one_record(session, connection_id)
         wanted = (
             select(Transaction, Holder.name)
             .join(FetchRun, FetchRun.id == Transaction.run_id)

@@ -100,6 +100,7 @@ def reader() -> Reader:
         may_change=may_change(),
         provider_ready=provider_ready(),
         provider_page=url_for("provider.page") if person().is_owner else None,
+        posts=house().services.office.sender is not None,
     )
 
 
@@ -160,7 +161,12 @@ def remember(administration_id: int) -> None:
 def tell(connection_id: int, notice: Notice, *, undo: bool = False) -> None:
     """Say something in the row after the redirect (without JavaScript)."""
     waiting: dict[str, Any] = session.setdefault("told", {})
-    waiting[str(connection_id)] = {"tone": notice.tone, "text": notice.text, "undo": undo}
+    waiting[str(connection_id)] = {
+        "tone": notice.tone,
+        "text": notice.text,
+        "undo": undo,
+        "copy": notice.copy,
+    }
     session.modified = True
 
 

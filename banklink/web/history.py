@@ -29,21 +29,32 @@ _KINDS: dict[str, str] = {
     "gap": N_("The bank no longer gives %(since)s up to %(until)s"),
     "hidden": N_("%(actor)s: does not belong here, hidden"),
     "shown_again": N_("%(actor)s: shown again"),
+    "invited": N_("%(actor)s invited %(invited)s by mail"),
+    "invited_again": N_("%(actor)s sent the invitation to %(invited)s again"),
+    "renewal_requested": N_("%(actor)s asked %(invited)s by mail to renew"),
+    "link_made": N_("%(actor)s made a link for %(invited)s"),
+    "invitation_withdrawn": N_("%(actor)s withdrew the invitation to %(invited)s"),
+    "invitation_declined": N_("%(invited)s did not allow it"),
+    "invitation_wanted": N_("%(invited)s asked for a new link"),
+    "invitation_accepted": N_("%(invited)s followed the invitation"),
     "removed": N_("Link removed by %(actor)s; transactions kept"),
 }
 
 
-def event_view(event: Event, holders: Mapping[int, str], now: datetime) -> EventView:
-    """One line of history. An unknown kind (of a newer version) shows its code."""
+def event_view(
+    event: Event, holders: Mapping[int, str], invited: Mapping[int, str], now: datetime
+) -> EventView:
+    """One line of history. `holders` and `invited`: names by number, of holders and of who was
+    invited. An unknown kind (of a newer version) shows its code."""
     return EventView(
         when=moment(event.at),
         about=ago(event.at, now),
         iso=event.at.isoformat(timespec="seconds"),
-        text=_text(event, holders),
+        text=_text(event, holders, invited),
     )
 
 
-def _text(event: Event, holders: Mapping[int, str]) -> str:
+def _text(event: Event, holders: Mapping[int, str], invited: Mapping[int, str]) -> str:
     params: dict[str, Any] = dict(event.params)
     params["actor"] = event.actor or _("the program")
     if event.kind == "fetched":
@@ -55,6 +66,8 @@ def _text(event: Event, holders: Mapping[int, str]) -> str:
         params["status"] = _(row.chip) if row else params["to"]
     if "holder" in params:
         params["holder"] = holders.get(params["holder"], _("the account holder"))
+    if "invitation" in params:
+        params["invited"] = invited.get(params["invitation"]) or _("the account holder")
     for name, shown in _DAYS.items():
         if params.get(name):
             params[name] = shown(str(params[name]))

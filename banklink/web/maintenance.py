@@ -27,6 +27,7 @@ from banklink.actions import activate as activation
 from banklink.actions import choose_journal as journals
 from banklink.actions.activate import Preview
 from banklink.actions.fetch import fetch_all
+from banklink.actions.invite import MISSING, propose
 from banklink.actions.observe import observe_administration
 from banklink.actions.services import Refused
 from banklink.core.facts import Switch, Trouble
@@ -34,7 +35,7 @@ from banklink.core.statuses import Action, Overlay, Status, Urgency
 from banklink.core.texts import N_
 from banklink.store.facts import Record, record, records
 from banklink.store.models import Administration
-from banklink.web import panels
+from banklink.web import asking, panels
 from banklink.web.addresses import is_htmx, listing
 from banklink.web.context import (
     at,
@@ -49,11 +50,12 @@ from banklink.web.context import (
 )
 from banklink.web.i18n import _, clock_time, day, ngettext, when
 from banklink.web.in_time import in_time
-from banklink.web.rows import matches, row_address, row_url, row_view, sort_key
+from banklink.web.rows import LETTER, matches, row_address, row_url, row_view, sort_key
 from banklink.web.start import unfinished
 from banklink.web.viewmodel import (
     Button,
     Details,
+    Explained,
     Form,
     Link,
     Notice,
@@ -169,9 +171,11 @@ def first_preview(
 
 def open_panel(
     session: Session, record: Record, name: str | None, preview: Preview | None = None
-) -> Details | Form | None:
+) -> Details | Form | Explained | None:
     if name in ("details", "history"):
         return panels.details(session, record, reader(), everything=name == "history")
+    if name in (Action.REPAIR.value, Action.INVITE.value, LETTER):
+        return _asking(session, record, name)
     action = _PANEL_ACTIONS.get(name or "")
     if action is None:
         return None
@@ -180,13 +184,25 @@ def open_panel(
     return panels.form(session, record, action, reader(), preview=preview)
 
 
+def _asking(session: Session, record: Record, name: str) -> Explained | Form | None:
+    """The wizard, where there is something to ask for."""
+    if not may_change():
+        abort(403)
+    if not (record.diagnosis.row.key in MISSING or record.diagnosis.renewable):
+        return None
+    proposal = propose(house().services, session, record, at())
+    if name == LETTER or record.diagnosis.renewable:
+        return asking.letter(session, record, proposal, reader())
+    return asking.explained(session, record, proposal, reader())
+
+
 def page_view(
     session: Session,
     administration: Administration,
     found: list[Record],
     *,
     focus: Record | None = None,
-    panel: Details | Form | None = None,
+    panel: Details | Form | Explained | None = None,
     form: Form | None = None,
     flash: Notice | None = None,
     messages: dict[int, dict[str, Any]] | None = None,
@@ -303,6 +319,7 @@ def flashed(record: Record, messages: dict[int, dict[str, Any]]) -> Notice | Non
     return Notice(
         tone=str(message["tone"]),
         text=str(message["text"]),
+        copy=message.get("copy"),
         button=undo_button(record) if message.get("undo") else None,
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from typing import TypeVar
 
 from flask import url_for
 from sqlalchemy import func, select
@@ -17,7 +18,7 @@ from banklink.core.facts import HolderFacts, Switch
 from banklink.core.statuses import Action
 from banklink.core.texts import N_
 from banklink.store.facts import Record
-from banklink.store.models import Event, FetchRun, Holder, Journal, Transaction
+from banklink.store.models import Event, FetchRun, Holder, Invitation, Journal, Transaction
 from banklink.web.addresses import help_address
 from banklink.web.history import event_view
 from banklink.web.i18n import _, day, day_of, iban, moment, ngettext, number, when
@@ -67,6 +68,31 @@ REFUSALS: dict[str, str] = {
         " Take the IBAN off the journal first."
     ),
     "nothing_to_finish": N_("There is nothing left to finish; the row shows how things stand."),
+    "already_invited": N_(
+        "%(name)s has been asked for this already, by a link that is good until %(until)s. Send it"
+        " again from the row, or withdraw it first."
+    ),
+    "too_often": N_(
+        "You sent very many invitations in a short time. Wait a few minutes; what you typed is"
+        " still here."
+    ),
+    "just_sent": N_("This was sent to %(name)s less than a minute ago."),
+    "sent_enough": N_(
+        "%(name)s was sent this five times in a day. Call them, or hand over the link yourself."
+    ),
+    "invitation_over": N_("This invitation is over; the row shows how things stand now."),
+    "accounts_missing": N_("Choose at least one account."),
+    "language_unknown": N_("Choose one of the languages."),
+    "message_long": N_("That is too long for a mail; keep it under %(most)s letters."),
+    "message_odd": N_("There is a sign in it that a mail cannot carry. Type the text anew."),
+    "own_name_missing": N_("Fill in a name."),
+    "own_name_long": N_("A name has at most 100 letters, on one line. Choose a shorter one."),
+    "email_missing": N_("Fill in an e-mail address."),
+    "email_wrong": N_("This is no e-mail address. Write it like name@example.nl."),
+    "request_no_email": N_(
+        "No e-mail address of this account holder is known; hand over a link instead."
+    ),
+    "request_not_needed": N_("There is nothing to renew here any more; the row shows how it is."),
     "stale": N_("Meanwhile changed by %(by)s. Check what stands here now and confirm again."),
 }
 
@@ -84,7 +110,7 @@ def refusal(error: Refused, reader: Reader) -> str:
     params = {"provider": reader.provider}
     for name, value in error.params.items():
         text = str(value) if value is not None else ""
-        is_day = name in ("earliest", "locked", "latest") and text
+        is_day = name in ("earliest", "locked", "latest", "until") and text
         params[name] = day(date.fromisoformat(text)) if is_day else text
     return _(REFUSALS[error.code], **params)
 
@@ -116,16 +142,8 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
         .order_by(Event.at.desc(), Event.id.desc())
         .limit(None if everything else _HISTORY + 1)
     ).all()
-    names = {
-        holder.id: holder.name
-        for holder in session.scalars(
-            select(Holder).where(
-                Holder.id.in_(
-                    {event.params["holder"] for event in events if "holder" in event.params}
-                )
-            )
-        )
-    }
+    names = {holder.id: holder.name for holder in _named(session, Holder, events, "holder")}
+    invited = {each.id: each.name for each in _named(session, Invitation, events, "invitation")}
     close = cancel(record, spoken)
     more = len(events) > _HISTORY and not everything
     return Details(
@@ -140,7 +158,7 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
         ladder=_ladder(record, reader),
         holders=view.holders,
         history=tuple(
-            event_view(event, names, reader.at.now)
+            event_view(event, names, invited, reader.at.now)
             for event in (events[:_HISTORY] if more else events)
         ),
         more_history=Button(
@@ -165,6 +183,16 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
         help=_what_it_means(record, view.chip, spoken),
         strip=strip(session, record, reader),
     )
+
+
+Named = TypeVar("Named", Holder, Invitation)
+
+
+def _named(
+    session: Session, model: type[Named], events: Sequence[Event], param: str
+) -> Iterable[Named]:
+    numbers = {event.params[param] for event in events if param in event.params}
+    return session.scalars(select(model).where(model.id.in_(numbers))) if numbers else ()
 
 
 def _what_it_means(record: Record, chip: str, title: str) -> Button:

@@ -13,6 +13,7 @@ from banklink.core.texts import N_
 from banklink.store.models import User
 from banklink.web.context import at, house
 from banklink.web.i18n import _
+from banklink.web.landing import elsewhere
 from banklink.web.rows import row_address
 from banklink.web.viewmodel import Link
 
@@ -86,6 +87,10 @@ def ponto() -> Response | tuple[str, int]:
     outcome = come_back(
         house().services, request.args.to_dict(), at(), browser=session.get("browser")
     )
+    if outcome.invited is not None and outcome.kind == "row":
+        return redirect(url_for("landing.thanks"), 303)
+    if outcome.invited is not None and outcome.kind in ("elsewhere", "ended"):
+        return elsewhere(outcome.kind)
     if outcome.kind == "row":
         assert outcome.administration_id is not None and outcome.connection_id is not None
         return redirect(row_address(outcome.administration_id, outcome.connection_id), 303)

@@ -5,31 +5,36 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from flask import url_for
 
 from banklink.actions.come_back import can_finish, started_in
+from banklink.actions.invite import MISSING
 from banklink.actions.settle import WAITING
 from banklink.core.calendar import Moment, amsterdam_day
 from banklink.core.diagnose import Offer, account_line
 from banklink.core.facts import Authorisation, HolderFacts, Switch, Trouble
+from banklink.core.invitations import OPEN
 from banklink.core.statuses import (
     ACCOUNT_LINES,
     AT_THE_BANK,
+    BY_MAIL,
     OVERLAYS,
     Action,
     Overlay,
     Status,
 )
 from banklink.core.texts import N_
-from banklink.store.facts import Record
+from banklink.store.facts import Asked, Record
 from banklink.store.models import Attempt
 from banklink.web.addresses import help_address, listing
+from banklink.web.asked import words
 from banklink.web.i18n import _, clock_time, day, day_of, iban, ngettext, when
 from banklink.web.viewmodel import (
     Button,
     Details,
+    Explained,
     Form,
     HolderView,
     Notice,
@@ -39,8 +44,18 @@ from banklink.web.viewmodel import (
 )
 
 _PANELS = frozenset(
-    {Action.ACTIVATE, Action.ARM, Action.CHOOSE_JOURNAL, Action.CHANGE_START, Action.REMOVE}
+    {
+        Action.REPAIR,
+        Action.INVITE,
+        Action.ACTIVATE,
+        Action.ARM,
+        Action.CHOOSE_JOURNAL,
+        Action.CHANGE_START,
+        Action.REMOVE,
+    }
 )
+LETTER = "letter"
+"""The panel in which an invitation is written."""
 _NOTICE_LASTS = 900.0
 """Seconds of real time."""
 _NOTHING_CAME = frozenset(
@@ -74,6 +89,10 @@ _OUTCOMES: dict[str, tuple[str, str]] = {
         N_("The answer of %(provider)s could no longer be used. Start again."),
     ),
     "unknown": ("error", N_("The answer of %(provider)s got lost on the way. Start again.")),
+    "unproven": (
+        "error",
+        N_("The answer came in another browser and without a step at the bank; it was not used."),
+    ),
     "other_account": ("error", N_("You connected %(others)s, but %(iban)s was wanted.")),
     "not_shared": ("error", N_("Permission received, but %(iban)s was not ticked.")),
     "nothing_changed": ("info", N_("The bank reported no new authorisation.")),
@@ -114,6 +133,8 @@ class Reader:
     provider_ready: bool = True
     provider_page: str | None = None
     """Where it is set up, for who may."""
+    posts: bool = True
+    """Whether a mail server is set up."""
 
 
 def row_url(record: Record, panel: str | None = None) -> str:
@@ -138,7 +159,7 @@ def row_view(
     record: Record,
     reader: Reader,
     *,
-    panel: Details | Form | None = None,
+    panel: Details | Form | Explained | None = None,
     flash: Notice | None = None,
 ) -> RowView:
     """`panel` is what is open in the row, `flash` what the person's last action led to."""
@@ -147,6 +168,7 @@ def row_view(
     title, subtitle = _titles(record)
     spoken = spoken_title(record)
     primary = _offer(diagnosis.primary, record, spoken, reader.app) if diagnosis.primary else None
+    second = _offer(diagnosis.second, record, spoken, reader.app) if diagnosis.second else None
     holders = tuple(_holder(key, record, reader, spoken) for key in record.facts.holders)
     current = record.facts.selected if record.facts.switch is Switch.ON else diagnosis.concerns
     view = RowView(
@@ -169,6 +191,7 @@ def row_view(
         rescue=tuple(_offer(offer, record, spoken, reader.app) for offer in diagnosis.rescue),
         validity=_validity(record, reader, current),
         primary=primary,
+        second=second,
         menu=tuple(_offer(offer, record, spoken, reader.app) for offer in diagnosis.menu)
         + ((_disarm(record, spoken),) if connection.armed else ())
         + (_help(record, spoken),),
@@ -183,11 +206,13 @@ def row_view(
         notice=_attempt_notice(record, reader),
     )
     if record.hidden:
-        view = replace(view, primary=_show_again(record, spoken), menu=_not_hiding(view.menu))
+        view = replace(
+            view, primary=_show_again(record, spoken), second=None, menu=_not_hiding(view.menu)
+        )
     if not reader.provider_ready:
         view = _provider_first(view, reader, spoken)
     if not reader.may_change:
-        view = replace(view, primary=None, rescue=(), menu=(_help(record, spoken),))
+        view = replace(view, primary=None, second=None, rescue=(), menu=(_help(record, spoken),))
     digest = hashlib.sha256(repr(view).encode()).hexdigest()[:16]
     return replace(view, digest=digest, panel=panel, notice=flash or view.notice)
 
@@ -195,7 +220,8 @@ def row_view(
 def _provider_first(view: RowView, reader: Reader, title: str) -> RowView:
     """Nothing is broken that was never set up: instead of a step at the bank that could not
     begin, the row says what comes first."""
-    leaving = {action.value for action in AT_THE_BANK}
+    leaving = {action.value for action in AT_THE_BANK | BY_MAIL}
+    view = replace(view, second=None)
     menu = tuple(each for each in view.menu if each.action not in leaving)
     if view.primary is None or view.primary.action not in leaving:
         return replace(view, menu=menu)
@@ -329,14 +355,15 @@ def _offer(offer: Offer, record: Record, title: str, app: str) -> Button:
     holder = record.facts.holders.get(offer.holder or "")
     label = _(offer.label, holder=holder.name if holder else "")
     name = _("%(action)s: %(title)s", action=label, title=title)
-    if action in _PANELS:
+    if action in _PANELS or (action is Action.REQUEST and not _has_address(record, offer)):
+        panel = LETTER if action is Action.REQUEST else action.value
         return Button(
             action=action.value,
             label=label,
             name=name,
             method="get",
-            url=row_url(record, action.value),
-            fragment=_fragment(record, action.value),
+            url=row_url(record, panel),
+            fragment=_fragment(record, panel),
         )
     fields = [("version", str(connection.version))]
     if offer.holder is not None and action in (Action.USE_HOLDER, Action.CONNECT, Action.RENEW):
@@ -346,10 +373,18 @@ def _offer(offer: Offer, record: Record, title: str, app: str) -> Button:
         label=label,
         name=name,
         method="post",
-        url=url_for(f"connections.{action.value.replace('-', '_')}", connection_id=connection.id),
+        url=url_for(
+            f"{'asking' if action in BY_MAIL else 'connections'}.{action.value.replace('-', '_')}",
+            connection_id=connection.id,
+        ),
         leaves=action in AT_THE_BANK,
         fields=tuple(fields),
     )
+
+
+def _has_address(record: Record, offer: Offer) -> bool:
+    share = record.shares.get(offer.holder or "")
+    return share is not None and bool(share.holder.email)
 
 
 def _holder(key: str, record: Record, reader: Reader, title: str) -> HolderView:
@@ -424,6 +459,8 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
     views = []
     for overlay in record.diagnosis.overlays:
         detail = None
+        if overlay is Overlay.INVITED:
+            continue  # told below, with what can be done about it
         if overlay is Overlay.PROVIDER_OUTAGE and facts.trouble_since:
             views.append(_trouble(facts.trouble, facts.trouble_since, reader))
             continue
@@ -448,6 +485,8 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
         elif overlay is Overlay.RENEWAL_RUNNING and record.attempt:
             detail = _("since %(when)s", when=clock_time(record.attempt.created_at))
         views.append(OverlayView(key=overlay.value, text=_(OVERLAYS[overlay]), detail=detail))
+    if record.asked is not None and _still_wanted(record, record.asked, reader.at):
+        views.append(_invitation(record, record.asked, reader))
     armed = record.connection.armed_start
     if record.connection.armed and armed:
         views.append(
@@ -458,6 +497,48 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
             )
         )
     return tuple(views)
+
+
+_REMEMBERED = timedelta(days=30)
+
+
+def _still_wanted(record: Record, asked: Asked, at: Moment) -> bool:
+    """Whether what was asked for is still missing; of one that ended, for a month."""
+    diagnosis = record.diagnosis
+    if not (diagnosis.row.key in MISSING or diagnosis.renewable):
+        return False
+    ended = asked.invitation.declined_at or asked.invitation.expires_at
+    return at.now - ended < _REMEMBERED
+
+
+def _invitation(record: Record, asked: Asked, reader: Reader) -> OverlayView:
+    said = words(asked, reader.at, posts=reader.posts)
+    spoken = spoken_title(record)
+    open_ = asked.state(reader.at.now) in OPEN
+
+    def button(action: str, label: str) -> Button:
+        return Button(
+            action=f"invitation-{action}",
+            label=label,
+            name=_("%(action)s: %(title)s", action=label, title=spoken),
+            method="post",
+            url=url_for(f"asking.{action}", connection_id=record.connection.id),
+            fields=(
+                ("version", str(record.connection.version)),
+                ("invitation", str(asked.invitation.id)),
+            ),
+        )
+
+    buttons = [button("again", _("Send again"))]
+    if open_:
+        buttons += [button("withdraw", _("Withdraw")), button("link", _("Copy link"))]
+    return OverlayView(
+        key=Overlay.INVITED.value,
+        text=said.text,
+        detail=said.detail,
+        tone=said.tone,
+        buttons=tuple(buttons) if reader.may_change and record.connection.id else (),
+    )
 
 
 def _trouble(kind: Trouble, since: datetime, reader: Reader) -> OverlayView:

@@ -38,6 +38,13 @@ def sections() -> tuple[Link, ...]:
         )
         links.append(
             Link(
+                label=house().settings.provider_name,
+                url=url_for("holders.page", administration=administration_id),
+                current=here in ("holders", "consents", "outbox"),
+            )
+        )
+        links.append(
+            Link(
                 label=_("People"),
                 url=url_for("people.members", administration_id=administration_id),
                 current=here == "people",

@@ -61,15 +61,19 @@ class OverlayView:
     text: str
     detail: str | None = None
     link: tuple[str, str] | None = None  # label and address
+    buttons: tuple[Button, ...] = ()
+    tone: str = ""  # todo, broken: it waits for the reader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """What just happened or waits in this row. tone: info, ok, error."""
+    """What just happened or waits in this row. tone: info, ok, error. `copy` is something to take
+    along, an address."""
 
     tone: str
     text: str
     button: Button | None = None
+    copy: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,10 +170,26 @@ class Form:
     error: str | None = None
     preview: str | None = None
     preview_text: str | None = None
+    back: Button | None = None  # one step back
     leaves: bool = False
     hidden: tuple[tuple[str, str], ...] = ()
     also: Button | None = None  # a second verb of the same form: `fields` holds its name and value
     upload: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """The wizard's first step: what is the matter, and the ways on. `sends` sends at once, one for
+    each person who is known; `onward` leads to the letter, `myself` to the bank."""
+
+    kind: str = "repair"
+    title: str
+    step: str
+    sentences: tuple[str, ...]
+    sends: tuple[Button, ...]
+    onward: Button
+    myself: Button
+    cancel: Button
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,10 +215,11 @@ class RowView:
     rescue: tuple[Button, ...] = ()
     validity: Validity | None = None
     primary: Button | None = None
+    second: Button | None = None
     menu: tuple[Button, ...] = ()
     details: Button | None = None
     notice: Notice | None = None
-    panel: Details | Form | None = None
+    panel: Details | Form | Explained | None = None
     show: Button | None = None  # re-reads the row; offered when it changed under an open form
     digest: str = ""
 

@@ -182,12 +182,13 @@ class Person:
         expect(self.row(account).locator(".overlay-armed")).to_be_visible()
 
     def grant(self, account: str, *ticks: str, how: str = "allow", **bank: Any) -> None:
-        """Give permission from the row; `ticks` beside what the app ticked by itself. Ends on the
-        row again."""
+        """Give permission from the row, for `ticks` and nothing else; the row's own account is ticked
+        by the app already. Ends on the row again."""
         self.choose(account, "grant")
         self.page.wait_for_url(re.compile("/oauth2/consent"))
-        for each in ticks or (account,):
-            self.tick(self.page.locator(f'#consent [data-iban="{each}"]'))
+        boxes = self.page.locator("#consent [data-iban]")
+        for box in boxes.all():
+            self.tick(box, box.get_attribute("data-iban") in (ticks or (account,)))
         self.press(self.page.locator(f'[data-action="{how}"]'))
         self.at_bank(**bank)
 
@@ -219,7 +220,7 @@ class Person:
         self.back()
 
     def back(self) -> None:
-        self.page.wait_for_url(re.compile(rf"^{self.house.origin}/\?"))
+        self.page.wait_for_url(re.compile(rf"^{self.house.origin}/(\?|returned/)"))
 
     def revoke_at_bank(self, holder: Holder) -> None:
         page = self.page
@@ -227,6 +228,7 @@ class Person:
         page.locator(f'[data-email="{holder.email}"]').check()
         page.locator('[data-action="bank-sign-in"]').click()
         given = page.locator('.given[data-state="active"]')
+        expect(given.first).to_be_visible()
         for left in reversed(range(given.count())):
             given.first.locator('[data-action="revoke-consent"]').click()
             expect(given).to_have_count(left)

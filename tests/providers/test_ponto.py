@@ -655,6 +655,8 @@ def _everything(adapter: Ponto) -> list[Callable[[], object]]:
             TOKENS, account_ref="a1", redirect_uri="http://x/r", state="s"
         ),
         lambda: adapter.synchronise(TOKENS, account_ref="a1", user_ip=None),
+        lambda: adapter.revoke(TOKENS, subject="s", reference="1"),
+        lambda: adapter.revoke(None, subject="s", reference="1"),
     ]
 
 
@@ -668,13 +670,13 @@ def nobody() -> Iterator[Ponto]:
     made._client.close()
 
 
-@pytest.mark.parametrize("which", range(8))
+@pytest.mark.parametrize("which", range(10))
 def test_a_service_that_is_not_there_is_temporary(nobody: Ponto, which: int) -> None:
     with pytest.raises(Temporary):
         _everything(nobody)[which]()
 
 
-@pytest.mark.parametrize("which", range(8))
+@pytest.mark.parametrize("which", range(10))
 def test_a_service_in_trouble_is_temporary(service: Service, adapter: Ponto, which: int) -> None:
     for status in (500, 503):
         service.says(said(b"<html>Storing</html>", status))
@@ -682,7 +684,7 @@ def test_a_service_in_trouble_is_temporary(service: Service, adapter: Ponto, whi
             _everything(adapter)[which]()
 
 
-@pytest.mark.parametrize("which", [0, 3, 4])
+@pytest.mark.parametrize("which", [0, 3, 4, 8, 9])
 def test_a_service_that_is_slow_or_hangs_up_is_temporary(
     service: Service, adapter: Ponto, which: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,7 +48,7 @@ class Letter:
     def _part(self, kind: str) -> str:
         found = self.message.get_body((kind,))
         assert found is not None, f"no text/{kind} part"
-        return str(found.get_content())
+        return str(found.get_content()).replace("\r\n", "\n")
 
 
 @dataclass
@@ -134,7 +134,7 @@ class _Handler:
             envelope.mail_from,
             tuple(envelope.rcpt_tos),
             bytes(envelope.original_content),
-            session.ssl is not None,
+            server.transport.get_extra_info("ssl_object") is not None,
         )
         if self.box.before_answer is not None:
             self.box.before_answer(letter)
@@ -164,7 +164,7 @@ def mailbox(
         return AuthResult(success=given == login, handled=False)
 
     if login is not None:
-        more |= {"authenticator": check, "auth_required": True}
+        more |= {"authenticator": check, "auth_required": tls is not None}
     if tls is not None and not implicit:
         more |= {"tls_context": tls, "require_starttls": True}
     controller = Controller(

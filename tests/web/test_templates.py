@@ -119,7 +119,14 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "hand-over": (
         "pages/handover.html",
-        {"target": GO, "host": "bank.example", "sentence": "Je gaat nu naar Demobank."},
+        {
+            "target": GO,
+            "host": "bank.example",
+            "sentence": "Je gaat nu naar Demobank.",
+            "consent": SimpleNamespace(
+                lead="Kantoor vraagt toestemming.", facts=(("Hoe lang", "Tot je het intrekt."),)
+            ),
+        },
     ),
     "an error": (
         "pages/message.html",

@@ -65,8 +65,11 @@ def upgrade() -> None:
         sa.Column("urgencies", sa.JSON(), nullable=False),
         sa.Column("shown", sa.Integer(), nullable=False),
         sa.Column("attention", sa.Integer(), nullable=False),
+        sa.Column("running", sa.Integer(), nullable=False),
         sa.Column("breaks", sa.Integer(), nullable=False),
+        sa.Column("renewable", sa.JSON(), nullable=False),
         sa.Column("next_expiry", sa.Date(), nullable=True),
+        sa.Column("next_connection_id", sa.Integer(), nullable=True),
         sa.Column("next_change_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
@@ -80,6 +83,21 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_summaries_next_change_at"), ["next_change_at"], unique=False
         )
+
+    op.create_table(
+        "expiry_days",
+        sa.Column("administration_id", sa.Integer(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["administration_id"],
+            ["summaries.administration_id"],
+            name=op.f("fk_expiry_days_administration_id"),
+        ),
+        sa.PrimaryKeyConstraint("administration_id", "day", name=op.f("pk_expiry_days")),
+    )
+    with op.batch_alter_table("expiry_days", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_expiry_days_day"), ["day"], unique=False)
 
     op.create_table(
         "consents",
@@ -99,6 +117,7 @@ def upgrade() -> None:
         sa.Column("text_id", sa.String(), nullable=False),
         sa.Column("text_language", sa.String(), nullable=False),
         sa.Column("text_hash", sa.String(), nullable=False),
+        sa.Column("text_params", sa.JSON(), nullable=False),
         sa.Column("lawful_basis", sa.String(), nullable=False),
         sa.Column("given_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("sca_at", sa.DateTime(timezone=True), nullable=True),
@@ -114,6 +133,7 @@ def upgrade() -> None:
         sa.Column("ended_reason", sa.String(), nullable=True),
         sa.Column("withdrawn_by", sa.String(), nullable=True),
         sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("retention", sa.String(), nullable=False),
         sa.Column("delete_after", sa.Date(), nullable=True),
         sa.ForeignKeyConstraint(
             ["administration_id"],
@@ -131,7 +151,14 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_consents_administration_id"), ["administration_id"], unique=False
         )
+        batch_op.create_index(
+            batch_op.f("ix_consents_delete_after"), ["delete_after"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_consents_grant_id"), ["grant_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_consents_holder_id"), ["holder_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_consents_predecessor_id"), ["predecessor_id"], unique=False
+        )
 
     op.create_table(
         "invitation_accounts",
@@ -184,6 +211,7 @@ def upgrade() -> None:
         sa.Column("invitation_id", sa.Integer(), nullable=True),
         sa.Column("user_id", sa.Integer(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("wanted_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
@@ -222,18 +250,29 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("provider", sa.String(), nullable=False),
         sa.Column("grant_id", sa.Integer(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=False),
         sa.Column("sealed", sa.Text(), nullable=True),
+        sa.Column("settings", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("error", sa.String(), nullable=True),
+        sa.CheckConstraint(
+            "reason IN ('withdrawn', 'superseded', 'unused')", name=op.f("ck_revocations_reason")
+        ),
         sa.ForeignKeyConstraint(["grant_id"], ["grants.id"], name=op.f("fk_revocations_grant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_revocations")),
     )
     with op.batch_alter_table("revocations", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_revocations_due_at"), ["due_at"], unique=False)
+        batch_op.create_index(
+            "ix_revocations_due",
+            ["due_at"],
+            unique=False,
+            sqlite_where=sa.text("confirmed_at IS NULL"),
+            postgresql_where=sa.text("confirmed_at IS NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_revocations_grant_id"), ["grant_id"], unique=False)
 
     op.create_table(
@@ -295,6 +334,10 @@ def upgrade() -> None:
             sa.Column("digest_said", sa.JSON(), server_default="{}", nullable=False)
         )
 
+    with op.batch_alter_table("grants", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("forgotten_at", sa.DateTime(timezone=True), nullable=True))
+
     with op.batch_alter_table("holders", schema=None) as batch_op:
         batch_op.add_column(sa.Column("locale", sa.String(), nullable=True))
         batch_op.add_column(
@@ -319,6 +362,10 @@ def downgrade() -> None:
         batch_op.drop_column("reminders_off_at")
         batch_op.drop_column("locale")
 
+    with op.batch_alter_table("grants", schema=None) as batch_op:
+        batch_op.drop_column("forgotten_at")
+        batch_op.drop_column("withdrawn_at")
+
     with op.batch_alter_table("attempts", schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f("fk_attempts_invitation_id"), type_="foreignkey")
         batch_op.drop_index(batch_op.f("ix_attempts_invitation_id"))
@@ -331,7 +378,7 @@ def downgrade() -> None:
     op.drop_table("reminders")
     with op.batch_alter_table("revocations", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_revocations_grant_id"))
-        batch_op.drop_index(batch_op.f("ix_revocations_due_at"))
+        batch_op.drop_index("ix_revocations_due")
 
     op.drop_table("revocations")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
@@ -353,10 +400,17 @@ def downgrade() -> None:
 
     op.drop_table("invitation_accounts")
     with op.batch_alter_table("consents", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_consents_predecessor_id"))
         batch_op.drop_index(batch_op.f("ix_consents_holder_id"))
+        batch_op.drop_index(batch_op.f("ix_consents_grant_id"))
+        batch_op.drop_index(batch_op.f("ix_consents_delete_after"))
         batch_op.drop_index(batch_op.f("ix_consents_administration_id"))
 
     op.drop_table("consents")
+    with op.batch_alter_table("expiry_days", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_expiry_days_day"))
+
+    op.drop_table("expiry_days")
     with op.batch_alter_table("summaries", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_summaries_next_change_at"))
 

@@ -1,0 +1,290 @@
+"""The consent record: who allowed what, when, on which text, until when, and by whom it was
+withdrawn (security.md §2). Written in the transaction of the permission or the renewal it is about,
+one record for every bank, each pointing to the one before. Codes only; web/consents.py has the
+words.
+
+How a record ends (`ended_reason`): renewed, expired, withdrawn_here, withdrawn_at_provider,
+withdrawn_at_bank, forgotten. One that is not the last of its chain stays as it ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from banklink.actions.services import Services
+from banklink.core.calendar import Moment, amsterdam_day
+from banklink.core.facts import Authorisation
+from banklink.core.masked import masked
+from banklink.core.statuses import Action
+from banklink.store.facts import authorisation_of
+from banklink.store.models import (
+    Account,
+    Attempt,
+    Connection,
+    Consent,
+    Grant,
+    Holder,
+    Invitation,
+    InvitationAccount,
+)
+
+VERSION = 1
+"""Of what a record holds."""
+YEARS = 5
+"""So long after its end a record can still be asked for: as long as somebody can claim that there
+was no permission (art. 3:310 BW). The seven years of bookkeeping law are about the transactions."""
+CATEGORIES = "accounts balances transactions"
+BASIS = "psd2_67_2a"
+"""The holder's explicit consent to read (PSD2 art. 67(2)(a)); docs/privacy.md."""
+FREQUENCY = "4_a_day"
+"""Unattended (RTS art. 36(5)(b)); more when somebody waits."""
+RETENTION = "proof_5_years"
+ZONE = "Europe/Amsterdam"
+
+_LAPSED = frozenset({Authorisation.EXPIRED, Authorisation.REVOKED})
+
+
+# -- a permission, a renewal ----------------------------------------------------------------------
+
+
+def permitted(
+    services: Services, session: Session, grant: Grant, attempt: Attempt, at: Moment
+) -> None:
+    """Somebody came back with a permission; what they share is stored. Also where it shares nothing
+    of what was asked for: it is a permission all the same."""
+    listed = session.scalars(
+        select(Account).where(Account.grant_id == grant.id, Account.listed).order_by(Account.id)
+    ).all()
+    asked = _asked_for(session, attempt)
+    invitation = (
+        session.get_one(Invitation, attempt.invitation_id)
+        if attempt.invitation_id is not None
+        else None
+    )
+    for bank, accounts in _by_bank(listed) or [(None, [])]:
+        record = _write(services, session, grant, bank, accounts, at.now, asked)
+        record.purpose = invitation.purpose if invitation is not None else "connect"
+        _came_with(record, attempt)
+
+
+def renewed(
+    services: Services, session: Session, grant: Grant, accounts: Sequence[Account], at: Moment
+) -> None:
+    """The bank authorised these accounts anew, as seen at the provider. Who came back from there
+    for it is noted by `came_back_for`."""
+    for bank, anew in _by_bank(accounts):
+        given = max(each.authorised_at for each in anew if each.authorised_at is not None)
+        _write(services, session, grant, bank, anew, given, frozenset()).purpose = "renew"
+
+
+def came_back_for(session: Session, grant: Grant, attempt: Attempt) -> None:
+    """The person whose renewal was seen is back: what they were told, and where, goes with it."""
+    known = attempt.params.get("authorised_at")
+    account = session.get(Account, attempt.account_id) if attempt.account_id else None
+    record = _last(session, grant.id, account.bank if account else None)
+    if record is None or record.channel != "provider" or record.sca_at is None:
+        return
+    if record.sca_at.isoformat() != known:
+        _came_with(record, attempt)
+
+
+def _write(
+    services: Services,
+    session: Session,
+    grant: Grant,
+    bank: str | None,
+    accounts: Sequence[Account],
+    given_at: datetime,
+    asked: frozenset[tuple[str, str]],
+) -> Consent:
+    before = _last(session, grant.id, bank)
+    if before is not None and before.ended_at is None:
+        _end(before, given_at, "renewed")
+    authorised = [each.authorised_at for each in accounts if each.authorised_at is not None]
+    until = [each.valid_until for each in accounts if each.valid_until is not None]
+    holder = session.get_one(Holder, grant.holder_id)
+    record = Consent(
+        version=VERSION,
+        administration_id=grant.administration_id,
+        holder_id=grant.holder_id,
+        grant_id=grant.id,
+        controller=services.office.name,
+        agent=holder.provider,
+        acting_role="holder",
+        bank=bank,
+        country=accounts[0].iban[:2] if accounts else None,
+        accounts={"accounts": [_account(each, asked) for each in accounts]},
+        categories=CATEGORIES,
+        purpose="renew",
+        text_id="",
+        text_language="",
+        text_hash="",
+        text_params={},
+        lawful_basis=BASIS,
+        given_at=given_at,
+        sca_at=max(authorised, default=None),
+        valid_until=min(until, default=None),
+        valid_source="bank" if until else "unknown",
+        frequency=FREQUENCY,
+        channel="provider",
+        provider_consent=holder.subject,
+        predecessor_id=before.id if before is not None else None,
+        retention=RETENTION,
+    )
+    session.add(record)
+    session.flush()
+    return record
+
+
+def _came_with(record: Consent, attempt: Attempt) -> None:
+    """What the attempt knows of its person: through an invitation the holder came, from a row
+    somebody who works here and holds the account."""
+    told: dict[str, Any] = attempt.consent or {}
+    invited = attempt.invitation_id is not None
+    record.channel = "invitation" if invited else "row"
+    record.acting_role = "holder" if invited else "bookkeeper"
+    record.text_id = told.get("text", "")
+    record.text_language = told.get("language", "")
+    record.text_hash = told.get("hash", "")
+    record.text_params = told.get("params", {})
+    record.ip, record.user_agent = told.get("ip"), told.get("agent")
+
+
+def _account(account: Account, asked: frozenset[tuple[str, str]]) -> dict[str, str]:
+    chosen = "asked" if (account.iban, account.currency) in asked else "ticked"
+    return {"iban": masked(account.iban), "currency": account.currency, "chosen": chosen}
+
+
+def _asked_for(session: Session, attempt: Attempt) -> frozenset[tuple[str, str]]:
+    wanted = [attempt.connection_id]
+    if attempt.invitation_id is not None:
+        wanted += session.scalars(
+            select(InvitationAccount.connection_id).where(
+                InvitationAccount.invitation_id == attempt.invitation_id
+            )
+        )
+    rows = session.execute(
+        select(Connection.iban, Connection.currency).where(Connection.id.in_(wanted))
+    )
+    return frozenset((iban, currency) for iban, currency in rows)
+
+
+def _by_bank(accounts: Iterable[Account]) -> list[tuple[str | None, list[Account]]]:
+    found: dict[str | None, list[Account]] = {}
+    for each in accounts:
+        found.setdefault(each.bank, []).append(each)
+    return list(found.items())
+
+
+def _last(session: Session, grant_id: int, bank: str | None) -> Consent | None:
+    """The end of the chain at this bank; of a permission that named no bank yet, else."""
+    wanted = select(Consent).where(Consent.grant_id == grant_id).order_by(Consent.id.desc())
+    found = session.scalars(wanted.where(Consent.bank == bank).limit(1)).first() if bank else None
+    return found or session.scalars(wanted.where(Consent.bank.is_(None)).limit(1)).first()
+
+
+# -- the end of it --------------------------------------------------------------------------------
+
+
+def end(session: Session, grant_id: int, at: Moment, *, reason: str, by: str | None = None) -> None:
+    """The permission is over at every bank, also where its authorisation had lapsed already."""
+    for record in _ends_of_chains(session, grant_id):
+        if record.ended_reason in (None, "expired", "withdrawn_at_bank"):
+            _end(record, at.now, reason, by)
+
+
+def close_lapsed(session: Session, grant_id: int, at: Moment) -> None:
+    """A record ends with the last authorisation it is about, when its day has passed or the bank
+    was told to stop. The permission to read at the provider may go on."""
+    session.flush()
+    accounts = session.scalars(
+        select(Account).where(Account.grant_id == grant_id, Account.authorised_at.is_not(None))
+    ).all()
+    for record in _ends_of_chains(session, grant_id):
+        states = {
+            each: authorisation_of(each, at.now) for each in accounts if each.bank == record.bank
+        }
+        if record.ended_at is not None or not states or set(states.values()) - _LAPSED:
+            continue
+        if Authorisation.REVOKED in states.values():
+            told = [each.ended_at for each in states if each.ended_at is not None]
+            _end(record, max(told, default=at.now), "withdrawn_at_bank")
+        else:
+            past = [each.expires_at for each in states if each.expires_at is not None]
+            _end(record, min(max(past, default=at.now), at.now), "expired")
+
+
+def confirm(session: Session, grant_id: int, at: Moment, *, withdrawn_by: datetime) -> None:
+    """The provider confirmed what was withdrawn here up to `withdrawn_by`."""
+    session.execute(
+        update(Consent)
+        .where(
+            Consent.grant_id == grant_id,
+            Consent.ended_reason.in_(("withdrawn_here", "forgotten")),
+            Consent.ended_at <= withdrawn_by,
+            Consent.confirmed_at.is_(None),
+        )
+        .values(confirmed_at=at.now)
+    )
+
+
+def delete_old(services: Services, at: Moment) -> int:
+    """Records whose time is over go; what came after them no longer points to them."""
+    old = select(Consent.id).where(Consent.delete_after < at.today)
+    with services.store.read() as session:
+        found = list(session.scalars(old.limit(1_000)))
+    if not found:
+        return 0
+    with services.store.write() as session:
+        session.execute(
+            update(Consent).where(Consent.predecessor_id.in_(found)).values(predecessor_id=None)
+        )
+        session.execute(delete(Consent).where(Consent.id.in_(found)))
+    return len(found)
+
+
+def _ends_of_chains(session: Session, grant_id: int) -> Sequence[Consent]:
+    session.flush()
+    followed = select(Consent.predecessor_id).where(
+        Consent.grant_id == grant_id, Consent.predecessor_id.is_not(None)
+    )
+    return session.scalars(
+        select(Consent).where(Consent.grant_id == grant_id, Consent.id.not_in(followed))
+    ).all()
+
+
+def _end(record: Consent, when: datetime, reason: str, by: str | None = None) -> None:
+    record.ended_at, record.ended_reason, record.withdrawn_by = when, reason, by
+    record.delete_after = _years_after(amsterdam_day(when), YEARS)
+
+
+def _years_after(day: date, years: int) -> date:
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:  # the 29th of February
+        return date(day.year + years, 3, 1)
+
+
+def of_holder(session: Session, administration_id: int, holder_id: int) -> list[Consent]:
+    """All records of one holder in one administration, newest first."""
+    return list(
+        session.scalars(
+            select(Consent)
+            .where(Consent.administration_id == administration_id, Consent.holder_id == holder_id)
+            .order_by(Consent.id.desc())
+        )
+    )
+
+
+def note(services: Services, session: Session, attempt: Attempt, grant: Grant, at: Moment) -> None:
+    """What a return that was taken in leaves in the record; also whose it was."""
+    attempt.params = {**attempt.params, "holder": grant.holder_id}
+    if attempt.purpose == Action.GRANT:
+        permitted(services, session, grant, attempt, at)
+    elif attempt.outcome != "nothing_changed":
+        came_back_for(session, grant, attempt)
