@@ -8,16 +8,17 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, false, or_, select, update
 from sqlalchemy.orm import Session
 
 from banklink.actions.colleagues import ROLES, can_read_mail, language
 from banklink.actions.outbox import queue
+from banklink.actions.remind import overdue
 from banklink.actions.services import Services
 from banklink.core.calendar import Moment, start_of_day
 from banklink.core.facts import Grant as GrantState
 from banklink.core.facts import Switch
-from banklink.core.reminders import TOLD_TO_BOOKKEEPER, writing_hours
+from banklink.core.reminders import TOLD_TO_BOOKKEEPER, waits_for_facts, writing_hours
 from banklink.core.statuses import BY_KEY, Severity, Status
 from banklink.mail.bookkeepers import Line
 from banklink.mail.bookkeepers import digest as letter_of
@@ -97,6 +98,8 @@ def _digest(services: Services, user_id: int, at: Moment) -> int:
     """What is said is read without a lock; that it is said is one conditional UPDATE."""
     with services.store.read() as session:
         user = session.get_one(User, user_id)
+        if waits_for_facts(at) and _unseen(session, user_id, at):
+            return 0
         found = _found(services, session, user, at)
     new = any(user.digest_said.get(key) != row for key, row in found.open.items())
     monday = at.today.weekday() == _MONDAY and bool(found.open)
@@ -128,6 +131,21 @@ def _digest(services: Services, user_id: int, at: Moment) -> int:
             user_id=user_id,
         )
         return int(mail is not None)
+
+
+def _unseen(session: Session, user_id: int, at: Moment) -> bool:
+    """Whether something in their books is still to be looked at, or to be told of as ended."""
+    mine = select(Membership.administration_id).where(
+        Membership.user_id == user_id, Membership.role.in_(ROLES)
+    )
+    ended = Account.expiry_noted == false(), Account.expires_at <= at.now
+    return any(
+        session.scalar(select(Grant.id).where(Grant.administration_id.in_(mine), one).limit(1))
+        for one in (
+            and_(*overdue(at)),
+            exists().where(Account.grant_id == Grant.id, *ended),
+        )
+    )
 
 
 def _found(services: Services, session: Session, user: User, at: Moment) -> _Found:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from banklink.actions import unsubscribe
@@ -103,6 +103,8 @@ def _remind(
         session.scalars(select(Grant.administration_id).where(Grant.holder_id == holder_id)),
     )
     holder = session.get_one(Holder, holder_id)
+    if reminders.waits_for_facts(at) and _unseen(session, holder_id, at):
+        return 0
     everything = _own(session, holder_id, bank)
     mailable: list[tuple[int, _Own]] = []
     for own in everything:
@@ -129,6 +131,21 @@ def _remind(
     for threshold, own in mailable:
         _note(session, own, (threshold,), at, mail)
     return int(mail is not None)
+
+
+def _unseen(session: Session, holder_id: int, at: Moment) -> bool:
+    """Whether it is not known yet what the provider shows of them now (actions/check.py looks)."""
+    return bool(
+        session.scalar(select(Grant.id).where(Grant.holder_id == holder_id, *overdue(at)).limit(1))
+    )
+
+
+def overdue(at: Moment) -> tuple[ColumnElement[bool], ...]:
+    """The condition of a query for grants that should have been looked at some time ago."""
+    return (
+        Grant.state == GrantState.ACTIVE.value,
+        Grant.next_check_at < at.now - reminders.OVERDUE,
+    )
 
 
 def _own(session: Session, holder_id: int, bank: str | None) -> list[_Own]:

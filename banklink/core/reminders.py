@@ -28,6 +28,13 @@ to use this program late, does not write to people about what they have long for
 MORNING, EVENING = 10, 20
 """Between these hours in Amsterdam mails may be written that nobody waits for."""
 
+NOON = 12
+"""Until then mails wait for what is overdue to be looked at: after a pause somebody may have
+renewed long ago. From then on they no longer do."""
+
+OVERDUE = timedelta(minutes=5)
+"""What was to be looked at so long ago is overdue; less is the daily round."""
+
 _MOVED = timedelta(hours=1)
 
 
@@ -134,3 +141,7 @@ def writing_hours(at: Moment) -> Moment | None:
     if at.now - at.real >= _MOVED:
         return Moment(last_morning(at.now), at.real)
     return None
+
+
+def waits_for_facts(at: Moment) -> bool:
+    return amsterdam_hour(at.now) < NOON

@@ -178,6 +178,7 @@ class Desk:
             grant = session.get_one(Grant, grant_id)
             hold(session, grant.administration_id)
             store_accounts(session, grant, list(self.shows[grant_id].values()), at)
+            grant.next_check_at = None  # nobody is asked over HTTP
             settle(session, grant.administration_id, at)
 
     def change(self, holder: str, books: str = BAKERY, **values: Any) -> None:
@@ -676,7 +677,34 @@ def test_a_request_in_person_counts_for_a_day_and_its_message_stays(desk: Desk) 
     assert (invitation.by_reminder, invitation.created_by) == (False, SANNE)
 
 
-def test_another_fault_of_one_holder_does_not_keep_the_others_waiting(
+def test_after_a_pause_what_the_provider_shows_is_read_before_anybody_is_written_to(
+    desk: Desk,
+) -> None:
+    """Jan renewed while nobody looked. Until noon his mail, and Sanne's, wait for that to be seen;
+    a provider that does not answer is no reason to wait for ever."""
+    for name in ("Jan", "Piet"):
+        desk.account(name, 4300 + len(name), "2026-10-15")
+    grants = [desk.grant(name, BAKERY) for name in ("Jan", "Piet")]
+    with desk.services.store.write() as session:
+        for number in grants:
+            session.get_one(Grant, number).next_check_at = local("2026-10-05 10:00")
+    desk.at("2026-10-08 10:00")
+    assert (
+        remind(desk.services, desk.time.moment()),
+        digest(desk.services, desk.time.moment()),
+    ) == (
+        0,
+        0,
+    )
+    desk.at("2026-10-08 10:01").renew("Jan")
+    assert remind(desk.services, desk.time.moment()) == 0
+    assert digest(desk.services, desk.at("2026-10-08 11:59").time.moment()) == 0
+    assert remind(desk.services, desk.at("2026-10-08 12:00").time.moment()) == 1
+    assert digest(desk.services, desk.at("2026-10-08 12:00").time.moment()) == 1
+    assert desk.told() == ["2026-10-08 12:00 Piet Demobank 7"]
+
+
+def test_a_fault_with_one_holder_does_not_keep_the_others_waiting(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     desk.account("Jan", 4300, "2026-10-15")
@@ -783,7 +811,9 @@ def test_a_digest_says_what_was_mailed_and_why_nothing_could_be(desk: Desk) -> N
     remind(desk.services, desk.at("2026-09-15 10:00").time.moment())
     with desk.services.store.write() as session:
         session.scalars(select(Mail).where(Mail.name == "Piet")).one().refused_at = desk.time.at
-    assert digest(desk.services, desk.at("2026-09-15 10:05").time.moment()) == 1
+    assert digest(desk.services, desk.at("2026-09-15 10:05").time.moment()) == 0, "still unread"
+    jobs.run("expiries", desk.services, desk.time)
+    assert digest(desk.services, desk.time.moment()) == 1
     (mail,) = desk.mails("digest")
     letter = desk.letter(mail)
     assert (mail.email, letter["subject"]) == (
@@ -794,16 +824,15 @@ def test_a_digest_says_what_was_mailed_and_why_nothing_could_be(desk: Desk) -> N
     assert "Bij 4 koppelingen komen geen mutaties binnen." in text
     assert "Van 1 koppeling loopt de toestemming binnenkort af." in text
     lines = [
-        "Bakkerij De Vries · Bank 4300 …4300 · Jan · Verlopen · 5 dagen geleden"
-        " · 15 september 2026",
-        "Bakkerij De Vries · Bank 4301 …4301 · Piet · Verlopen · 3 dagen geleden"
-        " · kon niet worden bezorgd",
-        "Bakkerij De Vries · Bank 4302 …4302 · Noor · Verlopen · 2 dagen geleden"
-        " · geen: geen e-mailadres",
-        "Bakkerij De Vries · Bank 4303 …4303 · Omar · Verlopen · 1 dag geleden"
-        " · geen: wil geen herinneringen",
-        "Bakkerij De Vries · Bank 4304 …4304 · Kees · Verloopt binnenkort · nog 7 dagen"
-        " · 15 september 2026",
+        f"- Bakkerij De Vries Rekening: Bank {each} …{each} Rekeninghouder: {who} Status: {what}"
+        f" Laatste mail: {mailed}"
+        for each, who, what, mailed in (
+            (4300, "Jan", "Verlopen Dagen: 5 dagen geleden", "15 september 2026"),
+            (4301, "Piet", "Verlopen Dagen: 3 dagen geleden", "kon niet worden bezorgd"),
+            (4302, "Noor", "Verlopen Dagen: 2 dagen geleden", "geen: geen e-mailadres"),
+            (4303, "Omar", "Verlopen Dagen: 1 dag geleden", "geen: wil geen herinneringen"),
+            (4304, "Kees", "Verloopt binnenkort Dagen: nog 7 dagen", "15 september 2026"),
+        )
     ]
     places = [text.find(line) for line in lines]
     assert -1 not in places and places == sorted(places), text
@@ -832,7 +861,8 @@ def test_only_who_works_here_and_keeps_books_gets_a_digest(desk: Desk) -> None:
                     role="reader" if name == "Reader" else "bookkeeper",
                 )
             )
-    digest(desk.services, desk.at("2026-09-15 10:00").time.moment())
+    jobs.run("expiries", desk.services, desk.at("2026-09-15 10:00").time)
+    digest(desk.services, desk.time.moment())
     assert [mail.name for mail in desk.mails("digest")] == [SANNE, "Demo"]
 
 
