@@ -224,6 +224,8 @@ def _asked(
             Connection.administration_id == administration_id,
             Invitation.accepted_at.is_(None),
             Invitation.withdrawn_at.is_(None),
+            # What the clock wrote is no reason not to ask in person.
+            Invitation.by_reminder.is_(False),
         )
         .order_by(Invitation.id)
     )

@@ -53,6 +53,7 @@ from banklink.web import (
     outbox,
     people,
     provider,
+    reminders,
     returned,
     signing,
     start,
@@ -113,7 +114,8 @@ def furnish(app: Flask, house: House) -> Flask:
     app.jinja_env.globals.update(asset=_asset, _=_translate)
     app.before_request(_who)
     app.before_request(_room)
-    CSRFProtect(app)
+    csrf = CSRFProtect(app)
+    csrf.exempt(reminders.stop)  # why that is safe stands there
     app.after_request(_headers)
     app.context_processor(_common)
     app.register_error_handler(HTTPException, _http_error)
@@ -137,6 +139,7 @@ def furnish(app: Flask, house: House) -> Flask:
         journals,
         provider,
         outbox,
+        reminders,
     ):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/healthz", "healthz", _healthz)
