@@ -57,6 +57,12 @@ ACCESS: dict[str, Who] = {
     "landing.thanks": Who.PUBLIC,
     # The list picks an administration of the person's own (context.my_administration).
     "maintenance.page": Who.SIGNED_IN,
+    # Summaries of the person's own administrations; whom they may ask, they check themselves.
+    "office.page": Who.SIGNED_IN,
+    "office.found": Who.SIGNED_IN,
+    "office.download": Who.SIGNED_IN,
+    "office_requests.confirm": Who.SIGNED_IN,
+    "office_requests.send": Who.SIGNED_IN,
     "gallery.page": Who.SIGNED_IN,
     "help.page": Who.SIGNED_IN,
     "start.page": Who.OWNER,

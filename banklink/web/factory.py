@@ -50,6 +50,8 @@ from banklink.web import (
     journals,
     landing,
     maintenance,
+    office,
+    office_requests,
     outbox,
     people,
     provider,
@@ -140,6 +142,8 @@ def furnish(app: Flask, house: House) -> Flask:
         provider,
         outbox,
         reminders,
+        office,
+        office_requests,
     ):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/healthz", "healthz", _healthz)
