@@ -27,6 +27,7 @@ from banklink.actions.revoke import too_late
 from banklink.actions.services import Missing, Services
 from banklink.actions.settle import WAITING, hold, settle
 from banklink.actions.taken_in import taken_in
+from banklink.actions.tell_done import tell_return
 from banklink.core.calendar import Moment
 from banklink.core.facts import Authorisation
 from banklink.core.facts import Grant as GrantState
@@ -270,6 +271,7 @@ def _finish(services: Services, attempt_id: int, at: Moment) -> None:
         _end_finishing(services, attempt, at, "unfinished")
         raise
     fetch_all(services, due, at)
+    tell_return(services, attempt.id, at)
 
 
 def _begin_finishing(services: Services, attempt_id: int, at: Moment) -> Attempt | None:

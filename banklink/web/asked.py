@@ -79,6 +79,21 @@ def words(asked: Asked, at: Moment, *, posts: bool) -> Words:
     return Words(_("%(what)s sent to %(email)s", **names), until)
 
 
+_SHORT: dict[str, str] = {
+    "refused": N_("Not accepted"),
+    "failing": N_("Not sent yet"),
+    "waiting": N_("Not sent yet"),
+    "handed": N_("Link made"),
+}
+
+
+def short(asked: Asked, at: Moment, *, posts: bool) -> str:
+    """The state in a word or two; sent only where it was."""
+    state = asked.state(at.now)
+    delivery = _delivery(asked, posts) if state is State.SENT else None
+    return _(_SHORT[delivery] if delivery else STATES[state])
+
+
 def _delivery(asked: Asked, posts: bool) -> str | None:
     """What keeps it from being there; None when it was sent, or is about to be."""
     mail = asked.mail

@@ -25,6 +25,7 @@ _KINDS: dict[str, str] = {
     "holder_chosen": N_("Fetch via %(holder)s, chosen by %(actor)s"),
     "journal_chosen": N_("IBAN put on journal %(code)s %(name)s by %(actor)s"),
     "journal_released": N_("IBAN taken off journal %(code)s %(name)s by %(actor)s"),
+    "reminded": N_("Reminder mailed to %(holder)s"),
     "gap": N_("The bank no longer gives %(since)s up to %(until)s"),
     "hidden": N_("%(actor)s: does not belong here, hidden"),
     "shown_again": N_("%(actor)s: shown again"),
@@ -36,6 +37,9 @@ _KINDS: dict[str, str] = {
     "invitation_declined": N_("%(invited)s did not allow it"),
     "invitation_wanted": N_("%(invited)s asked for a new link"),
     "invitation_accepted": N_("%(invited)s followed the invitation"),
+    "access_withdrawn": N_("%(actor)s withdrew the access of %(holder)s"),
+    "access_end_confirmed": N_("The end of the access of %(holder)s was confirmed"),
+    "holder_forgotten": N_("%(actor)s deleted the data of %(holder)s"),
     "removed": N_("Link removed by %(actor)s; transactions kept"),
 }
 

@@ -20,7 +20,7 @@ from banklink.store.facts import Record, authorisation_of, holder_facts, records
 from banklink.store.facts import Share as StoredShare
 from banklink.store.holders import Invited, Shared, holders_of, invitation_here, invited_to
 from banklink.store.models import Account, Administration
-from banklink.web.asked import PURPOSES, STATES, words
+from banklink.web.asked import PURPOSES, short, words
 from banklink.web.context import at, house, may_change, my_administration, person, reader
 from banklink.web.i18n import _, day, day_of, iban, ngettext, when
 from banklink.web.panels import refusal
@@ -195,7 +195,8 @@ def _account(
 def _invitation(administration: Administration, each: Invited) -> InvitationCard:
     invitation = each.invitation
     state = each.asked.state(at().now)
-    told = words(each.asked, at(), posts=house().services.office.sender is not None)
+    posts = house().services.office.sender is not None
+    told = words(each.asked, at(), posts=posts)
     undelivered = state is State.SENT and bool(told.tone)
     until = day(amsterdam_day(invitation.expires_at - timedelta(seconds=1)))
     made = when(invitation.created_at, at().today)
@@ -214,17 +215,13 @@ def _invitation(administration: Administration, each: Invited) -> InvitationCard
         name=invitation.name,
         email=invitation.email,
         state=state.value,
-        state_text=_(STATES[state]),
+        state_text=short(each.asked, at(), posts=posts),
         tone="todo" if undelivered or invitation.asked_again_at else "",
         purpose=_(PURPOSES[Purpose(invitation.purpose)]),
         accounts=", ".join(iban(each.iban) for each in each.connections),
-        made=_(
-            "by %(who)s, %(when)s",
-            who=invitation.created_by,
-            when=when(invitation.created_at, at().today),
-        )
+        made=_("by %(who)s, %(when)s", who=invitation.created_by, when=made)
         if invitation.created_by
-        else _("by itself, %(when)s", when=when(invitation.created_at, at().today)),
+        else _("by itself, %(when)s", when=made),
         detail=detail,
         buttons=_buttons(administration.id, each, state) if may_change() else (),
     )

@@ -64,7 +64,7 @@ def sections() -> tuple[Link, ...]:
 
 
 def _settings(administration_id: int | None, may: Who, here: str, *, owner: bool) -> list[Link]:
-    current = here in ("books", "provider", "start", "everybody")
+    current = here in ("books", "provider", "start", "everybody", "outbox")
     if administration_id is not None and may >= Who.ADMINISTRATOR:
         url = url_for("books.settings", administration_id=administration_id)
     elif owner:
@@ -86,6 +86,7 @@ def settings_pages() -> tuple[Link, ...]:
         pages.append((_("Administrations"), url_for("books.page")))
         pages.append((_("All people"), url_for("everybody.page")))
         pages.append((house().settings.provider_name, url_for("provider.page")))
+        pages.append((_("Outbox"), url_for("outbox.page")))
     if len(pages) < 2:
         return ()
     # An answer to a form stands at the page's address or below it.
