@@ -3,11 +3,8 @@ database from before there were any."""
 
 from __future__ import annotations
 
-from sqlalchemy import select
-
 from banklink.actions.services import Services
 from banklink.core.calendar import Moment
-from banklink.store.models import Administration, Membership, Summary
 from banklink.store.summaries import due, rewrite
 
 _AT_A_TIME = 20
@@ -15,18 +12,8 @@ _AT_A_TIME = 20
 
 def rewrite_due(services: Services, at: Moment, *, of: int | None = None) -> int:
     """`of`: only the administrations of this user. Returns how many."""
-    wanted = (
-        select(Administration.id)
-        .outerjoin(Summary, Summary.administration_id == Administration.id)
-        .where(due(at))
-        .order_by(Administration.id)
-    )
-    if of is not None:
-        wanted = wanted.join(Membership, Membership.administration_id == Administration.id).where(
-            Membership.user_id == of
-        )
     with services.store.read() as session:
-        found = list(session.scalars(wanted))
+        found = due(session, at, of=of)
     for first in range(0, len(found), _AT_A_TIME):
         with services.store.write() as session:
             rewrite(session, found[first : first + _AT_A_TIME], at)

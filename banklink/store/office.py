@@ -6,14 +6,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, select
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Result,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    select,
+)
 from sqlalchemy.orm import Session
 
 from banklink.store.models import (
     Account,
     Administration,
+    Base,
     Connection,
     ExpiryDay,
     Grant,
@@ -22,11 +34,20 @@ from banklink.store.models import (
     Summary,
 )
 
+
+def _table(model: type[Base]) -> FromClause:
+    """Plain rows: this page reads no objects, and they cost twice as much."""
+    return model.__table__
+
+
+_A, _M, _S = _table(Administration).c, _table(Membership).c, _table(Summary).c
+_C, _E = _table(Connection).c, _table(ExpiryDay).c
+
 TODO, SOON, WELL = "todo", "soon", "well"
 _FILTERS: dict[str, ColumnElement[bool]] = {
-    TODO: Summary.attention > 0,
-    SOON: Summary.breaks > 0,
-    WELL: and_(Summary.attention == 0, Summary.breaks == 0),
+    TODO: _S.attention > 0,
+    SOON: _S.breaks > 0,
+    WELL: and_(_S.attention == 0, _S.breaks == 0),
 }
 FILTERS = tuple(_FILTERS)
 
@@ -46,14 +67,16 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Over all of a person's administrations; `filters`: administrations under each filter;
-    `changing`: in how many of them they are more than a reader."""
+    """Over all of a person's administrations; `filters`: administrations under each filter.
+    `changing`: in how many of them they are more than a reader, and `renewable`: how many accounts
+    could be asked for in those."""
 
     administrations: int
     changing: int
     attention: int
     breaks: int
     running: int
+    renewable: int
     filters: dict[str, int]
 
 
@@ -71,71 +94,133 @@ class Line:
     next_what: str | None = None
 
 
-def totals(session: Session, user_id: int) -> Totals:
-    def number(condition: ColumnElement[bool]) -> ColumnElement[int]:
-        return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(column), 0)
 
-    def total(column: Any) -> ColumnElement[int]:
-        return func.coalesce(func.sum(column), 0)
 
-    row = session.execute(
-        _of(
-            Choice(user_id=user_id),
-            func.count(),
-            number(Membership.role != "reader"),
-            total(Summary.attention),
-            total(Summary.breaks),
-            total(Summary.running),
-            *(number(condition) for condition in _FILTERS.values()),
+def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return _sum(case((condition, 1), else_=0))
+
+
+_CHANGING = _M.role != "reader"
+_RENEWABLE = _sum(case((_CHANGING, _S.breaks + _S.lapsed), else_=0))
+_ORDER = (
+    case((_S.attention > 0, 0), (_S.breaks > 0, 1), else_=2),
+    case((and_(_S.attention == 0, _S.breaks > 0), _S.next_expiry)),
+    func.lower(_A.name),
+    _A.id,
+)
+_TOTALS = (
+    func.count(),
+    _number(_CHANGING),
+    _sum(_S.attention),
+    _sum(_S.breaks),
+    _sum(_S.running),
+    _RENEWABLE,
+    *(_number(condition) for condition in _FILTERS.values()),
+)
+_FOUND = (func.count(), _RENEWABLE)
+_NAMED = (_A.id, _A.name)
+_LINES = (
+    _A.id,
+    _A.name,
+    _CHANGING.label("may_change"),
+    _S.urgencies,
+    _S.attention,
+    _S.breaks,
+    _S.next_expiry,
+    _S.next_connection_id,
+)
+
+
+def _ask(
+    session: Session, columns: tuple[Any, ...], choice: Choice, **more: int
+) -> Result[*tuple[Any, ...]]:
+    """`columns` of what is chosen. `more`: `first` and `count`, for one page of it in its order."""
+    values: dict[str, Any] = {"user": choice.user_id, **more}
+    if choice.week is not None:
+        values |= {"begins": choice.week, "ends": choice.week + timedelta(days=6)}
+    if choice.query:
+        values["named"] = _named(session, choice)
+    statement = _statement(
+        columns,
+        choice.filter,
+        changing=choice.changing,
+        week=choice.week is not None,
+        named=bool(choice.query),
+        page="count" in more,
+    )
+    return session.execute(statement, values)
+
+
+@cache
+def _statement(
+    columns: tuple[Any, ...], filter_: str | None, *, changing: bool, week: bool, named: bool,
+    page: bool,
+) -> Select[*tuple[Any, ...]]:  # fmt: skip
+    """Made once: putting a statement together costs more than a small one takes."""
+    wanted = (
+        select(*columns)
+        .select_from(_table(Membership))
+        .join(_table(Administration), _A.id == _M.administration_id)
+        .join(_table(Summary), _S.administration_id == _M.administration_id)
+        .where(_M.user_id == bindparam("user"))
+    )
+    if filter_ in _FILTERS:
+        wanted = wanted.where(_FILTERS[filter_])
+    if changing:
+        wanted = wanted.where(_CHANGING)
+    if week:
+        ending = select(_E.administration_id).where(
+            _E.day.between(bindparam("begins"), bindparam("ends"))
         )
-    ).one()
-    administrations, changing, attention, breaks, running, *filters = map(int, row)
+        wanted = wanted.where(_A.id.in_(ending))
+    if named:
+        wanted = wanted.where(_A.id.in_(bindparam("named", expanding=True)))
+    if columns is _LINES or columns is _NAMED:
+        wanted = wanted.order_by(*_ORDER)
+    return wanted.offset(bindparam("first")).limit(bindparam("count")) if page else wanted
+
+
+def _named(session: Session, choice: Choice) -> list[int]:
+    """By name, whatever its capitals: databases do not agree on those of letters with accents."""
+    query = choice.query.casefold()
+    rows = _ask(session, _NAMED, Choice(user_id=choice.user_id))
+    return [number for number, name in rows if query in name.casefold()]
+
+
+def totals(session: Session, user_id: int) -> Totals:
+    row = _ask(session, _TOTALS, Choice(user_id=user_id)).one()
+    administrations, changing, attention, breaks, running, renewable, *filters = map(int, row)
     return Totals(
         administrations,
         changing,
         attention,
         breaks,
         running,
+        renewable,
         dict(zip(_FILTERS, filters, strict=True)),
     )
 
 
-def found(session: Session, choice: Choice) -> tuple[int, int]:
-    """How many administrations match, and how many of their accounts could be asked for: in those
-    the person may change."""
-    may = case((Membership.role != "reader", Summary.breaks + Summary.lapsed), else_=0)
-    count, renewable = session.execute(
-        _chosen(session, choice, func.count(), func.coalesce(func.sum(may), 0))
-    ).one()
+def found(session: Session, choice: Choice, whole: Totals) -> tuple[int, int]:
+    """How many administrations match, and how many of their accounts could be asked for."""
+    if choice == Choice(user_id=choice.user_id):
+        return whole.administrations, whole.renewable
+    count, renewable = _ask(session, _FOUND, choice).one()
     return int(count), int(renewable)
 
 
 def lines(session: Session, choice: Choice, *, first: int, count: int) -> list[Line]:
     """Those that need action first, then those with something ending soon, the soonest before; by
     name within that."""
-    rows = session.execute(
-        _chosen(
-            session,
-            choice,
-            Administration.id,
-            Administration.name,
-            Membership.role != "reader",
-            Summary.urgencies,
-            Summary.attention,
-            Summary.breaks,
-            Summary.next_expiry,
-            Summary.next_connection_id,
-        )
-        .order_by(*_order())
-        .offset(first)
-        .limit(count)
-    ).all()
+    rows = _ask(session, _LINES, choice, first=first, count=count).all()
     names = _names(session, [row.next_connection_id for row in rows if row.next_connection_id])
     return [
         Line(
             row.id,
             row.name,
-            bool(row[2]),
+            bool(row.may_change),
             row.urgencies,
             row.attention,
             row.breaks,
@@ -148,112 +233,65 @@ def lines(session: Session, choice: Choice, *, first: int, count: int) -> list[L
 
 def chosen(session: Session, choice: Choice) -> list[tuple[int, str]]:
     """Number and name of each, in the order of the page."""
-    rows = session.execute(
-        _chosen(session, choice, Administration.id, Administration.name).order_by(*_order())
-    )
-    return [(number, name) for number, name in rows]
+    return [(number, name) for number, name in _ask(session, _NAMED, choice)]
 
 
 def renewable(session: Session, administration_ids: Iterable[int]) -> list[int]:
     """The connections of these that end soon or whose authorisation has ended."""
     wanted = set(administration_ids)
     rows = session.execute(
-        select(Summary.administration_id, Summary.renewable)
-        .where(Summary.breaks + Summary.lapsed > 0)
-        .order_by(Summary.administration_id)
+        select(_S.administration_id, _S.renewable)
+        .where(_S.breaks + _S.lapsed > 0)
+        .order_by(_S.administration_id)
     )
     return [each for administration_id, row in rows if administration_id in wanted for each in row]
 
 
 def roles(session: Session, user_id: int) -> dict[int, str]:
-    rows = session.execute(
-        select(Membership.administration_id, Membership.role).where(Membership.user_id == user_id)
-    )
+    rows = session.execute(select(_M.administration_id, _M.role).where(_M.user_id == user_id))
     return {row.administration_id: row.role for row in rows}
 
 
 def expiry_days(session: Session, user_id: int, first: date, last: date) -> dict[date, int]:
-    rows = session.execute(
-        select(ExpiryDay.day, func.sum(ExpiryDay.count))
-        .join(Membership, Membership.administration_id == ExpiryDay.administration_id)
-        .where(Membership.user_id == user_id, ExpiryDay.day.between(first, last))
-        .group_by(ExpiryDay.day)
-    )
+    rows = session.execute(_DAYS, {"user": user_id, "first": first, "last": last})
     return {day: int(count) for day, count in rows}
 
 
-def _of(choice: Choice, *columns: Any) -> Select[Any]:
-    return (
-        select(*columns)
-        .select_from(Membership)
-        .join(Administration, Administration.id == Membership.administration_id)
-        .join(Summary, Summary.administration_id == Membership.administration_id)
-        .where(Membership.user_id == choice.user_id)
+_DAYS = (
+    select(_E.day, func.sum(_E.count))
+    .join(_table(Membership), _M.administration_id == _E.administration_id)
+    .where(_M.user_id == bindparam("user"), _E.day.between(bindparam("first"), bindparam("last")))
+    .group_by(_E.day)
+)
+
+
+_J, _G, _ACC = _table(Journal).c, _table(Grant).c, _table(Account).c
+_NAMES = (
+    select(_C.id, _J.code, _J.name, _ACC.bank)
+    .select_from(_table(Connection))
+    .outerjoin(
+        _table(Journal),
+        and_(
+            _J.administration_id == _C.administration_id,
+            _J.iban == _C.iban,
+            _J.currency == _C.currency,
+        ),
     )
-
-
-def _chosen(session: Session, choice: Choice, *columns: Any) -> Select[Any]:
-    wanted = _of(choice, *columns)
-    if choice.filter in _FILTERS:
-        wanted = wanted.where(_FILTERS[choice.filter])
-    if choice.week is not None:
-        ending = select(ExpiryDay.administration_id).where(
-            ExpiryDay.day.between(choice.week, choice.week + timedelta(days=6))
-        )
-        wanted = wanted.where(Summary.administration_id.in_(ending))
-    if choice.changing:
-        wanted = wanted.where(Membership.role != "reader")
-    if choice.query:
-        wanted = wanted.where(Administration.id.in_(_named(session, choice)))
-    return wanted
-
-
-def _named(session: Session, choice: Choice) -> list[int]:
-    """By name, whatever its capitals: databases do not agree on those of letters with accents."""
-    query = choice.query.casefold()
-    rows = session.execute(_of(choice, Administration.id, Administration.name))
-    return [number for number, name in rows if query in name.casefold()]
-
-
-def _order() -> tuple[Any, ...]:
-    soon = and_(Summary.attention == 0, Summary.breaks > 0)
-    return (
-        case((Summary.attention > 0, 0), (Summary.breaks > 0, 1), else_=2),
-        case((soon, Summary.next_expiry)),
-        func.lower(Administration.name),
-        Administration.id,
+    .outerjoin(
+        _table(Grant),
+        and_(_G.administration_id == _C.administration_id, _G.holder_id == _C.selected_id),
     )
+    .outerjoin(
+        _table(Account),
+        and_(_ACC.grant_id == _G.id, _ACC.iban == _C.iban, _ACC.currency == _C.currency),
+    )
+    .where(_C.id.in_(bindparam("ids", expanding=True)))
+)
 
 
 def _names(session: Session, connection_ids: list[int]) -> dict[int, str]:
     """What an account is called in a list: its journal, and the bank it is at."""
-    rows = session.execute(
-        select(Connection.id, Journal.code, Journal.name, Account.bank)
-        .outerjoin(
-            Journal,
-            and_(
-                Journal.administration_id == Connection.administration_id,
-                Journal.iban == Connection.iban,
-                Journal.currency == Connection.currency,
-            ),
-        )
-        .outerjoin(
-            Grant,
-            and_(
-                Grant.administration_id == Connection.administration_id,
-                Grant.holder_id == Connection.selected_id,
-            ),
-        )
-        .outerjoin(
-            Account,
-            and_(
-                Account.grant_id == Grant.id,
-                Account.iban == Connection.iban,
-                Account.currency == Connection.currency,
-            ),
-        )
-        .where(Connection.id.in_(connection_ids))
-    )
+    rows = session.execute(_NAMES, {"ids": connection_ids})
     return {
         number: " · ".join(filter(None, (f"{code} {name}" if code else None, bank)))
         for number, code, name, bank in rows

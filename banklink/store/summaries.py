@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, event, insert, select
+from sqlalchemy import bindparam, delete, event, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import ORMExecuteState, Session
 from sqlalchemy.orm.attributes import get_history
@@ -36,6 +36,7 @@ from banklink.store.models import (
     ExpiryDay,
     Grant,
     Journal,
+    Membership,
     Summary,
 )
 
@@ -131,9 +132,23 @@ def _next_change(shown: Iterable[Record], at: Moment) -> datetime | None:
     return min((moment for moment in moments if moment > at.now), default=None)
 
 
-def due(at: Moment) -> ColumnElement[bool]:
-    """Of a Summary joined from outside: it is not there, or time has changed something since."""
-    return Summary.administration_id.is_(None) | (Summary.next_change_at <= at.now)
+_DUE = (
+    select(Administration.id)
+    .outerjoin(Summary, Summary.administration_id == Administration.id)
+    .where(Summary.administration_id.is_(None) | (Summary.next_change_at <= bindparam("now")))
+    .order_by(Administration.id)
+)
+_DUE_OF = _DUE.join(Membership, Membership.administration_id == Administration.id).where(
+    Membership.user_id == bindparam("user")
+)
+
+
+def due(session: Session, at: Moment, *, of: int | None = None) -> list[int]:
+    """Administrations whose counts time has changed, or that have none yet. `of`: only those of
+    this user."""
+    if of is None:
+        return list(session.scalars(_DUE, {"now": at.now}))
+    return list(session.scalars(_DUE_OF, {"now": at.now, "user": of}))
 
 
 # -- rewriting ----------------------------------------------------------------------------------

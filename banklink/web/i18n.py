@@ -34,7 +34,12 @@ _ = gettext
 
 
 def number(value: int) -> str:
-    return format_decimal(value, locale=locale())
+    return _number(value, locale())
+
+
+@lru_cache(maxsize=4096)
+def _number(value: int, where: str) -> str:
+    return format_decimal(value, locale=where)
 
 
 def money(minor: int, currency: str) -> str:

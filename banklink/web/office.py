@@ -4,6 +4,9 @@ hundreds of them. Reads summary rows only (store/office.py)."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from urllib.parse import urlencode
 
 from flask import (
     Blueprint,
@@ -17,12 +20,11 @@ from flask import (
 
 from banklink.actions.summarise import rewrite_due
 from banklink.core.calendar import EXPIRING_DAYS
-from banklink.core.statuses import Urgency
 from banklink.core.texts import N_
 from banklink.store import office
 from banklink.store.office import SOON, TODO, WELL, Choice, Line, Totals
 from banklink.web.context import at, house, person
-from banklink.web.i18n import _, day, ngettext, number
+from banklink.web.i18n import _, day, locale, ngettext, number
 from banklink.web.office_calendar import CalendarView, calendar, week_of
 from banklink.web.office_sheet import pieces
 from banklink.web.said import said
@@ -140,7 +142,9 @@ def kept(choice: Choice) -> dict[str, str]:
 
 
 def address(choice: Choice, **changes: str | int | None) -> str:
-    return url_for("office.page", **{**kept(choice), **changes})  # type: ignore[arg-type]
+    values = {**kept(choice), **changes}
+    query = urlencode({name: value for name, value in values.items() if value is not None})
+    return url_for("office.page") + (f"?{query}" if query else "")
 
 
 def _view() -> OfficeView:
@@ -148,13 +152,14 @@ def _view() -> OfficeView:
     rewrite_due(house().services, at(), of=person().id)
     with house().services.store.read() as session:
         whole = office.totals(session, person().id)
-        count, renewable = office.found(session, choice)
+        count, renewable = office.found(session, choice, whole)
         last = max(1, -(-count // PAGE_SIZE))
         number_ = min(max(1, request.args.get("page", 1, type=int)), last)
         first = (number_ - 1) * PAGE_SIZE
         lines = office.lines(session, choice, first=first, count=PAGE_SIZE)
         picture = calendar(session, choice.week)
     morning, tone = _morning(whole)
+    maintenance = url_for("maintenance.page")
     return OfficeView(
         morning=morning,
         morning_tone=tone,
@@ -178,7 +183,7 @@ def _view() -> OfficeView:
         if choice.week
         else None,
         whole_url=address(choice, week=None),
-        rows=tuple(_line(each) for each in lines),
+        rows=tuple(_line(each, at().today, maintenance) for each in lines),
         shown=_range(first, len(lines), count),
         previous=Link(label=_("Previous"), url=address(choice, page=number_ - 1))
         if number_ > 1
@@ -221,21 +226,20 @@ def _morning(whole: Totals) -> tuple[str, str]:
     return " · ".join(parts), "todo" if whole.attention else "soon" if whole.breaks else "well"
 
 
-def _line(line: Line) -> LineView:
+def _line(line: Line, today: date, page: str) -> LineView:
+    """`page`: the address of the maintenance page, asked for once and not fifty times."""
+    urgencies = [each for each in _COUNTED if each in line.urgencies]
     filtered = TODO if line.attention else SOON if line.breaks else None
-    urgencies = [each.name.lower() for each in Urgency if each.name.lower() in line.urgencies]
     end = line.next_expiry
-    left = (end - at().today).days if end else 0
+    left = (end - today).days if end else 0
     return LineView(
         id=line.id,
         name=line.name,
-        url=url_for("maintenance.page", administration=line.id, filter=filtered),
+        url=f"{page}?administration={line.id}" + (f"&filter={filtered}" if filtered else ""),
         urgency=urgencies[0] if urgencies else "off",
-        counts=tuple(
-            CountView(urgency=each, text=_counted(each, line.urgencies[each])) for each in urgencies
-        ),
+        counts=tuple(_count(each, line.urgencies[each], locale()) for each in urgencies),
         may_ask=line.may_change,
-        ends=_in_days(left) if end else None,
+        ends=_in_days(left, locale()) if end else None,
         tone="soon" if left <= EXPIRING_DAYS else "well",
         date=day(end) if end else "",
         iso=end.isoformat() if end else "",
@@ -243,18 +247,22 @@ def _line(line: Line) -> LineView:
     )
 
 
-def _counted(urgency: str, count: int) -> str:
-    n = number(count)
-    return {
-        "broken": _("%(n)s broken", n=n),
-        "todo": _("%(n)s to do", n=n),
-        "soon": _("%(n)s soon to expire", n=n),
-        "well": _("%(n)s active", n=n),
-        "off": _("%(n)s off", n=n),
-    }[urgency]
+_COUNTED = {
+    "broken": N_("%(n)s broken"),
+    "todo": N_("%(n)s to do"),
+    "soon": N_("%(n)s soon to expire"),
+    "well": N_("%(n)s active"),
+    "off": N_("%(n)s off"),
+}
 
 
-def _in_days(days: int) -> str:
+@lru_cache(maxsize=1024)
+def _count(urgency: str, count: int, _where: str) -> CountView:
+    return CountView(urgency=urgency, text=_(_COUNTED[urgency], n=number(count)))
+
+
+@lru_cache(maxsize=1024)
+def _in_days(days: int, _where: str) -> str:
     if days <= 0:
         return _("today")
     return ngettext("in %(n)s day", "in %(n)s days", days)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 
 from babel.dates import format_date
 from flask import url_for
@@ -60,7 +61,7 @@ def calendar(session: Session, chosen: date | None) -> CalendarView:
     days = office.expiry_days(session, person().id, today, today + timedelta(days=AHEAD))
     made = expiry_weeks(days, today)
     return CalendarView(
-        weeks=_weeks(made, chosen),
+        weeks=_weeks(made, chosen, url_for("office.page"), locale()),
         width=_PITCH * len(made.weeks),
         height=_HEIGHT,
         pitch=_PITCH,
@@ -81,14 +82,16 @@ def calendar(session: Session, chosen: date | None) -> CalendarView:
     )
 
 
-def _weeks(made: ExpiryWeeks, chosen: date | None) -> tuple[WeekView, ...]:
+@lru_cache(maxsize=256)
+def _weeks(made: ExpiryWeeks, chosen: date | None, page: str, where: str) -> tuple[WeekView, ...]:
+    """The same all day as long as nothing changes, so it is drawn once."""
     views = []
     for index, each in enumerate(made.weeks):
         before = made.weeks[index - 1].first if index else None
         view = WeekView(
             x=index * _PITCH,
             day=str(each.first.day),
-            month=_month(each.first)
+            month=_month(each.first, where)
             if before is None or before.month != each.first.month
             else None,
         )
@@ -98,12 +101,12 @@ def _weeks(made: ExpiryWeeks, chosen: date | None) -> tuple[WeekView, ...]:
                 x=view.x,
                 day=view.day,
                 month=view.month,
-                url=url_for("office.page", week=each.first.isoformat()),
+                url=f"{page}?week={each.first.isoformat()}",
                 label=ngettext(
                     "%(n)s authorisation expires in the week of %(date)s",
                     "%(n)s authorisations expire in the week of %(date)s",
                     each.count,
-                    date=_long(each.first),
+                    date=_long(each.first, where),
                 ),
                 count=number(each.count),
                 count_y=tops[-1] - 5,
@@ -115,13 +118,13 @@ def _weeks(made: ExpiryWeeks, chosen: date | None) -> tuple[WeekView, ...]:
     return tuple(views)
 
 
-def _month(first: date) -> str:
+def _month(first: date, where: str) -> str:
     """With the year in January, where it changes."""
-    return format_date(first, "LLL y" if first.month == 1 else "LLL", locale=locale())
+    return format_date(first, "LLL y" if first.month == 1 else "LLL", locale=where)
 
 
-def _long(value: date) -> str:
-    return format_date(value, "d MMMM", locale=locale())
+def _long(value: date, where: str) -> str:
+    return format_date(value, "d MMMM", locale=where)
 
 
 def week_of(text: str) -> date | None:

@@ -260,6 +260,10 @@ def _nowhere(desk: Desk) -> None:
     desk.sign_in("lies@elders.example")
 
 
+def _office_nowhere(desk: Desk) -> None:
+    desk.go("/administrations")
+
+
 def _join_signed_out(desk: Desk) -> None:
     desk.links["lies"] = desk.invite("lies@elders.example")
     desk.page.context.clear_cookies()
@@ -372,6 +376,52 @@ def _forty_administrations(desk: Desk) -> None:
     desk.page.locator("#administration").click()
 
 
+# -- all administrations ------------------------------------------------------------------------
+
+
+def _office(query: str = "") -> Callable[[Desk], None]:
+    def go(desk: Desk) -> None:
+        desk.go(f"/administrations{query}")
+        expect(desk.page.locator("#morning")).to_be_visible()
+
+    return go
+
+
+def _office_table(desk: Desk) -> None:
+    """With the table in place of the picture open, and a week chosen."""
+    _office()(desk)
+    desk.page.locator(".weeks svg a").first.press("Enter")
+    expect(desk.page.locator("#whole")).to_be_visible()
+    desk.page.locator("#weeks-table").click()
+
+
+def _office_typing(desk: Desk) -> None:
+    """While a name is typed, by htmx."""
+    _office()(desk)
+    desk.page.locator("#q").press_sequentially("visser")
+    expect(desk.page.locator(".office tbody tr")).to_have_count(1)
+
+
+def _office_asking(desk: Desk) -> None:
+    """Of the forty some can be asked for; all that cannot stand open."""
+    _office()(desk)
+    desk.press("#ask-all")
+    for each in desk.page.locator(".reason summary").all():
+        each.click()
+
+
+def _office_at(query: str) -> Callable[[Desk], None]:
+    """The step before sending."""
+    return lambda desk: desk.go(f"/administrations/renewal-requests{query}")
+
+
+def _office_asked(desk: Desk) -> None:
+    _office()(desk)
+    desk.press("#ask-all")
+    desk.press("#send")
+    expect(desk.page.locator("main > .notice")).to_be_visible()
+
+
 # -- out again ----------------------------------------------------------------------------------
 
 
@@ -447,6 +497,7 @@ OFFICE: tuple[Screen[Desk], ...] = (
     Screen("not-your-role", _not_your_role),
     Screen("list-reader", _reader),
     Screen("nowhere", _nowhere),
+    Screen("office-nowhere", _office_nowhere),
     Screen("join-signed-out", _join_signed_out),
     Screen("join", _join),
     Screen("join-other", _join_other),
@@ -471,6 +522,14 @@ OFFICE: tuple[Screen[Desk], ...] = (
     Screen("everybody-shut-out", _shutting_out),
     Screen("forty-books", _at("/books")),
     Screen("forty-transactions", _forty_transactions),
+    Screen("office", _office()),
+    Screen("office-week", _office_table),
+    Screen("office-typing", _office_typing),
+    Screen("office-nothing", _office("?q=niemand"), "main"),
+    Screen("office-asking", _office_asking),
+    Screen("office-asking-nobody", _office_at("?for=chosen")),
+    Screen("office-asked", _office_asked),
+    Screen("office-asked-again", _office_at("?for=all")),
     Screen("reset", _reset),
     Screen("signed-out", _signed_out),
     Screen("sign-in-ended", _at("/sign-in?ended=1")),
