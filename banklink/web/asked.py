@@ -86,7 +86,7 @@ def words(asked: Asked, at: Moment, *, posts: bool) -> Words:
 _SHORT: dict[str, str] = {
     "refused": N_("Not accepted"),
     "failing": N_("Not sent yet"),
-    "waiting": N_("Not sent yet"),
+    "waiting": N_("Waits to be sent"),
     "handed": N_("Link made"),
 }
 

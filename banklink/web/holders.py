@@ -22,7 +22,15 @@ from banklink.store.holders import Invited, Shared, holders_of, invitation_here,
 from banklink.store.models import Account, Administration
 from banklink.web.asked import PURPOSES, short, words
 from banklink.web.called import called
-from banklink.web.context import at, house, may_change, my_administration, person, reader
+from banklink.web.context import (
+    at,
+    house,
+    may_change,
+    my_administration,
+    my_administrations,
+    person,
+    reader,
+)
 from banklink.web.i18n import _, day, day_of, iban, ngettext, when
 from banklink.web.outbox import outbox_link
 from banklink.web.panels import refusal
@@ -77,6 +85,9 @@ class InvitationCard:
 @blueprint.get("/holders")
 def page() -> Answer:
     """Of the administration in the address, else of the last one."""
+    with house().services.store.read() as session:
+        if not my_administrations(session):
+            return redirect(url_for("maintenance.page"), 303)  # says why there is nothing
     return _page(request.args.get("administration", type=int), request.args.get("open"))
 
 
