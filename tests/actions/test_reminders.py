@@ -554,7 +554,8 @@ def slowly(act: Callable[..., Any]) -> Callable[..., Any]:
 
 def test_one_mail_lists_every_account_at_that_bank_across_administrations(desk: Desk) -> None:
     first = desk.account("Jan", 4300, "2026-10-15")
-    second = desk.account("Jan", 4444, "2026-11-20", books=SHOP)
+    second = desk.account("Jan", 4444, "2026-10-15", books=SHOP)
+    third = desk.account("Jan", 4777, "2026-11-20", books=SHOP)
     desk.account("Jan", 4555, "2026-10-15", on=False)
     desk.account("Jan", 4666, "2026-10-15", bank=VOOR)
     assert remind(desk.services, desk.at("2026-09-15 10:00").time.moment()) == 2
@@ -572,13 +573,19 @@ def test_one_mail_lists_every_account_at_that_bank_across_administrations(desk: 
         "Vernieuw bij Demobank",
         "Doe je niets, dan ontvangt Kantoor Jansen na 15 oktober 2026 geen mutaties meer. Je logt in"
         " bij je eigen bank met de pas van deze rekening; wij vragen nooit om je codes.",
-        "Winkel Zuid: Bank 4444 …4444: geldig tot 20 november 2026",
+        "Bakkerij De Vries: Bank 4300 …4300: geldig tot 15 oktober 2026",
+        "Winkel Zuid: Bank 4444 …4444: geldig tot 15 oktober 2026",
+        "Winkel Zuid: Bank 4777 …4777: geldig tot 20 november 2026",
     ):
         assert said in text, text
-    for hidden in (first, second, first[4:], "4555", "4666"):
+    for hidden in (first, second, third, first[4:], "4555", "4666"):
         assert hidden not in letter["html"] + letter["text"]
     assert letter["reply_to"] == "sanne@kantoor.nl"
-    assert {each.iban for each in accounts_of(desk, "2026-09-15 10:00", "Jan")} >= {first, second}
+    assert {each.iban for each in accounts_of(desk, "2026-09-15 10:00", "Jan")} >= {
+        first,
+        second,
+        third,
+    }
     assert "Voorbeeldbank" in desk.letter(other)["text"]
 
 
