@@ -1,7 +1,7 @@
 """The consent record: who allowed what, when, on which text, until when, and by whom it was
 withdrawn (security.md §2). Written in the transaction of the permission or the renewal it is about,
-one record for every bank, each pointing to the one before. Codes only; web/consents.py has the
-words.
+one record for every step at a bank, each pointing to the one before. Codes only; web/consents.py
+has the words.
 
 How a record ends (`ended_reason`): renewed, expired, withdrawn_here, withdrawn_at_provider,
 withdrawn_at_bank, forgotten. One that is not the last of its chain stays as it ended.
@@ -55,8 +55,9 @@ _LAPSED = frozenset({Authorisation.EXPIRED, Authorisation.REVOKED})
 def permitted(
     services: Services, session: Session, grant: Grant, attempt: Attempt, at: Moment
 ) -> None:
-    """Somebody came back with a permission; what they share is stored. Also where it shares nothing
-    of what was asked for: it is a permission all the same."""
+    """Somebody came back with a permission; what they share is stored. Also where that is nothing
+    of what was asked for: it is a permission all the same, and takes the place of the earlier."""
+    earlier = _of_grant(session, grant.id)
     listed = session.scalars(
         select(Account).where(Account.grant_id == grant.id, Account.listed).order_by(Account.id)
     ).all()
@@ -66,27 +67,32 @@ def permitted(
         if attempt.invitation_id is not None
         else None
     )
-    for bank, accounts in _by_bank(listed) or [(None, [])]:
-        record = _write(services, session, grant, bank, accounts, at.now, asked)
+    for accounts in _by_authorisation(listed) or [[]]:
+        record = _write(services, session, grant, accounts, at.now, asked)
         record.purpose = invitation.purpose if invitation is not None else "connect"
         _came_with(record, attempt)
+    for record in earlier:
+        if record.ended_at is None:
+            _end(record, at.now, "renewed")
 
 
 def renewed(
-    services: Services, session: Session, grant: Grant, accounts: Sequence[Account], at: Moment
+    services: Services, session: Session, grant: Grant, accounts: Sequence[Account]
 ) -> None:
-    """The bank authorised these accounts anew, as seen at the provider. Who came back from there
+    """The bank authorised these accounts anew, as seen at the provider. Who comes back from there
     for it is noted by `came_back_for`."""
-    for bank, anew in _by_bank(accounts):
+    for anew in _by_authorisation(accounts):
         given = max(each.authorised_at for each in anew if each.authorised_at is not None)
-        _write(services, session, grant, bank, anew, given, frozenset()).purpose = "renew"
+        _write(services, session, grant, anew, given, frozenset()).purpose = "renew"
+    if accounts:
+        _end_followed(session, grant.id)
 
 
 def came_back_for(session: Session, grant: Grant, attempt: Attempt) -> None:
     """The person whose renewal was seen is back: what they were told, and where, goes with it."""
     known = attempt.params.get("authorised_at")
     account = session.get(Account, attempt.account_id) if attempt.account_id else None
-    record = _last(session, grant.id, account.bank if account else None)
+    record = _latest(session, grant.id).get(_key(account)) if account is not None else None
     if record is None or record.channel != "provider" or record.sca_at is None:
         return
     if record.sca_at.isoformat() != known:
@@ -97,16 +103,12 @@ def _write(
     services: Services,
     session: Session,
     grant: Grant,
-    bank: str | None,
     accounts: Sequence[Account],
     given_at: datetime,
     asked: frozenset[tuple[str, str]],
 ) -> Consent:
-    before = _last(session, grant.id, bank)
-    if before is not None and before.ended_at is None:
-        _end(before, given_at, "renewed")
-    authorised = [each.authorised_at for each in accounts if each.authorised_at is not None]
-    until = [each.valid_until for each in accounts if each.valid_until is not None]
+    before = _before(session, grant.id, accounts)
+    first = accounts[0] if accounts else None
     holder = session.get_one(Holder, grant.holder_id)
     record = Consent(
         version=VERSION,
@@ -116,8 +118,8 @@ def _write(
         controller=services.office.name,
         agent=holder.provider,
         acting_role="holder",
-        bank=bank,
-        country=accounts[0].iban[:2] if accounts else None,
+        bank=first.bank if first else None,
+        country=first.iban[:2] if first else None,
         accounts={"accounts": [_account(each, asked) for each in accounts]},
         categories=CATEGORIES,
         purpose="renew",
@@ -127,9 +129,9 @@ def _write(
         text_params={},
         lawful_basis=BASIS,
         given_at=given_at,
-        sca_at=max(authorised, default=None),
-        valid_until=min(until, default=None),
-        valid_source="bank" if until else "unknown",
+        sca_at=first.authorised_at if first else None,
+        valid_until=first.valid_until if first else None,
+        valid_source="bank" if first and first.valid_until else "unknown",
         frequency=FREQUENCY,
         channel="provider",
         provider_consent=holder.subject,
@@ -174,48 +176,92 @@ def _asked_for(session: Session, attempt: Attempt) -> frozenset[tuple[str, str]]
     return frozenset((iban, currency) for iban, currency in rows)
 
 
-def _by_bank(accounts: Iterable[Account]) -> list[tuple[str | None, list[Account]]]:
-    found: dict[str | None, list[Account]] = {}
+def _by_authorisation(accounts: Iterable[Account]) -> list[list[Account]]:
+    """One step at one bank may be for several accounts; it has one day and one end."""
+    found: dict[tuple[Any, ...], list[Account]] = {}
     for each in accounts:
-        found.setdefault(each.bank, []).append(each)
-    return list(found.items())
+        found.setdefault((each.bank, each.authorised_at, each.valid_until), []).append(each)
+    return list(found.values())
 
 
-def _last(session: Session, grant_id: int, bank: str | None) -> Consent | None:
-    """The end of the chain at this bank; of a permission that named no bank yet, else."""
-    wanted = select(Consent).where(Consent.grant_id == grant_id).order_by(Consent.id.desc())
-    found = session.scalars(wanted.where(Consent.bank == bank).limit(1)).first() if bank else None
-    return found or session.scalars(wanted.where(Consent.bank.is_(None)).limit(1)).first()
+# -- the chain ------------------------------------------------------------------------------------
+
+Key = tuple[str, str]
+
+
+def _key(account: Account) -> Key:
+    return masked(account.iban), account.currency
+
+
+def _keys(record: Consent) -> list[Key]:
+    return [(each["iban"], each["currency"]) for each in record.accounts.get("accounts", ())]
+
+
+def _of_grant(session: Session, grant_id: int) -> Sequence[Consent]:
+    session.flush()
+    return session.scalars(
+        select(Consent).where(Consent.grant_id == grant_id).order_by(Consent.id)
+    ).all()
+
+
+def _latest(session: Session, grant_id: int) -> dict[Key, Consent]:
+    """The record that speaks of an account now."""
+    return {key: record for record in _of_grant(session, grant_id) for key in _keys(record)}
+
+
+def _before(session: Session, grant_id: int, accounts: Sequence[Account]) -> Consent | None:
+    """What a new record follows: the last that spoke of one of these accounts, else the last that
+    spoke of none."""
+    spoken = _latest(session, grant_id)
+    same = [spoken[_key(each)] for each in accounts if _key(each) in spoken]
+    bare = [each for each in _of_grant(session, grant_id) if not _keys(each)]
+    return max(same or bare, key=lambda each: each.id, default=None)
+
+
+def _end_followed(session: Session, grant_id: int) -> None:
+    """A record of which every account is spoken of by a later one is over."""
+    spoken = _latest(session, grant_id)
+    records = _of_grant(session, grant_id)
+    for record in records:
+        if record.ended_at is not None:
+            continue
+        later = [spoken[key] for key in _keys(record)] or list(records[-1:])
+        if all(each.id > record.id for each in later):
+            _end(record, max(each.given_at for each in later), "renewed")
 
 
 # -- the end of it --------------------------------------------------------------------------------
 
 
 def end(session: Session, grant_id: int, at: Moment, *, reason: str, by: str | None = None) -> None:
-    """The permission is over at every bank, also where its authorisation had lapsed already."""
-    for record in _ends_of_chains(session, grant_id):
-        if record.ended_reason in (None, "expired", "withdrawn_at_bank"):
+    """The permission is over as a whole, also where an authorisation had lapsed already."""
+    records = _of_grant(session, grant_id)
+    followed = {each.predecessor_id for each in records}
+    for record in records:
+        lapsed = record.ended_reason in ("expired", "withdrawn_at_bank")
+        if record.ended_at is None or (lapsed and record.id not in followed):
             _end(record, at.now, reason, by)
 
 
 def close_lapsed(session: Session, grant_id: int, at: Moment) -> None:
     """A record ends with the last authorisation it is about, when its day has passed or the bank
     was told to stop. The permission to read at the provider may go on."""
-    session.flush()
-    accounts = session.scalars(
-        select(Account).where(Account.grant_id == grant_id, Account.authorised_at.is_not(None))
-    ).all()
-    for record in _ends_of_chains(session, grant_id):
-        states = {
-            each: authorisation_of(each, at.now) for each in accounts if each.bank == record.bank
-        }
-        if record.ended_at is not None or not states or set(states.values()) - _LAPSED:
+    spoken = _latest(session, grant_id)
+    about: dict[int, list[Account]] = {}
+    for account in session.scalars(select(Account).where(Account.grant_id == grant_id)):
+        record = spoken.get(_key(account))
+        if record is not None and record.ended_at is None and account.authorised_at is not None:
+            about.setdefault(record.id, []).append(account)
+    for number, accounts in about.items():
+        states = [authorisation_of(each, at.now) for each in accounts]
+        if set(states) - _LAPSED:
             continue
-        if Authorisation.REVOKED in states.values():
-            told = [each.ended_at for each in states if each.ended_at is not None]
+        record = session.get_one(Consent, number)
+        if Authorisation.REVOKED in states:
+            told = [each.ended_at for each in accounts if each.ended_at is not None]
             _end(record, max(told, default=at.now), "withdrawn_at_bank")
         else:
-            past = [each.expires_at for each in states if each.expires_at is not None]
+            past = [each.expires_at for each in accounts if each.expires_at is not None]
             _end(record, min(max(past, default=at.now), at.now), "expired")
 
 
@@ -234,28 +280,19 @@ def confirm(session: Session, grant_id: int, at: Moment, *, withdrawn_by: dateti
 
 
 def delete_old(services: Services, at: Moment) -> int:
-    """Records whose time is over go; what came after them no longer points to them."""
+    """Records whose time is over go; what came after them no longer points to them. What was
+    deleted lately, here or by `forget`, leaves the files for good."""
     old = select(Consent.id).where(Consent.delete_after < at.today)
     with services.store.read() as session:
         found = list(session.scalars(old.limit(1_000)))
-    if not found:
-        return 0
-    with services.store.write() as session:
-        session.execute(
-            update(Consent).where(Consent.predecessor_id.in_(found)).values(predecessor_id=None)
-        )
-        session.execute(delete(Consent).where(Consent.id.in_(found)))
+    if found:
+        with services.store.write() as session:
+            session.execute(
+                update(Consent).where(Consent.predecessor_id.in_(found)).values(predecessor_id=None)
+            )
+            session.execute(delete(Consent).where(Consent.id.in_(found)))
+    services.store.scrub()
     return len(found)
-
-
-def _ends_of_chains(session: Session, grant_id: int) -> Sequence[Consent]:
-    session.flush()
-    followed = select(Consent.predecessor_id).where(
-        Consent.grant_id == grant_id, Consent.predecessor_id.is_not(None)
-    )
-    return session.scalars(
-        select(Consent).where(Consent.grant_id == grant_id, Consent.id.not_in(followed))
-    ).all()
 
 
 def _end(record: Consent, when: datetime, reason: str, by: str | None = None) -> None:

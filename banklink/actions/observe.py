@@ -51,7 +51,7 @@ def observe(services: Services, grant_id: int, at: Moment) -> list[int]:
         if grant.state != GrantState.ACTIVE:
             return []
         anew = store_accounts(session, grant, accounts, at)
-        consents.renewed(services, session, grant, anew, at)
+        consents.renewed(services, session, grant, anew)
         consents.close_lapsed(session, grant.id, at)
         return settle(session, grant.administration_id, at)
 

@@ -15,14 +15,16 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from sqlalchemy import ColumnElement, CursorResult, and_, exists, not_, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, exists, func, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from banklink.actions.services import Missing, Refused, Services
 from banklink.core.calendar import Moment
 from banklink.core.deliveries import KEPT, PERSISTENCE, STALE, next_pause
 from banklink.mail.letters import Letter, write
-from banklink.mail.smtp import NotNow, Outgoing, Send, Unsendable
+from banklink.mail.smtp import NotNow, Outgoing, PostError, Send, Unsendable
+from banklink.mail.trial import trial_letter
+from banklink.mail.voice import Voice
 from banklink.store.models import Holder, Invitation, Mail
 from banklink.store.vault import SealBroken
 
@@ -96,9 +98,10 @@ def _message_id(services: Services) -> str:
 _WAITING = (Mail.sent_at.is_(None), Mail.refused_at.is_(None))
 
 
-def _overtaken(at: Moment) -> dict[str, ColumnElement[bool]]:
+def _overtaken(at: Moment, *, posts: bool = True) -> dict[str, ColumnElement[bool]]:
     """Why a mail that waits is not to go any more, by code. What a colleague is told about an
-    invitation (`user_id`) stays true whatever becomes of it."""
+    invitation (`user_id`) stays true whatever becomes of it. Without a mail server (`posts`) a mail
+    waits to be copied, as long as mails are kept."""
 
     def invitation(*facts: ColumnElement[bool]) -> ColumnElement[bool]:
         return and_(
@@ -112,16 +115,17 @@ def _overtaken(at: Moment) -> dict[str, ColumnElement[bool]]:
             or_(Invitation.accepted_at.isnot(None), Invitation.declined_at.isnot(None))
         ),
         "expired": invitation(Invitation.expires_at <= at.now),
-        "stale": and_(Mail.tries == 0, Mail.wanted_at < at.real - STALE),
+        "stale": and_(Mail.tries == 0, Mail.wanted_at < at.real - (STALE if posts else KEPT)),
     }
 
 
 def _set_aside(services: Services, at: Moment) -> int:
     """Mails that were overtaken by what happened, or by time, are no longer to be sent."""
     free = (*_WAITING, _unclaimed(at.real))
+    overtaken = _overtaken(at, posts=services.post is not None)
     with services.store.read() as session:
-        overtaken = or_(*_overtaken(at).values())
-        if session.scalar(select(Mail.id).where(*free, overtaken).limit(1)) is None:
+        found = select(Mail.id).where(*free, or_(*overtaken.values())).limit(1)
+        if session.scalar(found) is None:
             return 0
     with services.store.write() as session:
         return sum(
@@ -129,7 +133,7 @@ def _set_aside(services: Services, at: Moment) -> int:
                 session,
                 update(Mail).where(*free, reason).values(refused_at=at.now, error=code),
             )
-            for code, reason in _overtaken(at).items()
+            for code, reason in overtaken.items()
         )
 
 
@@ -296,25 +300,37 @@ def send_again(services: Services, mail_id: int, at: Moment, *, copies: int = 0)
 
     Raises Missing, and Refused: no_mail_server, wiped, withdrawn, answered, expired, forgotten.
     """
-    if services.post is None:
-        raise Refused("no_mail_server")
     with services.store.write() as session:
         mail = session.scalar(select(Mail).where(Mail.id == mail_id).with_for_update())
         if mail is None:
             raise Missing
-        if not mail.sealed:
-            raise Refused("wiped")
-        for code, reason in _overtaken(at).items():
-            if code != "stale" and session.scalar(
-                select(Mail.id).where(Mail.id == mail_id, reason)
-            ):
-                raise Refused(code)
+        if (code := hindrance(session, services, mail, at)) is not None:
+            raise Refused(code)
         if mail.sent_at is not None:
             return _copy(session, services, mail, at, copies).id
         if mail.claimed_until is None or mail.claimed_until <= at.real:
             mail.refused_at = mail.error = mail.claimed_until = None
             mail.tries, mail.wanted_at, mail.due_at = 0, at.real, at.real
         return mail.id
+
+
+def hindrance(session: Session, services: Services, mail: Mail, at: Moment) -> str | None:
+    """Why somebody cannot have this mail sent (again); None when they can."""
+    if services.post is None:
+        return "no_mail_server"
+    if not mail.sealed:
+        return "wiped"
+    for code, reason in _overtaken(at).items():
+        wanted = select(Mail.id).where(Mail.id == mail.id, reason)
+        if code != "stale" and session.scalar(wanted) is not None:
+            return code
+    return None
+
+
+def copies_of(session: Session, mail_id: int) -> int:
+    """How often it was sent again as a new mail."""
+    wanted = select(func.count(Mail.id)).where(Mail.key.startswith(f"again {mail_id} "))
+    return session.scalar(wanted) or 0
 
 
 def _copy(session: Session, services: Services, mail: Mail, at: Moment, copies: int) -> Mail:
@@ -340,6 +356,32 @@ def _copy(session: Session, services: Services, mail: Mail, at: Moment, copies: 
         session.add(made)
         session.flush()
     return made
+
+
+def try_out(services: Services, at: Moment, *, email: str, name: str, locale: str) -> str | None:
+    """Send a mail that says that mails arrive, at once and past the outbox. Returns None when the
+    mail server took it, else the code of what it said. Raises Refused no_mail_server."""
+    if services.post is None:
+        raise Refused("no_mail_server")
+    office = services.office
+    letter = trial_letter(Voice(locale), name=name, app=office.app, sender=office.sender or "")
+    written = write(letter)
+    mail = Outgoing(
+        message_id=_message_id(services),
+        date=at.real,
+        email=email,
+        name=name,
+        subject=written.subject,
+        text=written.text,
+        html=written.html,
+    )
+    try:
+        with services.post.round() as send:
+            send(mail)
+    except PostError as error:
+        log.warning("the test mail was not sent: %s", error.code)
+        return error.code
+    return None
 
 
 def wipe(services: Services, at: Moment) -> int:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from ipaddress import IPv6Address, ip_address, ip_network
 
+from banklink.core.texts import N_
+
 
 def masked(iban: str) -> str:
     """NL52 VOOR •••• ••45 67: whose bank it is and the end of the number."""
@@ -31,3 +33,7 @@ def short_agent(agent: str) -> str | None:
     """What kind of browser: main versions only, and not the long tail some add."""
     shortened = re.sub(r"(\d+)(?:[._]\d+)+", r"\1", agent).strip()[:100]
     return shortened or None
+
+
+PSEUDONYM = N_("Removed account holder %(n)s")
+"""How somebody is called whose name is no longer kept: by their number."""

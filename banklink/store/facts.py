@@ -48,6 +48,11 @@ class Share:
     grant: Grant
     account: Account | None
 
+    @property
+    def name(self) -> str | None:
+        """None of who is forgotten here."""
+        return self.holder.name or None if self.grant.forgotten_at is None else None
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -149,7 +154,7 @@ def holder_facts(share: Share, now: datetime) -> HolderFacts:
         grant=GrantState(share.grant.state),
         listed=bool(account and account.listed),
         authorisation=authorisation_of(account, now),
-        name=share.holder.name,
+        name=share.name,
         days_left=days_left(valid_until, now) if valid_until else None,
         valid_until=valid_until,
         granted_at=share.grant.granted_at,
@@ -390,6 +395,21 @@ def note_changes(
         if each.connection.noted is not None or each.facts.switch is not Switch.NEVER:
             add_event(session, each.connection, "status", at, actor=actor, to=key)
         each.connection.noted = key
+
+
+def holder_names(
+    session: Session, administration_id: int, holder_ids: Iterable[int]
+) -> dict[int, str | None]:
+    """What holders are called in one administration; None of who is forgotten there."""
+    rows = session.execute(
+        select(Holder.id, Holder.name, Grant.forgotten_at)
+        .outerjoin(
+            Grant,
+            (Grant.holder_id == Holder.id) & (Grant.administration_id == administration_id),
+        )
+        .where(Holder.id.in_(set(holder_ids)))
+    )
+    return {number: (name or None) if gone is None else None for number, name, gone in rows}
 
 
 def add_event(

@@ -689,9 +689,10 @@ class Summary(Model):
     (architecture.md); equal to diagnosing afresh at any moment before `next_change_at`.
 
     `counts`: row key of the table -> shown connections; `urgencies`: urgency -> shown connections.
-    `running`: those that work; `breaks`: those of them that end within 30 days. `renewable`: which
-    ones end within 30 days or have an authorisation that ended. `next_expiry`: the first last day
-    of one that works, `next_connection_id`: which one that is. `made_at`: when any of it changed.
+    `running`: those that work; `breaks`: those of them that end within 30 days; `lapsed`: those
+    whose authorisation has ended; `renewable`: the numbers of these two. `next_expiry`: the first
+    last day of one that works, `next_connection_id`: which one that is. `made_at`: when any of it
+    changed.
     """
 
     __tablename__ = "summaries"
@@ -705,6 +706,7 @@ class Summary(Model):
     attention: Mapped[int] = mapped_column(default=0)
     running: Mapped[int] = mapped_column(default=0)
     breaks: Mapped[int] = mapped_column(default=0)
+    lapsed: Mapped[int] = mapped_column(default=0)
     renewable: Mapped[list[int]] = mapped_column(JSON, default=list)
     next_expiry: Mapped[date | None]
     next_connection_id: Mapped[int | None]

@@ -71,6 +71,7 @@ class Counted:
     attention: int
     running: int
     breaks: int
+    lapsed: int
     renewable: list[int]
     next_expiry: date | None
     next_connection_id: int | None
@@ -96,6 +97,7 @@ def summarise(session: Session, administration_id: int, at: Moment) -> Counted:
         attention=urgencies[Urgency.BROKEN] + urgencies[Urgency.TODO],
         running=len(running),
         breaks=len(soon),
+        lapsed=len(lapsed),
         renewable=sorted(soon | lapsed),
         next_expiry=ends[0][0] if ends else None,
         next_connection_id=ends[0][1] if ends else None,

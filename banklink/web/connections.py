@@ -36,17 +36,17 @@ from banklink.actions.use_holder import use_holder as use_holder_action
 from banklink.core.calendar import FIRST_DAY
 from banklink.core.invitations import Purpose
 from banklink.core.statuses import Action
-from banklink.store.facts import Record, record, records
+from banklink.store.facts import Record, holder_names, record, records
 from banklink.store.models import (
     Account,
     Administration,
     Connection,
     FetchRun,
-    Holder,
     Transaction,
 )
 from banklink.web import consent_words, panels
 from banklink.web.addresses import is_htmx, listing
+from banklink.web.called import called
 from banklink.web.consent_words import ConsentText
 from banklink.web.context import (
     at,
@@ -527,9 +527,8 @@ def transactions(connection_id: int) -> str:
     with house().services.store.read() as session:
         found = one_record(session, connection_id)
         wanted = (
-            select(Transaction, Holder.name)
+            select(Transaction, FetchRun.holder_id)
             .join(FetchRun, FetchRun.id == Transaction.run_id)
-            .join(Holder, Holder.id == FetchRun.holder_id)
             .where(Transaction.connection_id == connection_id)
             .order_by(Transaction.booked_on.desc(), Transaction.id.desc())
             .limit(_LISTED + 1)
@@ -545,6 +544,9 @@ def transactions(connection_id: int) -> str:
                 | ((Transaction.booked_on == bound[0]) & (Transaction.id < bound[1]))
             )
         rows = session.execute(wanted).all()
+        names = holder_names(
+            session, found.connection.administration_id, [via for _each, via in rows]
+        )
         count, total = session.execute(
             select(
                 func.count(Transaction.id), func.coalesce(func.sum(Transaction.amount), 0)
@@ -552,7 +554,7 @@ def transactions(connection_id: int) -> str:
         ).one()
         connection = found.connection
     more = len(rows) > _LISTED
-    shown = [_transaction(each, via) for each, via in rows[:_LISTED]]
+    shown = [_transaction(each, called(names.get(via), via)) for each, via in rows[:_LISTED]]
     back = row_address(connection.administration_id, connection_id)
     last = rows[_LISTED - 1][0] if more else None
     return render_template(

@@ -40,6 +40,7 @@ from banklink.web import (
     account,
     books,
     connections,
+    consents,
     doors,
     everybody,
     gallery,
@@ -49,6 +50,9 @@ from banklink.web import (
     journals,
     landing,
     maintenance,
+    office,
+    office_requests,
+    outbox,
     people,
     provider,
     reminders,
@@ -130,12 +134,16 @@ def furnish(app: Flask, house: House) -> Flask:
         account,
         doors,
         people,
+        consents,
         everybody,
         start,
         books,
         journals,
         provider,
+        outbox,
         reminders,
+        office,
+        office_requests,
     ):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/healthz", "healthz", _healthz)
@@ -210,12 +218,12 @@ def _headers(response: Response) -> Response:
         "Content-Security-Policy",
         f"default-src 'none'; script-src 'self'{cdn}; style-src 'self'; img-src 'self' data:;"
         " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
-        " frame-ancestors 'none'",
+        " frame-ancestors 'none'" + ("; frame-src 'self'" if g.get("frames") else ""),
     )
     if _house().settings.origin.startswith("https:"):
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["X-Frame-Options"] = "DENY"
+    response.headers.setdefault("X-Frame-Options", "DENY")
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["Referrer-Policy"] = "same-origin"
     if request.endpoint not in ("static", "htmx", "badge"):

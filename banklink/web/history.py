@@ -37,6 +37,9 @@ _KINDS: dict[str, str] = {
     "invitation_declined": N_("%(invited)s did not allow it"),
     "invitation_wanted": N_("%(invited)s asked for a new link"),
     "invitation_accepted": N_("%(invited)s followed the invitation"),
+    "access_withdrawn": N_("%(actor)s withdrew the access of %(holder)s"),
+    "access_end_confirmed": N_("The end of the access of %(holder)s was confirmed"),
+    "holder_forgotten": N_("%(actor)s deleted the data of %(holder)s"),
     "removed": N_("Link removed by %(actor)s; transactions kept"),
 }
 

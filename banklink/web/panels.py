@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import TypeVar
 
 from flask import url_for
 from sqlalchemy import func, select
@@ -17,9 +16,10 @@ from banklink.core.diagnose import Step, ladder
 from banklink.core.facts import HolderFacts, Switch
 from banklink.core.statuses import Action
 from banklink.core.texts import N_
-from banklink.store.facts import Record
-from banklink.store.models import Event, FetchRun, Holder, Invitation, Journal, Transaction
+from banklink.store.facts import Record, holder_names
+from banklink.store.models import Event, FetchRun, Invitation, Journal, Transaction
 from banklink.web.addresses import help_address
+from banklink.web.called import called
 from banklink.web.history import event_view
 from banklink.web.i18n import _, day, day_of, iban, moment, ngettext, number, when
 from banklink.web.rows import Reader, row_url, row_view, spoken_title
@@ -142,8 +142,10 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
         .order_by(Event.at.desc(), Event.id.desc())
         .limit(None if everything else _HISTORY + 1)
     ).all()
-    names = {holder.id: holder.name for holder in _named(session, Holder, events, "holder")}
-    invited = {each.id: each.name for each in _named(session, Invitation, events, "invitation")}
+    told_of = [event.params["holder"] for event in events if "holder" in event.params]
+    known = holder_names(session, connection.administration_id, told_of)
+    names = {number: called(name, number) for number, name in known.items()}
+    invited = _invited(session, events)
     close = cancel(record, spoken)
     more = len(events) > _HISTORY and not everything
     return Details(
@@ -185,14 +187,14 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
     )
 
 
-Named = TypeVar("Named", Holder, Invitation)
-
-
-def _named(
-    session: Session, model: type[Named], events: Sequence[Event], param: str
-) -> Iterable[Named]:
-    numbers = {event.params[param] for event in events if param in event.params}
-    return session.scalars(select(model).where(model.id.in_(numbers))) if numbers else ()
+def _invited(session: Session, events: Sequence[Event]) -> dict[int, str]:
+    """What those are called whom these events are about."""
+    numbers = {each.params["invitation"] for each in events if "invitation" in each.params}
+    found = session.scalars(select(Invitation).where(Invitation.id.in_(numbers)))
+    return {
+        each.id: each.name or (called(None, each.holder_id) if each.holder_id else "")
+        for each in (found if numbers else ())
+    }
 
 
 def _what_it_means(record: Record, chip: str, title: str) -> Button:
@@ -236,7 +238,7 @@ def _rung_detail(step: Step, record: Record, holder: HolderFacts | None) -> str:
         return _("never") if record.facts.switch is Switch.NEVER else _("switched off")
     if holder is None:
         return _("no account holder known") if step is Step.ACCESS else ""
-    name = holder.name or ""
+    name = called(holder.name, record.diagnosis.concerns)
     if step is Step.ACCESS:
         if holder.grant == "active" and holder.granted_at:
             return _("%(name)s, since %(date)s", name=name, date=day_of(holder.granted_at))

@@ -30,6 +30,7 @@ from banklink.store.facts import Asked, Record
 from banklink.store.models import Attempt
 from banklink.web.addresses import help_address, listing
 from banklink.web.asked import words
+from banklink.web.called import called
 from banklink.web.i18n import _, clock_time, day, day_of, iban, ngettext, when
 from banklink.web.viewmodel import (
     Button,
@@ -96,6 +97,7 @@ _OUTCOMES: dict[str, tuple[str, str]] = {
     "other_account": ("error", N_("You connected %(others)s, but %(iban)s was wanted.")),
     "not_shared": ("error", N_("Permission received, but %(iban)s was not ticked.")),
     "nothing_changed": ("info", N_("The bank reported no new authorisation.")),
+    "withdrawn": ("info", N_("The access was withdrawn meanwhile; nothing was changed.")),
     "parked": ("info", N_("The bank's answer arrived in another browser.")),
     "unfinished": (
         "error",
@@ -308,7 +310,7 @@ class Names:
         self.values: dict[str, str | None] = {
             "app": reader.app,
             "provider": reader.provider,
-            "holder": holder.name if holder else None,
+            "holder": called(holder.name, diagnosis.concerns) if holder else None,
             "revoked": _day_or_none(holder.revoked_at if holder else None),
             "ended": _ended(holder),
             "attempted": _day_or_none(holder.attempted_at if holder else None),
@@ -353,7 +355,7 @@ def _fragment(record: Record, panel: str | None = None) -> str:
 def _offer(offer: Offer, record: Record, title: str, app: str) -> Button:
     action, connection = offer.action, record.connection
     holder = record.facts.holders.get(offer.holder or "")
-    label = _(offer.label, holder=holder.name if holder else "")
+    label = _(offer.label, holder=called(holder.name, offer.holder) if holder else "")
     name = _("%(action)s: %(title)s", action=label, title=title)
     if action in _PANELS or (action is Action.REQUEST and not _has_address(record, offer)):
         panel = LETTER if action is Action.REQUEST else action.value
@@ -394,7 +396,7 @@ def _holder(key: str, record: Record, reader: Reader, title: str) -> HolderView:
     usable_elsewhere = facts.usable and not selected and record.facts.switch is Switch.ON
     return HolderView(
         id=key,
-        name=facts.name or _("Account holder"),
+        name=called(facts.name, key),
         line=line.value if line else None,
         line_text=_(ACCOUNT_LINES[line]) if line else None,
         detail=_holder_detail(facts),
@@ -639,7 +641,7 @@ def search_text(record: Record) -> str:
     if record.journal is not None:
         words += [record.journal.code, record.journal.name]
     for key, share in record.shares.items():
-        words.append(share.holder.name)
+        words.append(share.name or "")
         if share.account is not None and record.facts.holders[key].visible:
             words += filter(None, (share.account.name, share.account.bank))
     return " ".join(words).casefold()

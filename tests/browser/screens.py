@@ -15,8 +15,12 @@ from typing import Generic, TypeVar
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
+from banklink.actions.outbox import queue
+from banklink.core.invitations import Purpose
 from banklink.examples import EXAMPLES
-from banklink.store.models import Administration, Connection, Journal
+from banklink.mail.invitations import invitation_letter
+from banklink.mail.voice import Voice
+from banklink.store.models import Administration, Connection, Journal, Mail
 from tests.browser.people import Person
 from tests.support.house import TestHouse
 
@@ -308,6 +312,58 @@ def _elsewhere(hands: Person) -> None:
     hands.page.goto(hands.house.origin.replace("localhost", "127.0.0.1"))
 
 
+# -- mails --------------------------------------------------------------------------------------
+
+_MAILS = {
+    "waits": {},
+    "sent": {"sent_at": "now"},
+    "refused": {"refused_at": "now", "error": "recipient 550 5.1.1", "tries": 1},
+    "stale": {"refused_at": "now", "error": "stale"},
+    "wiped": {"refused_at": "now", "error": "withdrawn", "sealed": ""},
+}
+"""What became of each."""
+
+
+def _mails(hands: Person) -> dict[str, int]:
+    """One mail of each kind in the outbox, made at the first call."""
+    house = hands.house
+    keys = {name: f"screens {name}" for name in _MAILS}
+    with house.services.store.write() as session:
+        books = session.scalars(
+            select(Administration).where(Administration.name == "Bakkerij De Vries")
+        ).one()
+        letter = invitation_letter(
+            Purpose.CONNECT, Voice("nl"), name="Lieselotte van den Heuvel-Oosterbaan",
+            office="Kantoor Sanne", sender="Sanne", administrations=[books.name],
+            accounts=[("Zakelijk", IBANS["active"])], bank="Demobank", until=house.at().today,
+            url=f"{house.origin}/invitation/{'x' * 43}", provider="Ondernemersapp", app="Banklink",
+            message="Hoi,\n\nkun je dit voor vrijdag doen?", phone="050-1234567",
+        )  # fmt: skip
+        for name, values in _MAILS.items():
+            made = queue(
+                session, house.services, letter, house.at(), key=keys[name], kind="invitation",
+                email="l.vandenheuvel-oosterbaan@schildersbedrijf-van-den-heuvel.example",
+                name="Lieselotte van den Heuvel-Oosterbaan", administration_id=books.id,
+                reply_to="sanne@kantoor.example",
+            )  # fmt: skip
+            for column, value in values.items():
+                if made is not None:
+                    setattr(made, column, house.at().now if value == "now" else value)
+        rows = session.execute(select(Mail.key, Mail.id).where(Mail.key.in_(keys.values())))
+        numbers = {str(key): int(number) for key, number in rows}
+    return {name: numbers[key] for name, key in keys.items()}
+
+
+def _outbox(which: str = "") -> Callable[[Person], None]:
+    def go(hands: Person) -> None:
+        numbers = _mails(hands)
+        path = f"/outbox/{numbers[which]}" if which else "/outbox"
+        hands.page.goto(hands.house.origin + path)
+        expect(hands.page.locator("main h1")).to_be_visible()
+
+    return go
+
+
 BANKLINK: tuple[Screen[Person], ...] = (
     Screen("page", _list()),
     Screen("page-todo", _list("&filter=todo"), ".headline"),
@@ -362,6 +418,10 @@ BANKLINK: tuple[Screen[Person], ...] = (
     Screen("provider-built-in-tested", _provider_tested),
     Screen("account-demo", _at("/account")),
     Screen("gallery", _at("/gallery")),
+    Screen("outbox", _outbox()),
+    Screen("outbox-mail", _outbox("waits")),
+    Screen("outbox-refused", _outbox("refused")),
+    Screen("outbox-wiped", _outbox("wiped")),
     Screen("help", _at("/help")),
     Screen("help-search", _at("/help?q=bank+verlopen")),
     Screen("help-nothing-found", _at("/help?q=zeppelin")),

@@ -43,13 +43,20 @@ def test_sqlite_loses_nothing_that_was_promised(tmp_path: Path) -> None:
     ):
         settings = {
             name: session.execute(text(f"PRAGMA {name}")).scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            for name in (
+                "journal_mode",
+                "synchronous",
+                "foreign_keys",
+                "busy_timeout",
+                "secure_delete",
+            )
         }
     assert settings == {
         "journal_mode": "wal",
         "synchronous": 2,  # FULL
         "foreign_keys": 1,
         "busy_timeout": 15000,
+        "secure_delete": 1,
     }
 
 

@@ -53,6 +53,11 @@ TABLE = {
     "POST /reminders/<token>/on": "everybody",
     "POST /password/<token>/join": "signed in",
     "GET /": "signed in",
+    "GET /administrations": "signed in",
+    "GET /administrations/found": "signed in",
+    "GET /administrations.csv": "signed in",
+    "GET /administrations/renewal-requests": "signed in",
+    "POST /administrations/renewal-requests": "signed in",
     "GET /gallery": "signed in",
     "GET /help": "signed in",
     "GET /start": "owner",
@@ -78,12 +83,21 @@ TABLE = {
     "POST /administrations/<administration_id>/journals/<journal_id>/clear": "bookkeeper",
     "POST /administrations/<administration_id>/journals/<journal_id>/undo": "bookkeeper",
     "POST /administrations/<administration_id>/journals/<journal_id>/delete": "bookkeeper",
+    "GET /outbox": "signed in",
+    "GET /outbox/<mail_id>": "signed in",
+    "GET /outbox/<mail_id>/html": "signed in",
+    "POST /outbox/<mail_id>/send": "signed in",
+    "POST /outbox/test": "owner",
     "GET /account": "signed in",
     "POST /account": "signed in",
     "POST /account/password": "signed in",
     "POST /account/sessions/<session_id>/end": "signed in",
     "GET /administrations/<administration_id>/rows": "reader",
     "GET /administrations/<administration_id>/people": "reader",
+    "GET /administrations/<administration_id>/holders/<holder_id>": "reader",
+    "GET /administrations/<administration_id>/holders/<holder_id>/consents.json": "reader",
+    "POST /administrations/<administration_id>/holders/<holder_id>/withdraw": "bookkeeper",
+    "POST /administrations/<administration_id>/holders/<holder_id>/forget": "administrator",
     "POST /administrations/<administration_id>/refresh": "bookkeeper",
     "POST /administrations/<administration_id>/journals": "bookkeeper",
     "POST /administrations/<administration_id>/people": "administrator",
@@ -157,7 +171,8 @@ def ask(office: Office, guest: Guest, route: str, numbers: dict[str, int]) -> Te
     method, _space, path = route.partition(" ")
     fill = {"token": "made-up", "filename": "app.css", "what": "ended", "number": 3, **numbers}
     fill |= {"user_id": NOBODY_HAS, "link_id": NOBODY_HAS, "session_id": NOBODY_HAS}
-    fill["journal_id"] = NOBODY_HAS
+    for name in ("journal_id", "mail_id", "holder_id", "invitation_id"):
+        fill[name] = NOBODY_HAS
     for name, value in fill.items():
         path = path.replace(f"<{name}>", str(value))
     return guest.get(path) if method == "GET" else guest.press(path)
@@ -187,7 +202,17 @@ def expected(route: str, who: str, where: str, named: bool) -> str | None:
 
 
 # A made-up link, person or session: let in, and told that it is not there.
-NOT_THERE_ANYWAY = ("<token>", "<user_id>", "<link_id>", "<session_id>", "<journal_id>")
+NOT_THERE_ANYWAY = (
+    "<token>",
+    "<user_id>",
+    "<link_id>",
+    "<session_id>",
+    "<journal_id>",
+    "<mail_id>",
+    "<holder_id>",
+    "<invitation_id>",
+    "thanks",
+)
 
 
 @pytest.mark.parametrize("where", ["own", "foreign", "absent"])

@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from banklink.actions.credentials import put
+from banklink.actions.revoke import revoke_due
 from banklink.providers.contract import ConfigurationError, Credentials
-from banklink.store.models import Administration, Grant, Holder, ProviderSettings
+from banklink.store.models import Administration, Grant, Holder, ProviderSettings, Revocation
 from tests.support.certificates import certificate
 from tests.support.house import TestHouse
 from tests.web.conftest import Visitor, soup, words
@@ -145,6 +146,7 @@ def given(house: TestHouse) -> int:
     """A permission an account holder gave, with its tokens, kept for later."""
     at = house.at()
     with house.services.store.write() as session:
+        session.query(Revocation).delete()
         session.query(Grant).delete()
         books = session.query(Administration).first()
         books = books or Administration(reference="given", name="Given")
@@ -184,6 +186,11 @@ def test_what_holders_gave_at_the_earlier_server_is_not_handed_to_another(
     with house.services.store.read() as session:
         grant = session.get_one(Grant, number)
         assert (grant.state, grant.credentials) == ("revoked", None)
+        assert session.query(Revocation).one().settings is not None
+    assert revoke_due(house.services, house.at()) == 1, "the earlier one is told that it is over"
+    with house.services.store.read() as session:
+        told = session.query(Revocation).one()
+        assert told.confirmed_at is not None and (told.sealed, told.settings) == (None, None)
 
 
 def test_who_knows_the_secret_moves_to_another_address_with_all_permissions(

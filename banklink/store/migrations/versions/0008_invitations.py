@@ -67,6 +67,7 @@ def upgrade() -> None:
         sa.Column("attention", sa.Integer(), nullable=False),
         sa.Column("running", sa.Integer(), nullable=False),
         sa.Column("breaks", sa.Integer(), nullable=False),
+        sa.Column("lapsed", sa.Integer(), nullable=False),
         sa.Column("renewable", sa.JSON(), nullable=False),
         sa.Column("next_expiry", sa.Date(), nullable=True),
         sa.Column("next_connection_id", sa.Integer(), nullable=True),
