@@ -28,7 +28,7 @@ from banklink.actions import unsubscribe
 from banklink.actions.digest import digest
 from banklink.actions.invite import ask_for
 from banklink.actions.observe import store_accounts
-from banklink.actions.outbox import queue
+from banklink.actions.outbox import deliver, queue
 from banklink.actions.remind import remind
 from banklink.actions.services import Missing, Services
 from banklink.actions.settle import hold, settle
@@ -554,7 +554,8 @@ def slowly(act: Callable[..., Any]) -> Callable[..., Any]:
 
 def test_one_mail_lists_every_account_at_that_bank_across_administrations(desk: Desk) -> None:
     first = desk.account("Jan", 4300, "2026-10-15")
-    second = desk.account("Jan", 4444, "2026-11-20", books=SHOP)
+    second = desk.account("Jan", 4444, "2026-10-15", books=SHOP)
+    third = desk.account("Jan", 4777, "2026-11-20", books=SHOP)
     desk.account("Jan", 4555, "2026-10-15", on=False)
     desk.account("Jan", 4666, "2026-10-15", bank=VOOR)
     assert remind(desk.services, desk.at("2026-09-15 10:00").time.moment()) == 2
@@ -572,13 +573,19 @@ def test_one_mail_lists_every_account_at_that_bank_across_administrations(desk: 
         "Vernieuw bij Demobank",
         "Doe je niets, dan ontvangt Kantoor Jansen na 15 oktober 2026 geen mutaties meer. Je logt in"
         " bij je eigen bank met de pas van deze rekening; wij vragen nooit om je codes.",
-        "Winkel Zuid: Bank 4444 …4444: geldig tot 20 november 2026",
+        "Bakkerij De Vries: Bank 4300 …4300: geldig tot 15 oktober 2026",
+        "Winkel Zuid: Bank 4444 …4444: geldig tot 15 oktober 2026",
+        "Winkel Zuid: Bank 4777 …4777: geldig tot 20 november 2026",
     ):
         assert said in text, text
-    for hidden in (first, second, first[4:], "4555", "4666"):
+    for hidden in (first, second, third, first[4:], "4555", "4666"):
         assert hidden not in letter["html"] + letter["text"]
     assert letter["reply_to"] == "sanne@kantoor.nl"
-    assert {each.iban for each in accounts_of(desk, "2026-09-15 10:00", "Jan")} >= {first, second}
+    assert {each.iban for each in accounts_of(desk, "2026-09-15 10:00", "Jan")} >= {
+        first,
+        second,
+        third,
+    }
     assert "Voorbeeldbank" in desk.letter(other)["text"]
 
 
@@ -702,6 +709,30 @@ def test_after_a_pause_what_the_provider_shows_is_read_before_anybody_is_written
     assert remind(desk.services, desk.at("2026-10-08 12:00").time.moment()) == 1
     assert digest(desk.services, desk.at("2026-10-08 12:00").time.moment()) == 1
     assert desk.told() == ["2026-10-08 12:00 Piet Demobank 7"]
+
+
+def test_a_reminder_that_still_waits_when_it_is_overtaken_does_not_go(desk: Desk) -> None:
+    """The mail server is down for a week; in between one of two has renewed."""
+    desk.account("Jan", 4300, "2026-10-15")
+    desk.account("Piet", 4301, "2026-10-15")
+    remind(desk.services, desk.at("2026-10-01 10:00").time.moment())
+    with desk.services.store.write() as session:
+        for mail in session.scalars(select(Mail)):
+            mail.tries, mail.error = 3, "no_connection"
+    deliver(desk.services, desk.time.moment())
+    assert [mail.refused_at for mail in desk.mails()] == [None, None]
+    desk.at("2026-10-02 10:00").renew("Jan")
+    deliver(desk.services, desk.time.moment())
+    assert {mail.name: mail.error for mail in desk.mails()} == {
+        "Jan": "renewed",
+        "Piet": "no_connection",
+    }
+    remind(desk.services, desk.at("2026-10-08 10:00").time.moment())
+    deliver(desk.services, desk.time.moment())
+    assert [(mail.name, mail.error) for mail in desk.mails() if mail.name == "Piet"] == [
+        ("Piet", "newer"),
+        ("Piet", None),
+    ]
 
 
 def test_a_fault_with_one_holder_does_not_keep_the_others_waiting(
