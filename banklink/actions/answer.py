@@ -16,7 +16,7 @@ from banklink.actions.invite import administrations, asked_for, is_open
 from banklink.actions.outbox import queue
 from banklink.actions.services import Missing, Refused, Services
 from banklink.actions.settle import hold
-from banklink.actions.sign_in import digest
+from banklink.actions.sign_in import digest, plain_email
 from banklink.core.calendar import Moment
 from banklink.core.facts import Authorisation
 from banklink.core.invitations import Purpose, State
@@ -75,16 +75,18 @@ def mended(invitation: Invitation, rows: tuple[Record, ...]) -> bool:
         return True
     if invitation.purpose == Purpose.RENEW:
         return not any(row.diagnosis.renewable for row in rows)
-    return all(any(holder.usable for holder in _theirs(row)) for row in rows)
+    return all(any(_came(invitation, row, key) for key in row.shares) for row in rows)
 
 
-def _theirs(row: Record) -> list[Any]:
-    """Those whose permission would do: the one a connection that is on fetches through, else
-    anybody."""
-    holders = row.facts.holders
-    if row.facts.switch == "on":
-        return [each for key, each in holders.items() if key == row.facts.selected]
-    return list(holders.values())
+def _came(invitation: Invitation, row: Record, key: str) -> bool:
+    """Whether this holder's permission is what was asked for: of the very person, or given since.
+    That somebody else's works already is no reason to send a second holder away."""
+    facts, share = row.facts.holders[key], row.shares[key]
+    since = facts.listed_at is not None and facts.listed_at >= invitation.created_at
+    same = share.holder.id == invitation.holder_id or (
+        plain_email(share.holder.email or "") == invitation.email
+    )
+    return facts.usable and (since or same)
 
 
 def _number(session: Session, token: str) -> int:
