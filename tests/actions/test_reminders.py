@@ -855,14 +855,14 @@ def test_a_digest_says_what_was_mailed_and_why_nothing_could_be(desk: Desk) -> N
     assert "Bij 4 koppelingen komen geen mutaties binnen." in text
     assert "Van 1 koppeling loopt de toestemming binnenkort af." in text
     lines = [
-        f"- Bakkerij De Vries Rekening: Bank {each} …{each} Rekeninghouder: {who} Status: {what}"
+        f"- Bakkerij De Vries · Bank {each} …{each} Rekeninghouder: {who} Status: {what}"
         f" Laatste mail: {mailed}"
         for each, who, what, mailed in (
-            (4300, "Jan", "Verlopen Dagen: 5 dagen geleden", "15 september 2026"),
-            (4301, "Piet", "Verlopen Dagen: 3 dagen geleden", "kon niet worden bezorgd"),
-            (4302, "Noor", "Verlopen Dagen: 2 dagen geleden", "geen: geen e-mailadres"),
-            (4303, "Omar", "Verlopen Dagen: 1 dag geleden", "geen: wil geen herinneringen"),
-            (4304, "Kees", "Verloopt binnenkort Dagen: nog 7 dagen", "15 september 2026"),
+            (4300, "Jan", "Verlopen, 5 dagen geleden", "15 september 2026"),
+            (4301, "Piet", "Verlopen, 3 dagen geleden", "kon niet worden bezorgd"),
+            (4302, "Noor", "Verlopen, 2 dagen geleden", "geen: geen e-mailadres"),
+            (4303, "Omar", "Verlopen, 1 dag geleden", "geen: wil geen herinneringen"),
+            (4304, "Kees", "Verloopt binnenkort, nog 7 dagen", "15 september 2026"),
         )
     ]
     places = [text.find(line) for line in lines]
