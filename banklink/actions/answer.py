@@ -75,7 +75,7 @@ def mended(invitation: Invitation, rows: tuple[Record, ...]) -> bool:
         return True
     if invitation.purpose == Purpose.RENEW:
         return not any(row.diagnosis.renewable for row in rows)
-    return all(any(holder.visible for holder in _theirs(row)) for row in rows)
+    return all(any(holder.usable for holder in _theirs(row)) for row in rows)
 
 
 def _theirs(row: Record) -> list[Any]:
@@ -122,6 +122,13 @@ def allow(
         rows = asked_for(session, invitation, at)
         throttle.count(session, at, what="answer", who=str(invitation.id), most=_MOST)
         invitation.opened_at = invitation.opened_at or at.now
+        attempts = [
+            each
+            for each in session.scalars(
+                select(Attempt).where(Attempt.invitation_id == invitation.id).order_by(Attempt.id)
+            )
+            if come_back.started_in(each, browser)
+        ]
     if invitation.purpose == Purpose.RENEW:
         first = next((row for row in rows if row.diagnosis.renewable), rows[0])
         holder = str(invitation.holder_id) if invitation.holder_id else None
@@ -139,6 +146,20 @@ def allow(
     chosen = [row for row in rows if accounts is None or row.connection.id in accounts]
     if not chosen:
         raise Refused("nothing_chosen", field="accounts")
+    for row in chosen:
+        left = _bank_left(row, attempts)
+        if left is not None:  # permission is there, only the bank has not confirmed yet
+            return depart(
+                services,
+                row.connection.id,
+                _step(row, left),
+                at,
+                actor="",
+                browser=browser,
+                holder=left,
+                invitation_id=invitation.id,
+                consent=consent,
+            )
     return depart(
         services,
         chosen[0].connection.id,
@@ -151,6 +172,17 @@ def allow(
         wanted=[row.connection.iban for row in chosen],
         email=invitation.email,
     )
+
+
+def _bank_left(row: Record, attempts: list[Attempt]) -> str | None:
+    """Who gave permission for this account by this invitation, in this browser, and has not been to
+    the bank for it."""
+    if not attempts or attempts[-1].outcome != "granted":
+        return None
+    for key, facts in row.facts.holders.items():
+        if facts.visible and not facts.usable:
+            return key
+    return None
 
 
 def _step(row: Record, holder: str | None) -> Action:

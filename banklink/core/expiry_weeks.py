@@ -68,8 +68,8 @@ def expiry_weeks(days: Mapping[date, int], today: date) -> ExpiryWeeks:
 
 
 def _units() -> Iterator[int]:
-    """1, 2, 5, 10, 20, 50, …"""
+    """Numbers one can reckon with: 1, 2, 3, 4, 5, 6, 8, 10, 20, 30, …"""
     step = 1
     while True:
-        yield from (step, 2 * step, 5 * step)
+        yield from (step * each for each in (1, 2, 3, 4, 5, 6, 8))
         step *= 10

@@ -193,8 +193,8 @@ def _view() -> OfficeView:
         download_url=url_for("office.download", **kept(choice)),  # type: ignore[arg-type]
         asking=url_for("office_requests.confirm") if whole.changing else None,
         all_asked=ngettext(
-            "For the only account in this list that expires or has expired",
-            "For all %(n)s accounts in this list that expire or have expired",
+            "For the %(n)s account in this list",
+            "For all %(n)s accounts in this list",
             renewable,
         )
         if renewable

@@ -69,7 +69,7 @@ def calendar(session: Session, chosen: date | None) -> CalendarView:
         today=round(made.today * _PITCH),
         soon=round(made.soon * _PITCH),
         unit=ngettext(
-            "One mark is one authorisation.",
+            "One mark is %(n)s authorisation.",
             "One mark is up to %(n)s authorisations.",
             made.unit,
         ),
