@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import monotonic
 from time import sleep as wait
 from typing import Any
 
@@ -764,6 +765,26 @@ def test_the_demo_whose_clock_is_moved_at_night_has_the_mails_of_the_last_mornin
     assert remind(desk.services, at) == 1
     assert desk.told() == ["2026-10-08 10:00 Jan Demobank 7"]
     assert remind(desk.services, Moment(local("2026-10-09 10:00"), real)) == 0
+
+
+def test_moving_the_demo_clock_rings_at_once(desk: Desk) -> None:
+    """Not at the next turn of the timer, which would be a quarter of a minute away."""
+    desk.account("Jan", 4300, "2026-10-15")
+    scheduler = jobs.start(desk.services, desk.at("2026-10-01 10:00").time)
+    try:
+        began = monotonic()
+        while not desk.mails() and monotonic() - began < 10:
+            wait(0.05)
+        desk.at("2026-10-08 10:00")
+        jobs.wake(scheduler)
+        while len(desk.mails()) < 2 and monotonic() - began < 10:
+            wait(0.05)
+        assert desk.told() == [
+            "2026-10-01 10:00 Jan Demobank 14",
+            "2026-10-08 10:00 Jan Demobank 7",
+        ]
+    finally:
+        scheduler.shutdown(wait=True)
 
 
 # -- no more reminders --------------------------------------------------------------------------
