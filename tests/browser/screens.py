@@ -17,13 +17,14 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from banklink.actions import invite as inviting
+from banklink.actions import unsubscribe
 from banklink.actions.outbox import queue
 from banklink.core.invitations import Purpose
 from banklink.examples import EXAMPLES
 from banklink.mail.invitations import invitation_letter
 from banklink.mail.voice import Voice
 from banklink.store.facts import record
-from banklink.store.models import Administration, Connection, Journal, Mail
+from banklink.store.models import Administration, Connection, Holder, Journal, Mail
 from tests.browser.people import Person
 from tests.support.house import TestHouse
 
@@ -481,6 +482,26 @@ def _holders_wrong(hands: Person) -> None:
     expect(hands.page.locator("p.error").first).to_be_visible()
 
 
+def _reminders(hands: Person) -> None:
+    """Where *No more reminders* in a mail to Jan leads."""
+    with hands.house.services.store.read() as session:
+        jan = session.scalars(select(Holder.id).where(Holder.name == "Jan de Vries")).one()
+    hands.page.goto(unsubscribe.address(hands.house.services, jan))
+    expect(hands.page.locator("main h1")).to_be_visible()
+
+
+def _reminders_off(hands: Person) -> None:
+    _reminders(hands)
+    hands.page.locator('[data-action="stop-reminders"]').click()
+    expect(hands.page.locator(".notice.ok")).to_be_visible()
+
+
+def _reminders_on_again(hands: Person) -> None:
+    _reminders(hands)
+    hands.page.locator('[data-action="resume-reminders"]').click()
+    expect(hands.page.locator('[data-action="stop-reminders"]')).to_be_visible()
+
+
 BANKLINK: tuple[Screen[Person], ...] = (
     Screen("page", _list()),
     Screen("page-todo", _list("&filter=todo"), ".headline"),
@@ -558,6 +579,10 @@ BANKLINK: tuple[Screen[Person], ...] = (
     Screen("outbox-mail", _outbox("waits")),
     Screen("outbox-refused", _outbox("refused")),
     Screen("outbox-wiped", _outbox("wiped")),
+    Screen("reminders", _reminders),
+    Screen("reminders-off", _reminders_off),
+    Screen("reminders-on-again", _reminders_on_again),
+    Screen("reminders-unknown", _at("/reminders/made-up")),
     Screen("help", _at("/help")),
     Screen("help-search", _at("/help?q=bank+verlopen")),
     Screen("help-nothing-found", _at("/help?q=zeppelin")),
