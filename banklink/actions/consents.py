@@ -313,7 +313,7 @@ def of_holder(session: Session, administration_id: int, holder_id: int) -> list[
         session.scalars(
             select(Consent)
             .where(Consent.administration_id == administration_id, Consent.holder_id == holder_id)
-            .order_by(Consent.id.desc())
+            .order_by(Consent.given_at.desc(), Consent.id.desc())
         )
     )
 

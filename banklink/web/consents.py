@@ -174,8 +174,8 @@ def _url(administration_id: int, holder_id: int, **more: Any) -> str:
 
 def _back(administration_id: int) -> Link:
     return Link(
-        label=_("Back to the list"),
-        url=url_for("maintenance.page", administration=administration_id),
+        label=_("All account holders"),
+        url=url_for("holders.page", administration=administration_id),
     )
 
 
