@@ -457,7 +457,7 @@ def do_withdraw(administration_id: int, holder_id: int) -> Answer:
             holder_id,
             at(),
             actor=person().name,
-            seen=request.form.get("seen"),
+            seen=request.form.get("seen", ""),  # without it nothing was seen
         )
     except Missing:
         abort(404)
@@ -562,7 +562,7 @@ def do_forget(administration_id: int, holder_id: int) -> Answer:
             holder_id,
             at(),
             actor=person().name,
-            seen=request.form.get("seen"),
+            seen=request.form.get("seen", ""),  # without it nothing was seen
         )
     except Missing:
         abort(404)
