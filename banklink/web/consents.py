@@ -129,6 +129,8 @@ def _page(
             confirm = _withdrawing(session, administration, grant, name)
         elif opened == "forget" and may_forget:
             confirm = _forgetting(session, administration, grant, name)
+        current = _shown_first(kept)
+        earlier = [each for each in kept if each not in current]
         url = _url(administration_id, holder_id)
         view = render_template(
             "consents/page.html",
@@ -139,7 +141,11 @@ def _page(
             notice=said(),
             state=_state(session, grant, kept, name),
             accounts=_accounts(session, grant, holder) if shares else (),
-            records=[_record(each) for each in kept],
+            current=[_record(each) for each in current],
+            earlier=[_record(each) for each in earlier],
+            earlier_title=ngettext(
+                "%(n)s earlier permission", "%(n)s earlier permissions", len(earlier)
+            ),
             none_kept=_none_kept(grant),
             confirm=confirm,
             withdraw=_opener("withdraw", _("Withdraw access"), name, url)
@@ -187,6 +193,11 @@ def _opener(action: str, label: str, name: str, url: str) -> Button:
         method="get",
         url=f"{url}?open={action}#confirm",
     )
+
+
+def _shown_first(kept: Sequence[Consent]) -> list[Consent]:
+    """Those that hold; the last one where none does."""
+    return [each for each in kept if each.ended_at is None] or list(kept[:1])
 
 
 def _none_kept(grant: Grant) -> str:
