@@ -21,7 +21,7 @@ from banklink.store.facts import Share as StoredShare
 from banklink.store.holders import Invited, Shared, holders_of, invitation_here, invited_to
 from banklink.store.models import Account, Administration
 from banklink.web.asked import PURPOSES, short, words
-from banklink.web.called import called
+from banklink.web.called import called, withdraw_button
 from banklink.web.context import (
     at,
     house,
@@ -65,6 +65,7 @@ class HolderCard:
     accounts: tuple[AccountView, ...]
     reminders_off: str | None
     record_url: str
+    withdraw: Button | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,11 +158,12 @@ def _card(
     administration: Administration, each: Shared, rows: dict[tuple[str, str], Record]
 ) -> HolderCard:
     holder, grant = each.holder, each.grant
+    name = called(None if grant.forgotten_at else holder.name, holder.id)
     active = grant.state == "active"
     return HolderCard(
         id=holder.id,
-        name=called(holder.name, holder.id),
-        email=holder.email,
+        name=name,
+        email=None if grant.forgotten_at else holder.email,
         active=active,
         since=_("gives access since %(date)s", date=day_of(grant.granted_at))
         if active
@@ -175,6 +177,9 @@ def _card(
         if holder.reminders_off_at
         else None,
         record_url=_record_url(administration.id, holder.id),
+        withdraw=withdraw_button(administration.id, holder.id, name)
+        if active and may_change()
+        else None,
     )
 
 
@@ -223,7 +228,7 @@ def _invitation(administration: Administration, each: Invited) -> InvitationCard
         detail = told.text
     return InvitationCard(
         id=invitation.id,
-        name=called(invitation.name, invitation.holder_id),
+        name=invitation.name or called(None, invitation.holder_id or invitation.accepted_by_id),
         email=invitation.email,
         state=state.value,
         state_text=short(each.asked, at(), posts=posts),

@@ -32,12 +32,12 @@ def fingerprint(text_id: str, language: str) -> str:
 
 
 KNOWN = {
-    ("connect-1", "nl"): "4f1abc31b68d4d95",
-    ("connect-1", "en"): "c575357ae3f81fad",
-    ("renew-1", "nl"): "b5a9e23f6eb83bbe",
-    ("renew-1", "en"): "9855a0bf82d3d8fb",
-    ("repair-1", "nl"): "796cceb6e6f32e70",
-    ("repair-1", "en"): "88005ef872c0dcb3",
+    ("connect-1", "nl"): "d79e25284ccbf0c6",
+    ("connect-1", "en"): "9c3ffc1d392c67ed",
+    ("renew-1", "nl"): "70ea6d79c63270ce",
+    ("renew-1", "en"): "78e5208fe978f3c9",
+    ("repair-1", "nl"): "344f65ca5aaa75e7",
+    ("repair-1", "en"): "eab87b296cb85d99",
 }
 
 
