@@ -15,7 +15,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from banklink.actions.activate import activate, arm
-from banklink.actions.check import fetch_due
+from banklink.actions.check import check_expiries, fetch_due
 from banklink.actions.credentials import put
 from banklink.actions.digest import digest
 from banklink.actions.fetch import fetch
@@ -189,6 +189,7 @@ def _mails(services: Services, at: Moment) -> None:
                     )
     for morning in mornings:
         remind(services, Moment(morning, at.real))
+    check_expiries(services, at)
     digest(services, Moment(mornings[-1], at.real))
 
 

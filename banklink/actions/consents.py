@@ -235,11 +235,10 @@ def _end_followed(session: Session, grant_id: int) -> None:
 
 def end(session: Session, grant_id: int, at: Moment, *, reason: str, by: str | None = None) -> None:
     """The permission is over as a whole, also where an authorisation had lapsed already."""
-    records = _of_grant(session, grant_id)
-    followed = {each.predecessor_id for each in records}
-    for record in records:
+    speaking = {each.id for each in _latest(session, grant_id).values()}
+    for record in _of_grant(session, grant_id):
         lapsed = record.ended_reason in ("expired", "withdrawn_at_bank")
-        if record.ended_at is None or (lapsed and record.id not in followed):
+        if record.ended_at is None or (lapsed and record.id in speaking):
             _end(record, at.now, reason, by)
 
 
@@ -313,7 +312,7 @@ def of_holder(session: Session, administration_id: int, holder_id: int) -> list[
         session.scalars(
             select(Consent)
             .where(Consent.administration_id == administration_id, Consent.holder_id == holder_id)
-            .order_by(Consent.id.desc())
+            .order_by(Consent.given_at.desc(), Consent.id.desc())
         )
     )
 

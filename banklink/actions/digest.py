@@ -16,6 +16,7 @@ from banklink.actions.outbox import queue
 from banklink.actions.remind import overdue
 from banklink.actions.services import Services
 from banklink.core.calendar import Moment, start_of_day
+from banklink.core.deliveries import OVERTAKEN
 from banklink.core.facts import Grant as GrantState
 from banklink.core.facts import Switch
 from banklink.core.reminders import TOLD_TO_BOOKKEEPER, waits_for_facts, writing_hours
@@ -244,7 +245,7 @@ def _line(services: Services, administration: str, each: Record, last: dict[int,
             unreached = "no_address"
         elif share.holder.reminders_off_at is not None:
             unreached = "off"
-        elif mail is not None and mail.refused_at is not None:
+        elif mail is not None and mail.refused_at is not None and mail.error not in OVERTAKEN:
             unreached = "refused"
     name = each.journal.name if each.journal is not None else ""
     return Line(

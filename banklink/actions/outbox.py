@@ -16,7 +16,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, CursorResult, and_, exists, func, not_, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from banklink.actions.services import Missing, Refused, Services
 from banklink.core.calendar import Moment
@@ -25,7 +25,7 @@ from banklink.mail.letters import Letter, write
 from banklink.mail.smtp import NotNow, Outgoing, PostError, Send, Unsendable
 from banklink.mail.trial import trial_letter
 from banklink.mail.voice import Voice
-from banklink.store.models import Holder, Invitation, Mail
+from banklink.store.models import Account, Holder, Invitation, Mail, Reminder
 from banklink.store.vault import SealBroken
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,29 @@ def _overtaken(at: Moment, *, posts: bool = True) -> dict[str, ColumnElement[boo
             or_(Invitation.accepted_at.isnot(None), Invitation.declined_at.isnot(None))
         ),
         "expired": invitation(Invitation.expires_at <= at.now),
+        **_reminders_overtaken(),
         "stale": and_(Mail.tries == 0, Mail.wanted_at < at.real - (STALE if posts else KEPT)),
+    }
+
+
+def _reminders_overtaken() -> dict[str, ColumnElement[bool]]:
+    """A reminder is not to go any more when all it is about was renewed meanwhile; nor when it was
+    tried for so long that the next one says it better."""
+    newer = aliased(Mail)
+    about = exists().where(Reminder.mail_id == Mail.id)
+    until = func.coalesce(Account.valid_until, Account.ended_at)
+    still = about.where(Account.id == Reminder.account_id, until == Reminder.valid_until)
+    return {
+        "renewed": and_(Mail.kind == "reminder", about, not_(still)),
+        "newer": and_(
+            Mail.kind == "reminder",
+            Mail.tries > 0,
+            exists().where(
+                newer.kind == "reminder",
+                newer.invitation_id == Mail.invitation_id,
+                newer.id > Mail.id,
+            ),
+        ),
     }
 
 
@@ -298,7 +320,8 @@ def send_again(services: Services, mail_id: int, at: Moment, *, copies: int = 0)
     mail server may drop a second one with the same Message-ID; `copies` is how many of those the
     person saw, so that pressing twice sends one. Returns the number of the mail that will go.
 
-    Raises Missing, and Refused: no_mail_server, wiped, withdrawn, answered, expired, forgotten.
+    Raises Missing, and Refused: no_mail_server, wiped, withdrawn, answered, expired, renewed,
+    forgotten.
     """
     with services.store.write() as session:
         mail = session.scalar(select(Mail).where(Mail.id == mail_id).with_for_update())
@@ -322,7 +345,7 @@ def hindrance(session: Session, services: Services, mail: Mail, at: Moment) -> s
         return "wiped"
     for code, reason in _overtaken(at).items():
         wanted = select(Mail.id).where(Mail.id == mail.id, reason)
-        if code != "stale" and session.scalar(wanted) is not None:
+        if code not in ("stale", "newer") and session.scalar(wanted) is not None:
             return code
     return None
 

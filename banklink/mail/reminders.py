@@ -30,7 +30,10 @@ class Ending:
 class Occasion:
     """What a reminder is about. `accounts`: every one of the reader at this bank that is in use,
     the one the reminder is for first. `helper`: who answers a reply. `unsubscribe`: where the
-    reader stops these mails."""
+    reader stops these mails.
+
+    The sentences speak of what ends on the same day as the first; the list below has them all.
+    """
 
     today: date
     name: str
@@ -45,10 +48,11 @@ class Occasion:
 def reminder(threshold: int, voice: Voice, about: Occasion) -> Letter:
     """The mail for one of core.reminders.THRESHOLDS."""
     first = about.accounts[0]
+    along = [each for each in about.accounts if each.last_day == first.last_day]
     values = {
-        "firms": _firms(voice, about.accounts),
+        "firms": _firms(voice, along),
         "bank": about.bank,
-        "accounts": voice.listed([tail(iban) for iban in _ibans(about.accounts)]),
+        "accounts": voice.listed([tail(iban) for iban in _ibans(along)]),
         "account": tail(first.iban),
         "day": voice.day(first.last_day) if first.last_day else "",
         "days": abs(first.days),

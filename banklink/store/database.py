@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from banklink.store.summaries import Writer
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_PATIENCE = "busy_timeout=15000"
 _MIGRATION_LOCK = 7_302_514_066
 
 
@@ -41,7 +42,8 @@ class Store:
         that is emptied, which a long reader may put off; PostgreSQL sees to it by itself."""
         if self.is_sqlite:
             with closing(self.engine.raw_connection()) as connection:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                for pragma in ("busy_timeout=1000", "wal_checkpoint(TRUNCATE)", _PATIENCE):
+                    connection.cursor().execute(f"PRAGMA {pragma}")
 
     @property
     def is_sqlite(self) -> bool:
@@ -63,7 +65,7 @@ def _sqlite_connect(dbapi: Any, _record: Any) -> None:
         "synchronous=FULL",
         "foreign_keys=ON",
         "secure_delete=ON",  # what is deleted is overwritten, not merely unlinked
-        "busy_timeout=15000",
+        _PATIENCE,
     ):
         dbapi.execute(f"PRAGMA {pragma}")
 

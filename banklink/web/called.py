@@ -1,11 +1,32 @@
-"""What an account holder is called on a page."""
+"""What an account holder is called on a page, and the ways from there to what they allow."""
 
 from __future__ import annotations
 
+from flask import url_for
+
 from banklink.core.masked import PSEUDONYM
 from banklink.web.i18n import _
+from banklink.web.viewmodel import Button
 
 
 def called(name: str | None, holder_id: int | str | None) -> str:
     """Their name; of whom none is kept any more a number, the same everywhere."""
     return name or _(PSEUDONYM, n=holder_id)
+
+
+def withdraw_button(administration_id: int, holder_id: int | str, name: str) -> Button:
+    """The first of two clicks: it asks, and says what stops and what stays."""
+    label = _("Withdraw access")
+    return Button(
+        action="withdraw",
+        label=label,
+        name=_("%(action)s: %(title)s", action=label, title=name),
+        method="get",
+        url=url_for(
+            "consents.page",
+            administration_id=administration_id,
+            holder_id=holder_id,
+            open="withdraw",
+            _anchor="confirm",
+        ),
+    )

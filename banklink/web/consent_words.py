@@ -58,7 +58,7 @@ _FACTS = (
     (
         N_("Withdrawing"),
         N_(
-            "At any time, in %(provider)s or by asking %(office)s. What has been fetched by then"
+            "At any time, in %(provider)s or through %(office)s. What has been fetched by then"
             " stays in the books."
         ),
     ),

@@ -129,6 +129,8 @@ def _page(
             confirm = _withdrawing(session, administration, grant, name)
         elif opened == "forget" and may_forget:
             confirm = _forgetting(session, administration, grant, name)
+        current = _shown_first(kept)
+        earlier = [each for each in kept if each not in current]
         url = _url(administration_id, holder_id)
         view = render_template(
             "consents/page.html",
@@ -139,7 +141,11 @@ def _page(
             notice=said(),
             state=_state(session, grant, kept, name),
             accounts=_accounts(session, grant, holder) if shares else (),
-            records=[_record(each) for each in kept],
+            current=[_record(each) for each in current],
+            earlier=[_record(each) for each in earlier],
+            earlier_title=ngettext(
+                "%(n)s earlier permission", "%(n)s earlier permissions", len(earlier)
+            ),
             none_kept=_none_kept(grant),
             confirm=confirm,
             withdraw=_opener("withdraw", _("Withdraw access"), name, url)
@@ -174,8 +180,8 @@ def _url(administration_id: int, holder_id: int, **more: Any) -> str:
 
 def _back(administration_id: int) -> Link:
     return Link(
-        label=_("Back to the list"),
-        url=url_for("maintenance.page", administration=administration_id),
+        label=_("All account holders"),
+        url=url_for("holders.page", administration=administration_id),
     )
 
 
@@ -187,6 +193,11 @@ def _opener(action: str, label: str, name: str, url: str) -> Button:
         method="get",
         url=f"{url}?open={action}#confirm",
     )
+
+
+def _shown_first(kept: Sequence[Consent]) -> list[Consent]:
+    """Those that hold; the last one where none does."""
+    return [each for each in kept if each.ended_at is None] or list(kept[:1])
 
 
 def _none_kept(grant: Grant) -> str:
@@ -457,7 +468,7 @@ def do_withdraw(administration_id: int, holder_id: int) -> Answer:
             holder_id,
             at(),
             actor=person().name,
-            seen=request.form.get("seen"),
+            seen=request.form.get("seen", ""),  # without it nothing was seen
         )
     except Missing:
         abort(404)
@@ -562,7 +573,7 @@ def do_forget(administration_id: int, holder_id: int) -> Answer:
             holder_id,
             at(),
             actor=person().name,
-            seen=request.form.get("seen"),
+            seen=request.form.get("seen", ""),  # without it nothing was seen
         )
     except Missing:
         abort(404)

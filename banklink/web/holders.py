@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flask import Blueprint, abort, current_app, g, redirect, render_template, request, url_for
+from flask import Blueprint, abort, g, redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
@@ -21,8 +21,18 @@ from banklink.store.facts import Share as StoredShare
 from banklink.store.holders import Invited, Shared, holders_of, invitation_here, invited_to
 from banklink.store.models import Account, Administration
 from banklink.web.asked import PURPOSES, short, words
-from banklink.web.context import at, house, may_change, my_administration, person, reader
+from banklink.web.called import called, withdraw_button
+from banklink.web.context import (
+    at,
+    house,
+    may_change,
+    my_administration,
+    my_administrations,
+    person,
+    reader,
+)
 from banklink.web.i18n import _, day, day_of, iban, ngettext, when
+from banklink.web.outbox import outbox_link
 from banklink.web.panels import refusal
 from banklink.web.rows import row_address
 from banklink.web.said import said, say
@@ -54,7 +64,8 @@ class HolderCard:
     since: str
     accounts: tuple[AccountView, ...]
     reminders_off: str | None
-    record_url: str | None
+    record_url: str
+    withdraw: Button | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +86,9 @@ class InvitationCard:
 @blueprint.get("/holders")
 def page() -> Answer:
     """Of the administration in the address, else of the last one."""
+    with house().services.store.read() as session:
+        if not my_administrations(session):
+            return redirect(url_for("maintenance.page"), 303)  # says why there is nothing
     return _page(request.args.get("administration", type=int), request.args.get("open"))
 
 
@@ -124,7 +138,7 @@ def _page(
         notice=notice or said(),
         holders=[_card(administration, each, rows) for each in people],
         invitations=[_invitation(administration, each) for each in invited],
-        outbox=_outbox(administration.id),
+        outbox=_outbox(),
     )
     return page, status
 
@@ -133,22 +147,23 @@ def _url(administration_id: int, **more: object) -> str:
     return url_for("holders.page", administration=administration_id, **more)  # type: ignore[arg-type]
 
 
-def _outbox(administration_id: int) -> Link | None:
+def _outbox() -> Link | None:
     """Mails hold links that let somebody in: not for who may only look."""
-    if not may_change() or "outbox.page" not in current_app.view_functions:
+    if not may_change():
         return None
-    return Link(label=_("Outbox"), url=url_for("outbox.page"))
+    return outbox_link()
 
 
 def _card(
     administration: Administration, each: Shared, rows: dict[tuple[str, str], Record]
 ) -> HolderCard:
     holder, grant = each.holder, each.grant
+    name = called(None if grant.forgotten_at else holder.name, holder.id)
     active = grant.state == "active"
     return HolderCard(
         id=holder.id,
-        name=holder.name,
-        email=holder.email,
+        name=name,
+        email=None if grant.forgotten_at else holder.email,
         active=active,
         since=_("gives access since %(date)s", date=day_of(grant.granted_at))
         if active
@@ -162,12 +177,13 @@ def _card(
         if holder.reminders_off_at
         else None,
         record_url=_record_url(administration.id, holder.id),
+        withdraw=withdraw_button(administration.id, holder.id, name)
+        if active and may_change()
+        else None,
     )
 
 
-def _record_url(administration_id: int, holder_id: int) -> str | None:
-    if "consents.page" not in current_app.view_functions:
-        return None
+def _record_url(administration_id: int, holder_id: int) -> str:
     return url_for("consents.page", administration_id=administration_id, holder_id=holder_id)
 
 
@@ -212,7 +228,7 @@ def _invitation(administration: Administration, each: Invited) -> InvitationCard
         detail = told.text
     return InvitationCard(
         id=invitation.id,
-        name=invitation.name,
+        name=invitation.name or called(None, invitation.holder_id or invitation.accepted_by_id),
         email=invitation.email,
         state=state.value,
         state_text=short(each.asked, at(), posts=posts),

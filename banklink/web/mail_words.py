@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from banklink.core.calendar import Moment, amsterdam_day
-from banklink.core.deliveries import Delivery, Stage
+from banklink.core.deliveries import OVERTAKEN, Delivery, Stage
 from banklink.core.texts import N_
 from banklink.web.i18n import _, when
 
@@ -33,14 +33,13 @@ WHY: dict[str, str] = {
     "withdrawn": N_("the invitation was withdrawn"),
     "answered": N_("the invitation was answered by then"),
     "expired": N_("the invitation had expired by then"),
+    "renewed": N_("the permission was renewed by then"),
+    "newer": N_("a newer reminder goes instead"),
     "forgotten": N_("nothing is kept of this person any more"),
     "wiped": N_("its content was wiped after 30 days"),
     "no_mail_server": N_("no mail server is set up"),
 }
 """What a code of a delivery means, as the rest of a sentence."""
-
-OVER = frozenset({"withdrawn", "answered", "expired", "forgotten"})
-"""Reasons that are no trouble: it was no longer to be sent."""
 
 
 def why(code: str) -> str:
@@ -69,7 +68,7 @@ def state_of(delivery: Delivery, at: Moment, *, posts: bool) -> State:
     written = when(delivery.created_at, at.today)
     reason = why(delivery.error) if delivery.error else ""
     if delivery.stage is Stage.REFUSED:
-        if delivery.error in OVER:
+        if delivery.error in OVERTAKEN:
             return State("off", _("Not sent"), reason)
         label = _("Not sent") if delivery.error == "stale" else _("Refused")
         return State("todo" if delivery.error == "stale" else "broken", label, reason)

@@ -30,7 +30,7 @@ from banklink.store.facts import Asked, Record
 from banklink.store.models import Attempt
 from banklink.web.addresses import help_address, listing
 from banklink.web.asked import words
-from banklink.web.called import called
+from banklink.web.called import called, withdraw_button
 from banklink.web.i18n import _, clock_time, day, day_of, iban, ngettext, when
 from banklink.web.viewmodel import (
     Button,
@@ -393,6 +393,7 @@ def _holder(key: str, record: Record, reader: Reader, title: str) -> HolderView:
     facts = record.facts.holders[key]
     line = account_line(facts)
     selected = key == record.facts.selected
+    books = record.connection.administration_id
     usable_elsewhere = facts.usable and not selected and record.facts.switch is Switch.ON
     return HolderView(
         id=key,
@@ -406,6 +407,10 @@ def _holder(key: str, record: Record, reader: Reader, title: str) -> HolderView:
             Offer(Action.USE_HOLDER, N_("Fetch via %(holder)s"), key), record, title, reader.app
         )
         if usable_elsewhere and reader.may_change
+        else None,
+        record=url_for("consents.page", administration_id=books, holder_id=key),
+        withdraw=withdraw_button(books, key, called(facts.name, key))
+        if facts.grant == "active" and reader.may_change
         else None,
     )
 

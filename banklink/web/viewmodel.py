@@ -40,6 +40,8 @@ class HolderView:
     usable: bool
     selected: bool
     use: Button | None = None
+    record: str | None = None  # the page with what they allow
+    withdraw: Button | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import monotonic
 from time import sleep as wait
 from typing import Any
 
@@ -28,7 +29,7 @@ from banklink.actions import unsubscribe
 from banklink.actions.digest import digest
 from banklink.actions.invite import ask_for
 from banklink.actions.observe import store_accounts
-from banklink.actions.outbox import queue
+from banklink.actions.outbox import deliver, queue
 from banklink.actions.remind import remind
 from banklink.actions.services import Missing, Services
 from banklink.actions.settle import hold, settle
@@ -554,7 +555,8 @@ def slowly(act: Callable[..., Any]) -> Callable[..., Any]:
 
 def test_one_mail_lists_every_account_at_that_bank_across_administrations(desk: Desk) -> None:
     first = desk.account("Jan", 4300, "2026-10-15")
-    second = desk.account("Jan", 4444, "2026-11-20", books=SHOP)
+    second = desk.account("Jan", 4444, "2026-10-15", books=SHOP)
+    third = desk.account("Jan", 4777, "2026-11-20", books=SHOP)
     desk.account("Jan", 4555, "2026-10-15", on=False)
     desk.account("Jan", 4666, "2026-10-15", bank=VOOR)
     assert remind(desk.services, desk.at("2026-09-15 10:00").time.moment()) == 2
@@ -572,13 +574,19 @@ def test_one_mail_lists_every_account_at_that_bank_across_administrations(desk: 
         "Vernieuw bij Demobank",
         "Doe je niets, dan ontvangt Kantoor Jansen na 15 oktober 2026 geen mutaties meer. Je logt in"
         " bij je eigen bank met de pas van deze rekening; wij vragen nooit om je codes.",
-        "Winkel Zuid: Bank 4444 …4444: geldig tot 20 november 2026",
+        "Bakkerij De Vries: Bank 4300 …4300: geldig tot 15 oktober 2026",
+        "Winkel Zuid: Bank 4444 …4444: geldig tot 15 oktober 2026",
+        "Winkel Zuid: Bank 4777 …4777: geldig tot 20 november 2026",
     ):
         assert said in text, text
-    for hidden in (first, second, first[4:], "4555", "4666"):
+    for hidden in (first, second, third, first[4:], "4555", "4666"):
         assert hidden not in letter["html"] + letter["text"]
     assert letter["reply_to"] == "sanne@kantoor.nl"
-    assert {each.iban for each in accounts_of(desk, "2026-09-15 10:00", "Jan")} >= {first, second}
+    assert {each.iban for each in accounts_of(desk, "2026-09-15 10:00", "Jan")} >= {
+        first,
+        second,
+        third,
+    }
     assert "Voorbeeldbank" in desk.letter(other)["text"]
 
 
@@ -704,6 +712,30 @@ def test_after_a_pause_what_the_provider_shows_is_read_before_anybody_is_written
     assert desk.told() == ["2026-10-08 12:00 Piet Demobank 7"]
 
 
+def test_a_reminder_that_still_waits_when_it_is_overtaken_does_not_go(desk: Desk) -> None:
+    """The mail server is down for a week; in between one of two has renewed."""
+    desk.account("Jan", 4300, "2026-10-15")
+    desk.account("Piet", 4301, "2026-10-15")
+    remind(desk.services, desk.at("2026-10-01 10:00").time.moment())
+    with desk.services.store.write() as session:
+        for mail in session.scalars(select(Mail)):
+            mail.tries, mail.error = 3, "no_connection"
+    deliver(desk.services, desk.time.moment())
+    assert [mail.refused_at for mail in desk.mails()] == [None, None]
+    desk.at("2026-10-02 10:00").renew("Jan")
+    deliver(desk.services, desk.time.moment())
+    assert {mail.name: mail.error for mail in desk.mails()} == {
+        "Jan": "renewed",
+        "Piet": "no_connection",
+    }
+    remind(desk.services, desk.at("2026-10-08 10:00").time.moment())
+    deliver(desk.services, desk.time.moment())
+    assert [(mail.name, mail.error) for mail in desk.mails() if mail.name == "Piet"] == [
+        ("Piet", "newer"),
+        ("Piet", None),
+    ]
+
+
 def test_a_fault_with_one_holder_does_not_keep_the_others_waiting(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -733,6 +765,26 @@ def test_the_demo_whose_clock_is_moved_at_night_has_the_mails_of_the_last_mornin
     assert remind(desk.services, at) == 1
     assert desk.told() == ["2026-10-08 10:00 Jan Demobank 7"]
     assert remind(desk.services, Moment(local("2026-10-09 10:00"), real)) == 0
+
+
+def test_moving_the_demo_clock_rings_at_once(desk: Desk) -> None:
+    """Not at the next turn of the timer, which would be a quarter of a minute away."""
+    desk.account("Jan", 4300, "2026-10-15")
+    scheduler = jobs.start(desk.services, desk.at("2026-10-01 10:00").time)
+    try:
+        began = monotonic()
+        while not desk.mails() and monotonic() - began < 10:
+            wait(0.05)
+        desk.at("2026-10-08 10:00")
+        jobs.wake(scheduler)
+        while len(desk.mails()) < 2 and monotonic() - began < 10:
+            wait(0.05)
+        assert desk.told() == [
+            "2026-10-01 10:00 Jan Demobank 14",
+            "2026-10-08 10:00 Jan Demobank 7",
+        ]
+    finally:
+        scheduler.shutdown(wait=True)
 
 
 # -- no more reminders --------------------------------------------------------------------------
@@ -824,14 +876,14 @@ def test_a_digest_says_what_was_mailed_and_why_nothing_could_be(desk: Desk) -> N
     assert "Bij 4 koppelingen komen geen mutaties binnen." in text
     assert "Van 1 koppeling loopt de toestemming binnenkort af." in text
     lines = [
-        f"- Bakkerij De Vries Rekening: Bank {each} …{each} Rekeninghouder: {who} Status: {what}"
+        f"- Bakkerij De Vries · Bank {each} …{each} Rekeninghouder: {who} Status: {what}"
         f" Laatste mail: {mailed}"
         for each, who, what, mailed in (
-            (4300, "Jan", "Verlopen Dagen: 5 dagen geleden", "15 september 2026"),
-            (4301, "Piet", "Verlopen Dagen: 3 dagen geleden", "kon niet worden bezorgd"),
-            (4302, "Noor", "Verlopen Dagen: 2 dagen geleden", "geen: geen e-mailadres"),
-            (4303, "Omar", "Verlopen Dagen: 1 dag geleden", "geen: wil geen herinneringen"),
-            (4304, "Kees", "Verloopt binnenkort Dagen: nog 7 dagen", "15 september 2026"),
+            (4300, "Jan", "Verlopen, 5 dagen geleden", "15 september 2026"),
+            (4301, "Piet", "Verlopen, 3 dagen geleden", "kon niet worden bezorgd"),
+            (4302, "Noor", "Verlopen, 2 dagen geleden", "geen: geen e-mailadres"),
+            (4303, "Omar", "Verlopen, 1 dag geleden", "geen: wil geen herinneringen"),
+            (4304, "Kees", "Verloopt binnenkort, nog 7 dagen", "15 september 2026"),
         )
     ]
     places = [text.find(line) for line in lines]

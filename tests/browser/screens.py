@@ -10,17 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Generic, TypeVar
 
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
+from banklink.actions import invite as inviting
+from banklink.actions import unsubscribe
 from banklink.actions.outbox import queue
 from banklink.core.invitations import Purpose
 from banklink.examples import EXAMPLES
 from banklink.mail.invitations import invitation_letter
 from banklink.mail.voice import Voice
-from banklink.store.models import Administration, Connection, Journal, Mail
+from banklink.store.facts import record
+from banklink.store.models import Administration, Connection, Holder, Journal, Mail
 from tests.browser.people import Person
 from tests.support.house import TestHouse
 
@@ -364,6 +368,140 @@ def _outbox(which: str = "") -> Callable[[Person], None]:
     return go
 
 
+# -- asking somebody ----------------------------------------------------------------------------
+
+
+def _letter(example: str, action: str = "repair") -> Callable[[Person], None]:
+    """The wizard's second step."""
+
+    def go(hands: Person) -> None:
+        _panel(example, action)(hands)
+        row = hands.row(IBANS[example])
+        row.locator('[id$="-onward"]').click()
+        expect(row.locator('form.fill [name="email"]')).to_be_visible()
+
+    return go
+
+
+def _letter_wrong(hands: Person) -> None:
+    _letter("unticked")(hands)
+    form = hands.form(IBANS["unticked"])
+    form.locator('[name="email"]').fill("piet@")
+    form.locator(".buttons .primary").click()
+    expect(form.locator("p.error").first).to_be_visible()
+
+
+def _invited(hands: Person) -> None:
+    """A link handed over, and the row that tells so."""
+    _letter("not_ticked")(hands)
+    row = hands.row(IBANS["not_ticked"])
+    row.locator('[id$="-form-link"]').click()
+    expect(row.locator("input[readonly]")).to_be_visible()
+
+
+def _landing(what: str = "", examples: tuple[str, ...] = ("unticked",)) -> Callable[[Person], None]:
+    """Where an invitation leads. `what` became of it: declined, withdrawn, accepted, expired, asked
+    (a new one is wanted)."""
+
+    def go(hands: Person) -> None:
+        house = hands.house
+        at = house.at()
+        with house.services.store.write() as session:
+            numbers = [connection_id(house, IBANS[each]) for each in examples]
+            books = session.get_one(Connection, numbers[0]).administration_id
+            made, token = inviting.ask_for(
+                session, at, administration_id=books, purpose=Purpose.REPAIR, name="Karel Zuid",
+                email=f"{what or 'open'}{len(examples)}@zuid.example", locale="nl",
+                connections=numbers, message="Hoi Karel,\n\nzou jij dit willen doen?",
+                actor="Sanne Jansen",
+            )  # fmt: skip
+            if what in ("declined", "withdrawn", "accepted"):
+                setattr(made, f"{what}_at", at.now)
+            if what in ("expired", "asked"):
+                made.expires_at = at.now - timedelta(days=1)
+            if what == "asked":
+                made.asked_again_at = at.now
+        hands.page.goto(f"{house.origin}/invitation/{token}")
+        with house.services.store.write() as session:  # no row is to tell of it
+            session.get_one(type(made), made.id).withdrawn_at = at.now
+        expect(hands.page.locator("main h1")).to_be_visible()
+
+    return go
+
+
+def _thanks(how: str) -> Callable[[Person], None]:
+    """Back from the bank: `confirm` or `cancel` was pressed there."""
+
+    def go(hands: Person) -> None:
+        house = hands.house
+        at = house.at()
+        with house.services.store.write() as session:
+            # Whoever confirms has renewed it: the walk in another language takes the next one.
+            found = next(
+                each
+                for name in ("renewing", "expiring")
+                if (each := record(session, connection_id(house, IBANS[name]), at)) is not None
+                and each.diagnosis.renewable
+            )
+            assert found.concerned_share is not None
+            made, token = inviting.ask_for(
+                session, at, administration_id=found.connection.administration_id,
+                purpose=Purpose.RENEW, email="jan@devries.example", name="Jan de Vries",
+                locale="nl", connections=[found.connection.id], bank="Demobank",
+                holder_id=found.concerned_share.holder.id,
+            )  # fmt: skip
+        page = hands.page
+        page.goto(f"{house.origin}/invitation/{token}")
+        page.locator("#allow-button").click()
+        page.wait_for_url(re.compile("/bank/"))
+        if how == "cancel":
+            page.locator('[data-action="cancel"]').click()
+        else:
+            page.locator('[data-action="bank-sign-in"]').click()
+            page.locator('[data-action="confirm"]').click()
+        page.wait_for_url(re.compile("/returned/thanks"))
+        expect(page.locator("main h1")).to_be_visible()
+        with house.services.store.write() as session:
+            session.get_one(type(made), made.id).withdrawn_at = at.now
+
+    return go
+
+
+def _holders(hands: Person) -> None:
+    """With an invitation of every kind in the list."""
+    _at("/holders")(hands)
+    if not hands.page.locator(".invitations > li").count():
+        for each in ("", "declined", "withdrawn", "accepted", "expired", "asked"):
+            _landing(each)(hands)
+    _at("/holders")(hands)
+
+
+def _holders_wrong(hands: Person) -> None:
+    _at("/holders?open=invite")(hands)
+    hands.page.locator(".page-form .primary").click()
+    expect(hands.page.locator("p.error").first).to_be_visible()
+
+
+def _reminders(hands: Person) -> None:
+    """Where *No more reminders* in a mail to Jan leads."""
+    with hands.house.services.store.read() as session:
+        jan = session.scalars(select(Holder.id).where(Holder.name == "Jan de Vries")).one()
+    hands.page.goto(unsubscribe.address(hands.house.services, jan))
+    expect(hands.page.locator("main h1")).to_be_visible()
+
+
+def _reminders_off(hands: Person) -> None:
+    _reminders(hands)
+    hands.page.locator('[data-action="stop-reminders"]').click()
+    expect(hands.page.locator(".notice.ok")).to_be_visible()
+
+
+def _reminders_on_again(hands: Person) -> None:
+    _reminders(hands)
+    hands.page.locator('[data-action="resume-reminders"]').click()
+    expect(hands.page.locator('[data-action="stop-reminders"]')).to_be_visible()
+
+
 BANKLINK: tuple[Screen[Person], ...] = (
     Screen("page", _list()),
     Screen("page-todo", _list("&filter=todo"), ".headline"),
@@ -395,6 +533,25 @@ BANKLINK: tuple[Screen[Person], ...] = (
     Screen("change-start-error", _wrong("active", "change-start", start="2199-01-01"), OPEN),
     Screen("choose-journal", _panel("no_journal_yet", "choose-journal"), OPEN),
     Screen("remove", _panel("gap", "remove"), OPEN),
+    Screen("repair", _panel("unticked", "repair"), OPEN),
+    Screen("repair-access-lost", _panel("access_withdrawn", "repair"), OPEN),
+    Screen("invite", _panel("not_linked", "invite"), OPEN),
+    Screen("letter", _letter("unticked"), OPEN),
+    Screen("letter-error", _letter_wrong, OPEN),
+    Screen("invited", _invited, "tbody:has(input[readonly])"),
+    Screen("holders", _holders),
+    Screen("holders-invite", _at("/holders?open=invite"), ".page-form"),
+    Screen("holders-invite-error", _holders_wrong, ".page-form"),
+    Screen("landing", _landing()),
+    Screen("landing-several", _landing("", ("unticked", "not_ticked"))),
+    Screen("landing-declined", _landing("declined"), "main"),
+    Screen("landing-withdrawn", _landing("withdrawn"), "main"),
+    Screen("landing-accepted", _landing("accepted"), "main"),
+    Screen("landing-expired", _landing("expired"), "main"),
+    Screen("landing-asked", _landing("asked"), "main"),
+    Screen("landing-unknown", _at("/invitation/made-up"), "main"),
+    Screen("thanks-cancelled", _thanks("cancel"), "main"),
+    Screen("thanks", _thanks("confirm"), "main"),
     Screen("undo", _undo, "main"),
     Screen("bank-in-outage", _refused, "main"),
     Screen("changed-meanwhile", _changed, OPEN),
@@ -422,6 +579,10 @@ BANKLINK: tuple[Screen[Person], ...] = (
     Screen("outbox-mail", _outbox("waits")),
     Screen("outbox-refused", _outbox("refused")),
     Screen("outbox-wiped", _outbox("wiped")),
+    Screen("reminders", _reminders),
+    Screen("reminders-off", _reminders_off),
+    Screen("reminders-on-again", _reminders_on_again),
+    Screen("reminders-unknown", _at("/reminders/made-up")),
     Screen("help", _at("/help")),
     Screen("help-search", _at("/help?q=bank+verlopen")),
     Screen("help-nothing-found", _at("/help?q=zeppelin")),
