@@ -145,11 +145,17 @@ def _come_to(made: Plan, wanted: list[int]) -> str:
 def _done(done: Plan) -> str:
     if not done.letters:
         return _("No mail was sent: nobody had to be asked any more.")
-    text = _(
-        "%(mails)s on the way, for %(accounts)s.",
-        mails=ngettext("%(n)s mail is", "%(n)s mails are", done.mails),
-        accounts=ngettext("%(n)s account", "%(n)s accounts", done.accounts),
-    )
+    mails = ngettext("%(n)s mail is", "%(n)s mails are", done.mails)
+    accounts = ngettext("%(n)s account", "%(n)s accounts", done.accounts)
+    if house().settings.smtp is not None:
+        text = _("%(mails)s on the way, for %(accounts)s.", mails=mails, accounts=accounts)
+    else:
+        text = _(
+            "%(mails)s ready in the outbox, for %(accounts)s. There is no mail server to send"
+            " them by.",
+            mails=mails,
+            accounts=accounts,
+        )
     if done.skipped:
         text += " " + ngettext(
             "%(n)s account was passed over.", "%(n)s accounts were passed over.", len(done.skipped)

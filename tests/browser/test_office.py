@@ -97,7 +97,7 @@ def test_with_the_keyboard_one_administration_is_asked(own_house: TestHouse, pag
     mails = int(said.inner_text().split()[0])
     page.locator("#send").focus()
     page.keyboard.press("Enter")
-    expect(page.locator("main > .notice.ok")).to_contain_text("onderweg")
+    expect(page.locator("main > .notice.ok")).to_contain_text("klaargezet")
     with own_house.services.store.read() as session:
         assert (session.scalar(select(func.count(Mail.id))) or 0) - before == mails > 0
 
