@@ -15,13 +15,16 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from banklink.actions.activate import activate, arm
-from banklink.actions.check import fetch_due
+from banklink.actions.check import check_expiries, fetch_due
 from banklink.actions.credentials import put
+from banklink.actions.digest import digest
 from banklink.actions.fetch import fetch
 from banklink.actions.observe import observe
+from banklink.actions.remind import remind
 from banklink.actions.services import Services
-from banklink.actions.settle import settle
+from banklink.actions.settle import settle, term_of
 from banklink.core.calendar import Moment, end_of_validity
+from banklink.core.reminders import last_morning, schedule
 from banklink.examples import (
     BANK_IN_OUTAGE,
     BANKS,
@@ -44,12 +47,14 @@ from banklink.store.models import (
     Holder,
     Journal,
     Membership,
+    Reminder,
     Transaction,
     User,
 )
 
 BOOKKEEPER = ("Sanne Jansen", "sanne@kantoorjansen.example")
 OPENED_DAYS_AGO = 730
+MAILS_DAYS = 14
 
 
 def is_empty(services: Services) -> bool:
@@ -160,6 +165,32 @@ def plant(services: Services, made: Mapping[str, Any], at: Moment) -> None:
             for example in firm.examples:
                 _finish(session, administration_id, example, at)
             settle(session, administration_id, at)
+    _mails(services, at)
+
+
+def _mails(services: Services, at: Moment) -> None:
+    """What fell due in the last two weeks is in the outbox, dated the morning it was written, at
+    whatever hour the demo begins. Of older reminders only that they were dealt with is known."""
+    mornings = [last_morning(at.now - timedelta(days=ago)) for ago in range(MAILS_DAYS, -1, -1)]
+    with services.store.write() as session:
+        for account in session.scalars(select(Account)):
+            of = term_of(account)
+            if of is None:
+                continue
+            for threshold, fell_due in schedule(of):
+                if fell_due < mornings[0]:
+                    session.add(
+                        Reminder(
+                            account_id=account.id,
+                            valid_until=account.valid_until,
+                            threshold=threshold,
+                            at=fell_due,
+                        )
+                    )
+    for morning in mornings:
+        remind(services, Moment(morning, at.real))
+    check_expiries(services, at)
+    digest(services, Moment(mornings[-1], at.real))
 
 
 def _books(session: Session, firm: Firm, at: Moment) -> int:

@@ -15,11 +15,14 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from banklink import clock as clocks
 from banklink.actions.check import check_expiries, check_grants, fetch_due
 from banklink.actions.consents import delete_old
+from banklink.actions.digest import digest
 from banklink.actions.outbox import deliver, wipe
+from banklink.actions.remind import remind
 from banklink.actions.revoke import revoke_due
 from banklink.actions.services import Services
 from banklink.actions.summarise import rewrite_due
 from banklink.actions.sweep import sweep
+from banklink.actions.tell_done import tell_renewals
 from banklink.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -30,6 +33,9 @@ JOBS = {
     "expiries": (60, check_expiries),
     "grants": (60, check_grants),
     "fetches": (60, fetch_due),
+    "reminders": (15, remind),
+    "renewals": (60, tell_renewals),
+    "digests": (15, digest),
     "mails": (15, deliver),
     "wiping": (3600, wipe),
     "records": (3600, delete_old),

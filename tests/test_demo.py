@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from fnmatch import fnmatch
 from pathlib import Path
 
+import pytest
+from sqlalchemy import select
+
 import app as composition
+from banklink.core.calendar import AMSTERDAM
 from banklink.examples import FIRMS
 from banklink.store.facts import records
-from tests.support.house import running, settings_for
+from banklink.store.models import Mail
+from tests.support.house import TestHouse, running, settings_for
 
 STATEMENT = """\
 :20:PROEF
@@ -46,6 +53,51 @@ def test_the_demo_stays_so_when_the_jobs_have_run(tmp_path: Path) -> None:
                 for each in records(session, 1, house.at())
             }
     assert keys == {example.iban: example.row for example in FIRMS[0].examples}
+
+
+MAILS = (
+    "reminder Jan de Vries De bankkoppeling van Bakkerij De Vries is al 7 dagen verlopen",
+    "reminder Jan de Vries Bankkoppeling Bakkerij De Vries: toestemming loopt tot *",
+    "reminder Jan de Vries Nog 14 dagen: vernieuw de bankkoppeling van Bakkerij De Vries",
+    "digest Sanne Jansen 6 bankkoppelingen vragen aandacht",
+)
+"""What fell due in the two weeks before it begins."""
+
+
+def mails(house: TestHouse) -> list[tuple[datetime, str]]:
+    with house.services.store.read() as session:
+        found = session.scalars(
+            select(Mail).where(Mail.kind.in_(("reminder", "digest"))).order_by(Mail.id)
+        )
+        return [
+            (
+                mail.created_at.astimezone(AMSTERDAM),
+                f"{mail.kind} {mail.name} {house.services.vault.open(mail.sealed)['subject']}",
+            )
+            for mail in found
+        ]
+
+
+@pytest.mark.parametrize("hour", [3, 16])
+def test_a_fresh_demo_holds_the_mails_that_are_due_whatever_the_hour(
+    tmp_path: Path, hour: int
+) -> None:
+    begin = datetime.now(AMSTERDAM).replace(hour=hour, minute=30)
+    with running(tmp_path, web=False, starts=begin) as house:
+        house.jobs()
+        found = mails(house)
+        assert len(found) == len(MAILS)
+        for (at, text), expected in zip(found, MAILS, strict=True):
+            assert fnmatch(text, expected), text
+            assert (at.hour, at.minute) == (10, 0)
+            assert at <= begin
+        assert begin - found[-1][0] < timedelta(days=1), "the digest is of the last morning"
+        house.simulator.clock.advance(timedelta(days=9))
+        told = [text for _, text in mails(house)[len(MAILS) :] if "reminder" in text]
+        assert told == [
+            "reminder Jan de Vries"
+            f" {'Morgen' if hour < 10 else 'Vandaag'} verloopt de bankkoppeling van Bakkerij De Vries"
+        ], "of what was skipped only the most urgent"
 
 
 def test_a_statement_loaded_before_the_first_start_belongs_to_everybody(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from banklink.actions.invite import administrations, asked_for, is_open
 from banklink.actions.outbox import queue
 from banklink.actions.services import Missing, Refused, Services
 from banklink.actions.settle import hold
-from banklink.actions.sign_in import digest
+from banklink.actions.sign_in import digest, plain_email
 from banklink.core.calendar import Moment
 from banklink.core.facts import Authorisation
 from banklink.core.invitations import Purpose, State
@@ -75,16 +75,18 @@ def mended(invitation: Invitation, rows: tuple[Record, ...]) -> bool:
         return True
     if invitation.purpose == Purpose.RENEW:
         return not any(row.diagnosis.renewable for row in rows)
-    return all(any(holder.visible for holder in _theirs(row)) for row in rows)
+    return all(any(_came(invitation, row, key) for key in row.shares) for row in rows)
 
 
-def _theirs(row: Record) -> list[Any]:
-    """Those whose permission would do: the one a connection that is on fetches through, else
-    anybody."""
-    holders = row.facts.holders
-    if row.facts.switch == "on":
-        return [each for key, each in holders.items() if key == row.facts.selected]
-    return list(holders.values())
+def _came(invitation: Invitation, row: Record, key: str) -> bool:
+    """Whether this holder's permission is what was asked for: of the very person, or given since.
+    That somebody else's works already is no reason to send a second holder away."""
+    facts, share = row.facts.holders[key], row.shares[key]
+    since = facts.listed_at is not None and facts.listed_at >= invitation.created_at
+    same = share.holder.id == invitation.holder_id or (
+        plain_email(share.holder.email or "") == invitation.email
+    )
+    return facts.usable and (since or same)
 
 
 def _number(session: Session, token: str) -> int:
@@ -122,6 +124,13 @@ def allow(
         rows = asked_for(session, invitation, at)
         throttle.count(session, at, what="answer", who=str(invitation.id), most=_MOST)
         invitation.opened_at = invitation.opened_at or at.now
+        attempts = [
+            each
+            for each in session.scalars(
+                select(Attempt).where(Attempt.invitation_id == invitation.id).order_by(Attempt.id)
+            )
+            if come_back.started_in(each, browser)
+        ]
     if invitation.purpose == Purpose.RENEW:
         first = next((row for row in rows if row.diagnosis.renewable), rows[0])
         holder = str(invitation.holder_id) if invitation.holder_id else None
@@ -139,6 +148,20 @@ def allow(
     chosen = [row for row in rows if accounts is None or row.connection.id in accounts]
     if not chosen:
         raise Refused("nothing_chosen", field="accounts")
+    for row in chosen:
+        left = _bank_left(row, attempts)
+        if left is not None:  # permission is there, only the bank has not confirmed yet
+            return depart(
+                services,
+                row.connection.id,
+                _step(row, left),
+                at,
+                actor="",
+                browser=browser,
+                holder=left,
+                invitation_id=invitation.id,
+                consent=consent,
+            )
     return depart(
         services,
         chosen[0].connection.id,
@@ -151,6 +174,17 @@ def allow(
         wanted=[row.connection.iban for row in chosen],
         email=invitation.email,
     )
+
+
+def _bank_left(row: Record, attempts: list[Attempt]) -> str | None:
+    """Who gave permission for this account by this invitation, in this browser, and has not been to
+    the bank for it."""
+    if not attempts or attempts[-1].outcome != "granted":
+        return None
+    for key, facts in row.facts.holders.items():
+        if facts.visible and not facts.usable:
+            return key
+    return None
 
 
 def _step(row: Record, holder: str | None) -> Action:

@@ -27,6 +27,7 @@ from banklink.actions.revoke import too_late
 from banklink.actions.services import Missing, Services
 from banklink.actions.settle import WAITING, hold, settle
 from banklink.actions.taken_in import taken_in
+from banklink.actions.tell_done import tell_return
 from banklink.core.calendar import Moment
 from banklink.core.facts import Authorisation
 from banklink.core.facts import Grant as GrantState
@@ -270,6 +271,7 @@ def _finish(services: Services, attempt_id: int, at: Moment) -> None:
         _end_finishing(services, attempt, at, "unfinished")
         raise
     fetch_all(services, due, at)
+    tell_return(services, attempt.id, at)
 
 
 def _begin_finishing(services: Services, attempt_id: int, at: Moment) -> Attempt | None:
@@ -361,18 +363,16 @@ class _Unproven(Exception):
     """Who said yes on our page and who signed in at the provider need not be the same person."""
 
 
-_CLOCKS_DIFFER = timedelta(minutes=5)
-
-
 def _proven(attempt: Attempt, accounts: Sequence[ProviderAccount]) -> bool:
     """Whether the account holder has shown that the yes is theirs. Whoever follows an invitation
     says it on our page; the provider does not ask again. Where the answer arrives in that same
     browser, the provider's sign-in there was theirs. Where it arrives in another, somebody may have
     said yes and have had the holder, signed in at the provider, follow the address: then only a
-    step at the bank, made since, will do (domain.md B2.6). From a row the provider always asks."""
+    step at the bank, made since, will do (domain.md B2.6). From a row the provider always asks. A
+    clock of theirs that is behind ours makes us ask once more; it never lets anybody in."""
     if attempt.invitation_id is None or not attempt.params.get("elsewhere"):
         return True
-    began = datetime.fromisoformat(attempt.params["began"]) - _CLOCKS_DIFFER
+    began = datetime.fromisoformat(attempt.params["began"])
     return any(each.authorised_at is not None and each.authorised_at >= began for each in accounts)
 
 

@@ -20,7 +20,7 @@ from banklink.actions import consents
 from banklink.actions.credentials import ask
 from banklink.actions.observe import back_off, observe
 from banklink.actions.services import Missing, Services
-from banklink.actions.settle import hold, settle, trouble_over
+from banklink.actions.settle import hold, plan_reminders, settle, trouble_over
 from banklink.core.calendar import Moment, amsterdam_day
 from banklink.core.coverage import fetch_window, merge_gaps
 from banklink.core.dedup import Known, fingerprint, judge
@@ -463,4 +463,5 @@ def _end_authorisation(session: Session, job: _Job, reason: str, at: Moment) -> 
     )
     if account is not None and account.ended is None:
         account.ended, account.ended_at = reason, at.now
+        plan_reminders(account)
         consents.close_lapsed(session, account.grant_id, at)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from banklink.actions import consents
 from banklink.actions.credentials import ask, hold_of
 from banklink.actions.services import Services
-from banklink.actions.settle import settle
+from banklink.actions.settle import plan_reminders, settle
 from banklink.core.calendar import Moment, end_of_validity
 from banklink.core.facts import Grant as GrantState
 from banklink.providers.contract import GrantRevoked, ProviderAccount, ProviderError
@@ -123,6 +123,9 @@ def _update(
     if not row.listed:
         row.listed, row.listed_at, row.unlisted_at = True, at.now, None
     authorised_anew = shown.authorised_at is not None and shown.authorised_at != row.authorised_at
+    if authorised_anew and row.authorised_at is not None:
+        row.renewed_at = at.now
+    ending = row.authorised_at, row.valid_until, row.ended
     if authorised_anew or shown.valid_until != row.valid_until:
         row.expiry_noted = False
     row.ref, row.name, row.bank = shown.ref, shown.name, shown.bank
@@ -131,6 +134,8 @@ def _update(
     if shown.ended != row.ended:
         row.ended = shown.ended
         row.ended_at = at.now if shown.ended else None
+    if ending != (row.authorised_at, row.valid_until, row.ended):
+        plan_reminders(row)
     row.synchronized_at = shown.synchronized_at
     row.available_from, row.history_from = shown.available_from, shown.history_from
     row.outage_since = (row.outage_since or at.now) if shown.outage else None

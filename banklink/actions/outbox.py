@@ -15,15 +15,17 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from sqlalchemy import ColumnElement, CursorResult, and_, exists, not_, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, CursorResult, and_, exists, func, not_, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from banklink.actions.services import Missing, Refused, Services
 from banklink.core.calendar import Moment
 from banklink.core.deliveries import KEPT, PERSISTENCE, STALE, next_pause
 from banklink.mail.letters import Letter, write
-from banklink.mail.smtp import NotNow, Outgoing, Send, Unsendable
-from banklink.store.models import Holder, Invitation, Mail
+from banklink.mail.smtp import NotNow, Outgoing, PostError, Send, Unsendable
+from banklink.mail.trial import trial_letter
+from banklink.mail.voice import Voice
+from banklink.store.models import Account, Holder, Invitation, Mail, Reminder
 from banklink.store.vault import SealBroken
 
 log = logging.getLogger(__name__)
@@ -96,9 +98,10 @@ def _message_id(services: Services) -> str:
 _WAITING = (Mail.sent_at.is_(None), Mail.refused_at.is_(None))
 
 
-def _overtaken(at: Moment) -> dict[str, ColumnElement[bool]]:
+def _overtaken(at: Moment, *, posts: bool = True) -> dict[str, ColumnElement[bool]]:
     """Why a mail that waits is not to go any more, by code. What a colleague is told about an
-    invitation (`user_id`) stays true whatever becomes of it."""
+    invitation (`user_id`) stays true whatever becomes of it. Without a mail server (`posts`) a mail
+    waits to be copied, as long as mails are kept."""
 
     def invitation(*facts: ColumnElement[bool]) -> ColumnElement[bool]:
         return and_(
@@ -112,16 +115,39 @@ def _overtaken(at: Moment) -> dict[str, ColumnElement[bool]]:
             or_(Invitation.accepted_at.isnot(None), Invitation.declined_at.isnot(None))
         ),
         "expired": invitation(Invitation.expires_at <= at.now),
-        "stale": and_(Mail.tries == 0, Mail.wanted_at < at.real - STALE),
+        **_reminders_overtaken(),
+        "stale": and_(Mail.tries == 0, Mail.wanted_at < at.real - (STALE if posts else KEPT)),
+    }
+
+
+def _reminders_overtaken() -> dict[str, ColumnElement[bool]]:
+    """A reminder is not to go any more when all it is about was renewed meanwhile; nor when it was
+    tried for so long that the next one says it better."""
+    newer = aliased(Mail)
+    about = exists().where(Reminder.mail_id == Mail.id)
+    until = func.coalesce(Account.valid_until, Account.ended_at)
+    still = about.where(Account.id == Reminder.account_id, until == Reminder.valid_until)
+    return {
+        "renewed": and_(Mail.kind == "reminder", about, not_(still)),
+        "newer": and_(
+            Mail.kind == "reminder",
+            Mail.tries > 0,
+            exists().where(
+                newer.kind == "reminder",
+                newer.invitation_id == Mail.invitation_id,
+                newer.id > Mail.id,
+            ),
+        ),
     }
 
 
 def _set_aside(services: Services, at: Moment) -> int:
     """Mails that were overtaken by what happened, or by time, are no longer to be sent."""
     free = (*_WAITING, _unclaimed(at.real))
+    overtaken = _overtaken(at, posts=services.post is not None)
     with services.store.read() as session:
-        overtaken = or_(*_overtaken(at).values())
-        if session.scalar(select(Mail.id).where(*free, overtaken).limit(1)) is None:
+        found = select(Mail.id).where(*free, or_(*overtaken.values())).limit(1)
+        if session.scalar(found) is None:
             return 0
     with services.store.write() as session:
         return sum(
@@ -129,7 +155,7 @@ def _set_aside(services: Services, at: Moment) -> int:
                 session,
                 update(Mail).where(*free, reason).values(refused_at=at.now, error=code),
             )
-            for code, reason in _overtaken(at).items()
+            for code, reason in overtaken.items()
         )
 
 
@@ -294,27 +320,40 @@ def send_again(services: Services, mail_id: int, at: Moment, *, copies: int = 0)
     mail server may drop a second one with the same Message-ID; `copies` is how many of those the
     person saw, so that pressing twice sends one. Returns the number of the mail that will go.
 
-    Raises Missing, and Refused: no_mail_server, wiped, withdrawn, answered, expired, forgotten.
+    Raises Missing, and Refused: no_mail_server, wiped, withdrawn, answered, expired, renewed,
+    forgotten.
     """
-    if services.post is None:
-        raise Refused("no_mail_server")
     with services.store.write() as session:
         mail = session.scalar(select(Mail).where(Mail.id == mail_id).with_for_update())
         if mail is None:
             raise Missing
-        if not mail.sealed:
-            raise Refused("wiped")
-        for code, reason in _overtaken(at).items():
-            if code != "stale" and session.scalar(
-                select(Mail.id).where(Mail.id == mail_id, reason)
-            ):
-                raise Refused(code)
+        if (code := hindrance(session, services, mail, at)) is not None:
+            raise Refused(code)
         if mail.sent_at is not None:
             return _copy(session, services, mail, at, copies).id
         if mail.claimed_until is None or mail.claimed_until <= at.real:
             mail.refused_at = mail.error = mail.claimed_until = None
             mail.tries, mail.wanted_at, mail.due_at = 0, at.real, at.real
         return mail.id
+
+
+def hindrance(session: Session, services: Services, mail: Mail, at: Moment) -> str | None:
+    """Why somebody cannot have this mail sent (again); None when they can."""
+    if services.post is None:
+        return "no_mail_server"
+    if not mail.sealed:
+        return "wiped"
+    for code, reason in _overtaken(at).items():
+        wanted = select(Mail.id).where(Mail.id == mail.id, reason)
+        if code not in ("stale", "newer") and session.scalar(wanted) is not None:
+            return code
+    return None
+
+
+def copies_of(session: Session, mail_id: int) -> int:
+    """How often it was sent again as a new mail."""
+    wanted = select(func.count(Mail.id)).where(Mail.key.startswith(f"again {mail_id} "))
+    return session.scalar(wanted) or 0
 
 
 def _copy(session: Session, services: Services, mail: Mail, at: Moment, copies: int) -> Mail:
@@ -340,6 +379,32 @@ def _copy(session: Session, services: Services, mail: Mail, at: Moment, copies: 
         session.add(made)
         session.flush()
     return made
+
+
+def try_out(services: Services, at: Moment, *, email: str, name: str, locale: str) -> str | None:
+    """Send a mail that says that mails arrive, at once and past the outbox. Returns None when the
+    mail server took it, else the code of what it said. Raises Refused no_mail_server."""
+    if services.post is None:
+        raise Refused("no_mail_server")
+    office = services.office
+    letter = trial_letter(Voice(locale), name=name, app=office.app, sender=office.sender or "")
+    written = write(letter)
+    mail = Outgoing(
+        message_id=_message_id(services),
+        date=at.real,
+        email=email,
+        name=name,
+        subject=written.subject,
+        text=written.text,
+        html=written.html,
+    )
+    try:
+        with services.post.round() as send:
+            send(mail)
+    except PostError as error:
+        log.warning("the test mail was not sent: %s", error.code)
+        return error.code
+    return None
 
 
 def wipe(services: Services, at: Moment) -> int:

@@ -13,6 +13,7 @@ from banklink.actions.services import Missing, Stale
 from banklink.core.calendar import Moment
 from banklink.core.coverage import default_start, earliest_start
 from banklink.core.facts import Switch
+from banklink.core.reminders import Term, next_look, term
 from banklink.core.statuses import Status
 from banklink.store.facts import (
     Record,
@@ -23,7 +24,7 @@ from banklink.store.facts import (
     records,
     taking_place,
 )
-from banklink.store.models import Administration, Connection
+from banklink.store.models import Account, Administration, Connection
 
 WAITING = frozenset({"parked", "unfinished"})
 """Outcomes of a departure that a person still has to confirm: until then nothing switches on."""
@@ -39,6 +40,12 @@ def hold(session: Session, administration_id: int) -> None:
         .where(Administration.id == administration_id)
         .with_for_update(key_share=True)
     )
+
+
+def hold_all(session: Session, administration_ids: Iterable[int]) -> None:
+    """The same for several, in the order in which everybody takes them."""
+    for administration_id in sorted(set(administration_ids)):
+        hold(session, administration_id)
 
 
 def settle(
@@ -80,6 +87,21 @@ def settle(
             connection.next_fetch_at = at.now
             due.append(connection.id)
     return due
+
+
+def plan_reminders(account: Account) -> None:
+    """An authorisation begins, or ends otherwise than was known: its reminders are counted anew.
+    Which were dealt with is remembered per authorisation (actions/remind.py)."""
+    account.remind_at = next_look(term_of(account))
+
+
+def term_of(account: Account) -> Term | None:
+    return term(
+        account.authorised_at,
+        account.valid_until,
+        ended=account.ended,
+        ended_at=account.ended_at,
+    )
 
 
 def _switch_on_armed(session: Session, each: Record, at: Moment) -> None:

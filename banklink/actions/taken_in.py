@@ -11,18 +11,13 @@ from banklink.core.calendar import Moment
 from banklink.store.facts import add_event
 from banklink.store.models import Attempt, Connection, Grant, Invitation
 
-SUCCESSES = frozenset({"done", "granted"})
-"""Outcomes with which what was asked for has come about, as far as this person can bring it."""
-
 
 def taken_in(
     services: Services, session: Session, attempt: Attempt, grant: Grant, at: Moment
 ) -> None:
     """`attempt` has its outcome; `grant` is whose accounts were read."""
     consents.note(services, session, attempt, grant, at)
-    if attempt.outcome not in SUCCESSES:
-        return
-    if attempt.invitation_id is not None:
+    if attempt.outcome == "done" and attempt.invitation_id is not None:
         invitation = session.get_one(Invitation, attempt.invitation_id)
         invitation.accepted_at = invitation.accepted_at or at.now
         invitation.accepted_by_id = invitation.accepted_by_id or grant.holder_id

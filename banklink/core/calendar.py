@@ -53,6 +53,17 @@ def start_of_day(day: date) -> datetime:
     return datetime.combine(day, time.min, AMSTERDAM).astimezone(UTC)
 
 
+def time_of_day(day: date, hour: int) -> datetime:
+    """That hour of a Dutch calendar day, in UTC. For hours that no clock change takes away or gives
+    twice: all but the ones between two and three at night."""
+    return datetime.combine(day, time(hour), AMSTERDAM).astimezone(UTC)
+
+
+def amsterdam_hour(instant: datetime) -> int:
+    """The hour that clocks in the Netherlands show."""
+    return instant.astimezone(AMSTERDAM).hour
+
+
 def end_of_validity(valid_until: datetime) -> datetime:
     """The first instant at which an authorisation no longer holds, in UTC.
 

@@ -27,6 +27,10 @@ KEPT = timedelta(days=30)
 a link that lets somebody in, is wiped."""
 
 
+OVERTAKEN = frozenset({"withdrawn", "answered", "expired", "renewed", "newer", "forgotten"})
+"""Why a mail was set aside that was no longer to be sent; that is no trouble."""
+
+
 class Stage(StrEnum):
     """`FAILING`: tried without success, and it will be tried again. `REFUSED`: it will not."""
 

@@ -12,6 +12,7 @@ from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
 from banklink.core.calendar import Moment, days_left, has_expired
+from banklink.core.deliveries import Delivery
 from banklink.core.diagnose import Diagnosis, diagnose
 from banklink.core.facts import (
     Authorisation,
@@ -23,6 +24,7 @@ from banklink.core.facts import (
 from banklink.core.facts import Grant as GrantState
 from banklink.core.invitations import OPEN, State, state_of
 from banklink.core.statuses import Action
+from banklink.store.deliveries import deliveries
 from banklink.store.models import (
     Account,
     Attempt,
@@ -33,7 +35,6 @@ from banklink.store.models import (
     Invitation,
     InvitationAccount,
     Journal,
-    Mail,
 )
 
 ATTEMPT_RUNS = timedelta(minutes=15)
@@ -57,10 +58,10 @@ class Share:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """The last invitation that asks for this account and has not come to an end by being accepted
-    or withdrawn, with its last mail; without one the link was handed over."""
+    or withdrawn, and how its last mail fares; without one the link was handed over."""
 
     invitation: Invitation
-    mail: Mail | None
+    delivery: Delivery | None
 
     def state(self, now: datetime) -> State:
         return state_of_invitation(self.invitation, now)
@@ -224,6 +225,8 @@ def _asked(
             Connection.administration_id == administration_id,
             Invitation.accepted_at.is_(None),
             Invitation.withdrawn_at.is_(None),
+            # What the clock wrote is no reason not to ask in person.
+            Invitation.by_reminder.is_(False),
         )
         .order_by(Invitation.id)
     )
@@ -232,14 +235,7 @@ def _asked(
     last = {row.connection_id: row.Invitation for row in session.execute(wanted)}
     if not last:
         return {}
-    mails = {
-        mail.invitation_id: mail
-        for mail in session.scalars(
-            select(Mail)
-            .where(Mail.invitation_id.in_({each.id for each in last.values()}))
-            .order_by(Mail.id)
-        )
-    }
+    mails = deliveries(session, {each.id for each in last.values()})
     return {key: Asked(each, mails.get(each.id)) for key, each in last.items()}
 
 

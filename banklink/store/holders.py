@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
+from banklink.store.deliveries import deliveries
 from banklink.store.facts import Asked
 from banklink.store.models import (
     Account,
@@ -16,7 +17,6 @@ from banklink.store.models import (
     Holder,
     Invitation,
     InvitationAccount,
-    Mail,
 )
 
 MOST = 200
@@ -89,12 +89,7 @@ def invited_to(session: Session, administration_id: int) -> list[Invited]:
         .order_by(Connection.iban)
     ):
         connections[row.invitation_id].append(row.Connection)
-    mails = {
-        mail.invitation_id: mail
-        for mail in session.scalars(
-            select(Mail).where(Mail.invitation_id.in_(numbers)).order_by(Mail.id)
-        )
-    }
+    mails = deliveries(session, numbers)
     return [
         Invited(Asked(each, mails.get(each.id)), tuple(connections[each.id]))
         for each in invitations

@@ -91,7 +91,8 @@ class User(Model):
     """Someone of the bookkeeping side. `email` is stored as compared: lower case, no spaces.
 
     `is_owner`: owns this installation, so may create administrations and change the provider's
-    settings. `password_hash` None: cannot sign in yet (or never, as in the demo).
+    settings. `password_hash` None: cannot sign in yet (or never, as in the demo). `digest_on`: the
+    last day for which it was decided whether they get a digest; `digest_said`: what was open then.
     """
 
     __tablename__ = "users"
@@ -103,6 +104,8 @@ class User(Model):
     is_owner: Mapped[bool] = mapped_column(default=False, server_default=false())
     locale: Mapped[str | None]
     disabled_at: Mapped[datetime | None]
+    digest_on: Mapped[date | None]
+    digest_said: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
 
 
 class UserSession(Model):
@@ -260,7 +263,9 @@ class Account(Model):
     a renewal that changes the provider's id keeps the row (domain.md R12).
 
     `ended` is None, "expired" or "revoked", as the provider said; that a date has passed is
-    computed on read. `expires_at` is the first instant it no longer holds.
+    computed on read. `expires_at` is the first instant it no longer holds. `remind_at`: when its
+    next reminder falls due, if any (core/reminders.py); `renewed_at`: since when the bookkeeper is
+    still to be told that it was renewed.
     """
 
     __tablename__ = "accounts"
@@ -271,6 +276,18 @@ class Account(Model):
             "expires_at",
             sqlite_where=text("expiry_noted = 0"),
             postgresql_where=text("NOT expiry_noted"),
+        ),
+        Index(
+            "ix_accounts_remind_due",
+            "remind_at",
+            sqlite_where=text("remind_at IS NOT NULL"),
+            postgresql_where=text("remind_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_accounts_renewed",
+            "renewed_at",
+            sqlite_where=text("renewed_at IS NOT NULL"),
+            postgresql_where=text("renewed_at IS NOT NULL"),
         ),
     )
 
@@ -295,6 +312,8 @@ class Account(Model):
     history_from: Mapped[date | None]
     synchronized_at: Mapped[datetime | None]
     outage_since: Mapped[datetime | None]
+    remind_at: Mapped[datetime | None]
+    renewed_at: Mapped[datetime | None]
 
 
 class Connection(Model):
@@ -670,9 +689,10 @@ class Summary(Model):
     (architecture.md); equal to diagnosing afresh at any moment before `next_change_at`.
 
     `counts`: row key of the table -> shown connections; `urgencies`: urgency -> shown connections.
-    `running`: those that work; `breaks`: those of them that end within 30 days. `renewable`: which
-    ones end within 30 days or have an authorisation that ended. `next_expiry`: the first last day
-    of one that works, `next_connection_id`: which one that is. `made_at`: when any of it changed.
+    `running`: those that work; `breaks`: those of them that end within 30 days; `lapsed`: those
+    whose authorisation has ended; `renewable`: the numbers of these two. `next_expiry`: the first
+    last day of one that works, `next_connection_id`: which one that is. `made_at`: when any of it
+    changed.
     """
 
     __tablename__ = "summaries"
@@ -686,6 +706,7 @@ class Summary(Model):
     attention: Mapped[int] = mapped_column(default=0)
     running: Mapped[int] = mapped_column(default=0)
     breaks: Mapped[int] = mapped_column(default=0)
+    lapsed: Mapped[int] = mapped_column(default=0)
     renewable: Mapped[list[int]] = mapped_column(JSON, default=list)
     next_expiry: Mapped[date | None]
     next_connection_id: Mapped[int | None]

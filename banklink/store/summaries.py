@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -71,6 +71,7 @@ class Counted:
     attention: int
     running: int
     breaks: int
+    lapsed: int
     renewable: list[int]
     next_expiry: date | None
     next_connection_id: int | None
@@ -96,6 +97,7 @@ def summarise(session: Session, administration_id: int, at: Moment) -> Counted:
         attention=urgencies[Urgency.BROKEN] + urgencies[Urgency.TODO],
         running=len(running),
         breaks=len(soon),
+        lapsed=len(lapsed),
         renewable=sorted(soon | lapsed),
         next_expiry=ends[0][0] if ends else None,
         next_connection_id=ends[0][1] if ends else None,
@@ -253,17 +255,21 @@ def _differs(row: object) -> bool:
     return any(get_history(row, name).has_changes() for name in _FACTS.get(type(row), ()))
 
 
-_SET = re.compile(r"(\w+)=")
-
-
 @event.listens_for(Writer, "do_orm_execute")
 def _on_execute(state: ORMExecuteState) -> None:
     """A statement that writes many rows at once. Leases and due times are no facts."""
     if not (state.is_insert or state.is_update or state.is_delete) or state.bind_mapper is None:
         return
     facts = _FACTS.get(state.bind_mapper.class_)
-    if facts is None:
-        return
-    sets = set(_SET.findall(str(state.statement).partition(" WHERE ")[0]))
-    if not state.is_update or facts & sets:
+    if facts and not (state.is_update and facts.isdisjoint(_columns_set(state))):
         _noticed(state.session).everybody = True
+
+
+_SET = re.compile(r"(\w+)=")
+
+
+def _columns_set(state: ORMExecuteState) -> set[str]:
+    """Of an UPDATE: what its SET names, or the rows it was handed."""
+    if isinstance(state.parameters, Sequence):
+        return {name for row in state.parameters for name in row}
+    return set(_SET.findall(str(state.statement).partition(" WHERE ")[0]))

@@ -57,6 +57,12 @@ ACCESS: dict[str, Who] = {
     "landing.thanks": Who.PUBLIC,
     # The list picks an administration of the person's own (context.my_administration).
     "maintenance.page": Who.SIGNED_IN,
+    # Summaries of the person's own administrations; whom they may ask, they check themselves.
+    "office.page": Who.SIGNED_IN,
+    "office.found": Who.SIGNED_IN,
+    "office.download": Who.SIGNED_IN,
+    "office_requests.confirm": Who.SIGNED_IN,
+    "office_requests.send": Who.SIGNED_IN,
     "gallery.page": Who.SIGNED_IN,
     "help.page": Who.SIGNED_IN,
     "start.page": Who.OWNER,
@@ -84,6 +90,12 @@ ACCESS: dict[str, Who] = {
     "provider.page": Who.OWNER,
     "provider.save": Who.OWNER,
     "provider.test": Who.OWNER,
+    # Which mails somebody may see hangs on their roles (web/outbox.py).
+    "outbox.page": Who.SIGNED_IN,
+    "outbox.mail": Who.SIGNED_IN,
+    "outbox.html": Who.SIGNED_IN,
+    "outbox.send": Who.SIGNED_IN,
+    "outbox.test": Who.OWNER,
     "maintenance.rows": Who.READER,
     "maintenance.refresh": Who.BOOKKEEPER,
     "maintenance.add_journal": Who.BOOKKEEPER,
@@ -117,6 +129,10 @@ ACCESS: dict[str, Who] = {
     # The token in the address is what lets somebody in.
     "doors.set_up": Who.PUBLIC,
     "doors.password": Who.PUBLIC,
+    # So is this one's; mail programs press the button too.
+    "reminders.page": Who.PUBLIC,
+    "reminders.stop": Who.PUBLIC,
+    "reminders.resume": Who.PUBLIC,
     "doors.join": Who.SIGNED_IN,
     "account.page": Who.SIGNED_IN,
     "account.save": Who.SIGNED_IN,

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from banklink.core.calendar import Moment, amsterdam_day
+from banklink.core.deliveries import Stage
 from banklink.core.invitations import OPEN, Purpose, State
 from banklink.core.texts import N_
 from banklink.store.facts import Asked
 from banklink.web.i18n import _, day, day_of, when
+from banklink.web.mail_words import why
 
 STATES: dict[State, str] = {
     State.SENT: N_("Sent"),
@@ -75,14 +77,16 @@ def words(asked: Asked, at: Moment, *, posts: bool) -> Words:
     delivery = _delivery(asked, posts)
     if delivery is not None:
         tone = "broken" if delivery == "refused" else "todo"
-        return Words(_(_UNSENT[delivery], **names), until, tone)
+        error = asked.delivery.error if asked.delivery is not None else None
+        detail = why(error) if error and delivery in ("refused", "failing") else until
+        return Words(_(_UNSENT[delivery], **names), detail, tone)
     return Words(_("%(what)s sent to %(email)s", **names), until)
 
 
 _SHORT: dict[str, str] = {
     "refused": N_("Not accepted"),
     "failing": N_("Not sent yet"),
-    "waiting": N_("Not sent yet"),
+    "waiting": N_("Waits to be sent"),
     "handed": N_("Link made"),
 }
 
@@ -96,13 +100,13 @@ def short(asked: Asked, at: Moment, *, posts: bool) -> str:
 
 def _delivery(asked: Asked, posts: bool) -> str | None:
     """What keeps it from being there; None when it was sent, or is about to be."""
-    mail = asked.mail
-    if mail is None:
+    delivery = asked.delivery
+    if delivery is None:
         return "handed"
-    if mail.sent_at is not None:
+    if delivery.stage is Stage.SENT:
         return None
-    if mail.refused_at is not None:
-        return "refused"
+    if delivery.stage is Stage.REFUSED:
+        return "waiting" if delivery.error == "stale" else "refused"
     if not posts:
         return "waiting"
-    return "failing" if mail.tries else None
+    return "failing" if delivery.stage is Stage.FAILING else None

@@ -55,10 +55,9 @@ def explained(session: Session, record: Record, proposal: Proposal, reader: Read
 
     myself = _(ACTION_LABELS[Action.GRANT])
     onward = _("Next")
+    word = N_("Repair – %(title)s") if action is Action.REPAIR else N_("Invite – %(title)s")
     return Explained(
-        title=_("Repair – %(title)s", title=row_view(record, reader).title)
-        if action is Action.REPAIR
-        else _("Invite – %(title)s", title=row_view(record, reader).title),
+        title=_(word, title=row_view(record, reader).title),
         step=_("Step 1 of 2 – what is the matter?"),
         sentences=tuple(sentences),
         sends=tuple(
@@ -75,7 +74,8 @@ def explained(session: Session, record: Record, proposal: Proposal, reader: Read
         myself=Button(
             action=Action.GRANT.value,
             label=myself,
-            name=named(myself),
+            # The row's menu has the same button, of another name.
+            name=f"{myself} – {_(word, title=spoken)}",
             method="post",
             url=url_for("connections.grant", connection_id=record.connection.id),
             leaves=True,

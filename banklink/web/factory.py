@@ -50,8 +50,12 @@ from banklink.web import (
     journals,
     landing,
     maintenance,
+    office,
+    office_requests,
+    outbox,
     people,
     provider,
+    reminders,
     returned,
     signing,
     start,
@@ -112,7 +116,8 @@ def furnish(app: Flask, house: House) -> Flask:
     app.jinja_env.globals.update(asset=_asset, _=_translate)
     app.before_request(_who)
     app.before_request(_room)
-    CSRFProtect(app)
+    csrf = CSRFProtect(app)
+    csrf.exempt(reminders.stop)  # why that is safe stands there
     app.after_request(_headers)
     app.context_processor(_common)
     app.register_error_handler(HTTPException, _http_error)
@@ -135,6 +140,10 @@ def furnish(app: Flask, house: House) -> Flask:
         books,
         journals,
         provider,
+        outbox,
+        reminders,
+        office,
+        office_requests,
     ):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/healthz", "healthz", _healthz)
@@ -209,12 +218,12 @@ def _headers(response: Response) -> Response:
         "Content-Security-Policy",
         f"default-src 'none'; script-src 'self'{cdn}; style-src 'self'; img-src 'self' data:;"
         " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
-        " frame-ancestors 'none'",
+        " frame-ancestors 'none'" + ("; frame-src 'self'" if g.get("frames") else ""),
     )
     if _house().settings.origin.startswith("https:"):
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["X-Frame-Options"] = "DENY"
+    response.headers.setdefault("X-Frame-Options", "DENY")
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["Referrer-Policy"] = "same-origin"
     if request.endpoint not in ("static", "htmx", "badge"):

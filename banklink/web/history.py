@@ -25,6 +25,7 @@ _KINDS: dict[str, str] = {
     "holder_chosen": N_("Fetch via %(holder)s, chosen by %(actor)s"),
     "journal_chosen": N_("IBAN put on journal %(code)s %(name)s by %(actor)s"),
     "journal_released": N_("IBAN taken off journal %(code)s %(name)s by %(actor)s"),
+    "reminded": N_("Reminder mailed to %(holder)s"),
     "gap": N_("The bank no longer gives %(since)s up to %(until)s"),
     "hidden": N_("%(actor)s: does not belong here, hidden"),
     "shown_again": N_("%(actor)s: shown again"),

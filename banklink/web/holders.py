@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flask import Blueprint, abort, current_app, g, redirect, render_template, request, url_for
+from flask import Blueprint, abort, g, redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
@@ -22,8 +22,17 @@ from banklink.store.holders import Invited, Shared, holders_of, invitation_here,
 from banklink.store.models import Account, Administration
 from banklink.web.asked import PURPOSES, short, words
 from banklink.web.called import called, withdraw_button
-from banklink.web.context import at, house, may_change, my_administration, person, reader
+from banklink.web.context import (
+    at,
+    house,
+    may_change,
+    my_administration,
+    my_administrations,
+    person,
+    reader,
+)
 from banklink.web.i18n import _, day, day_of, iban, ngettext, when
+from banklink.web.outbox import outbox_link
 from banklink.web.panels import refusal
 from banklink.web.rows import row_address
 from banklink.web.said import said, say
@@ -77,6 +86,9 @@ class InvitationCard:
 @blueprint.get("/holders")
 def page() -> Answer:
     """Of the administration in the address, else of the last one."""
+    with house().services.store.read() as session:
+        if not my_administrations(session):
+            return redirect(url_for("maintenance.page"), 303)  # says why there is nothing
     return _page(request.args.get("administration", type=int), request.args.get("open"))
 
 
@@ -126,7 +138,7 @@ def _page(
         notice=notice or said(),
         holders=[_card(administration, each, rows) for each in people],
         invitations=[_invitation(administration, each) for each in invited],
-        outbox=_outbox(administration.id),
+        outbox=_outbox(),
     )
     return page, status
 
@@ -135,11 +147,11 @@ def _url(administration_id: int, **more: object) -> str:
     return url_for("holders.page", administration=administration_id, **more)  # type: ignore[arg-type]
 
 
-def _outbox(administration_id: int) -> Link | None:
+def _outbox() -> Link | None:
     """Mails hold links that let somebody in: not for who may only look."""
-    if not may_change() or "outbox.page" not in current_app.view_functions:
+    if not may_change():
         return None
-    return Link(label=_("Outbox"), url=url_for("outbox.page"))
+    return outbox_link()
 
 
 def _card(

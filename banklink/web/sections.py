@@ -21,6 +21,14 @@ def sections() -> tuple[Link, ...]:
     may = ROLES.get(role or "", Who.PUBLIC)
     here = (request.blueprint or "").split(".")[0]
     links = []
+    if _several(person.id):
+        links.append(
+            Link(
+                label=_("All administrations"),
+                url=url_for("office.page"),
+                current=here in ("office", "office_requests"),
+            )
+        )
     if administration_id is not None:
         links.append(
             Link(
@@ -56,7 +64,7 @@ def sections() -> tuple[Link, ...]:
 
 
 def _settings(administration_id: int | None, may: Who, here: str, *, owner: bool) -> list[Link]:
-    current = here in ("books", "provider", "start", "everybody")
+    current = here in ("books", "provider", "start", "everybody", "outbox")
     if administration_id is not None and may >= Who.ADMINISTRATOR:
         url = url_for("books.settings", administration_id=administration_id)
     elif owner:
@@ -75,9 +83,10 @@ def settings_pages() -> tuple[Link, ...]:
         url = url_for("books.settings", administration_id=administration_id)
         pages.append((_("This administration"), url))
     if person.is_owner:
-        pages.append((_("All administrations"), url_for("books.page")))
+        pages.append((_("Administrations"), url_for("books.page")))
         pages.append((_("All people"), url_for("everybody.page")))
         pages.append((house().settings.provider_name, url_for("provider.page")))
+        pages.append((_("Outbox"), url_for("outbox.page")))
     if len(pages) < 2:
         return ()
     # An answer to a form stands at the page's address or below it.
@@ -103,3 +112,12 @@ def _here(person_id: int) -> tuple[int | None, str | None]:
     roles = {each[0]: each[1] for each in mine}
     here = asked if asked in roles else the_default(list(roles))
     return here, roles.get(here or 0)
+
+
+def _several(person_id: int) -> bool:
+    """Whether there is more than one administration to look over."""
+    with house().services.store.read() as session:
+        mine = session.scalars(
+            select(Membership.administration_id).where(Membership.user_id == person_id).limit(2)
+        ).all()
+    return len(mine) > 1

@@ -313,6 +313,12 @@ def test_without_a_mail_server_everything_waits(office: Office) -> None:
     assert (mail.sent_at, mail.refused_at, mail.tries) == (None, None, 0)
     with pytest.raises(Refused, match="no_mail_server"):
         send_again(office.house.services, number, office.at())
+    office.later(days=29)
+    deliver(office.house.services, office.at())
+    assert office.mail(number).refused_at is None, "it can still be copied"
+    office.later(days=2)
+    deliver(office.house.services, office.at())
+    assert office.mail(number).error == "stale"
 
 
 def test_mails_of_weeks_ago_do_not_all_fly_out_when_a_mail_server_is_set(office: Office) -> None:

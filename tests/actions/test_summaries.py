@@ -4,13 +4,15 @@ people, holders, banks and time do to it."""
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from banklink.actions.activate import arm, disarm
 from banklink.actions.change_journal import Typed, add, change, clear_iban
@@ -28,7 +30,7 @@ from banklink.core.statuses import Action
 from banklink.providers.contract import ProviderError
 from banklink.store.facts import records
 from banklink.store.models import Account, Administration, Connection, ExpiryDay, Journal, Summary
-from banklink.store.summaries import Counted, summarise
+from banklink.store.summaries import Counted, rewrite, summarise
 from tests.actions.conftest import (
     BAKERY,
     SANNE,
@@ -277,7 +279,21 @@ def test_who_changes_facts_without_a_moment_leaves_them_to_be_counted(house: Hou
         with house.services.store.write() as session:
             session.execute(delete(Journal).where(Journal.administration_id == books.id))
 
-    for write in (each_row, at_a_stroke, gone):
+    def by_their_numbers() -> None:
+        with house.services.store.write() as session:
+            ids = session.scalars(select(Account.id)).all()
+            session.execute(update(Account), [{"id": each, "listed": False} for each in ids])
+
+    def brought_in() -> None:
+        more = {"administration_id": books.id, "code": "9", "name": "Kas", "iban": "NL00NEW"}
+        with house.services.store.write() as session:
+            session.execute(insert(Journal), [{**more, "currency": "EUR"}])
+            session.execute(
+                insert(Connection),
+                [{"administration_id": books.id, "iban": "NL00NEW", "currency": "EUR"}],
+            )
+
+    for write in (each_row, at_a_stroke, by_their_numbers, brought_in, gone):
         before = afresh(house, books.id)
         write()
         assert afresh(house, books.id) != before
@@ -298,6 +314,25 @@ def test_fetching_and_looking_rewrite_nothing(house: House) -> None:
     )
     with house.services.store.read() as session:
         assert session.scalar(select(func.max(Summary.made_at))) == before
+
+
+def test_who_looks_while_somebody_presses_waits_for_what_they_did(house: House) -> None:
+    """The job begins to count when a press has changed a fact and is not done yet."""
+    books = everything(house)
+    with house.services.store.write() as session:
+        session.get_one(Connection, books.connection().id).switch = "off"
+        rewrite(session, [books.id], house.at())
+        look = Thread(target=lambda: counted_by_another(house, books.id))
+        look.start()
+        time.sleep(0.3)
+    look.join(20)
+    assert not look.is_alive()
+    assert stored(house, books.id) == afresh(house, books.id)
+
+
+def counted_by_another(house: House, administration_id: int) -> None:
+    with house.services.store.write() as session:
+        rewrite(session, [administration_id], house.at())
 
 
 def test_many_at_once_leave_the_summary_right(house: House) -> None:

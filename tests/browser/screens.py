@@ -10,13 +10,33 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Generic, TypeVar
 
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from banklink.actions import consents
+from banklink.actions import invite as inviting
+from banklink.actions.outbox import queue
+from banklink.core.calendar import Moment
+from banklink.core.invitations import Purpose
 from banklink.examples import EXAMPLES
-from banklink.store.models import Administration, Connection, Journal
+from banklink.mail.invitations import invitation_letter
+from banklink.mail.voice import Voice
+from banklink.store.facts import record
+from banklink.store.models import (
+    Account,
+    Administration,
+    Connection,
+    Consent,
+    Grant,
+    Holder,
+    Journal,
+    Mail,
+)
+from banklink.web.consent_words import rendered
 from tests.browser.people import Person
 from tests.support.house import TestHouse
 
@@ -308,6 +328,256 @@ def _elsewhere(hands: Person) -> None:
     hands.page.goto(hands.house.origin.replace("localhost", "127.0.0.1"))
 
 
+# -- mails --------------------------------------------------------------------------------------
+
+_MAILS = {
+    "waits": {},
+    "sent": {"sent_at": "now"},
+    "refused": {"refused_at": "now", "error": "recipient 550 5.1.1", "tries": 1},
+    "stale": {"refused_at": "now", "error": "stale"},
+    "wiped": {"refused_at": "now", "error": "withdrawn", "sealed": ""},
+}
+"""What became of each."""
+
+
+def _mails(hands: Person) -> dict[str, int]:
+    """One mail of each kind in the outbox, made at the first call."""
+    house = hands.house
+    keys = {name: f"screens {name}" for name in _MAILS}
+    with house.services.store.write() as session:
+        books = session.scalars(
+            select(Administration).where(Administration.name == "Bakkerij De Vries")
+        ).one()
+        letter = invitation_letter(
+            Purpose.CONNECT, Voice("nl"), name="Lieselotte van den Heuvel-Oosterbaan",
+            office="Kantoor Sanne", sender="Sanne", administrations=[books.name],
+            accounts=[("Zakelijk", IBANS["active"])], bank="Demobank", until=house.at().today,
+            url=f"{house.origin}/invitation/{'x' * 43}", provider="Ondernemersapp", app="Banklink",
+            message="Hoi,\n\nkun je dit voor vrijdag doen?", phone="050-1234567",
+        )  # fmt: skip
+        for name, values in _MAILS.items():
+            made = queue(
+                session, house.services, letter, house.at(), key=keys[name], kind="invitation",
+                email="l.vandenheuvel-oosterbaan@schildersbedrijf-van-den-heuvel.example",
+                name="Lieselotte van den Heuvel-Oosterbaan", administration_id=books.id,
+                reply_to="sanne@kantoor.example",
+            )  # fmt: skip
+            for column, value in values.items():
+                if made is not None:
+                    setattr(made, column, house.at().now if value == "now" else value)
+        rows = session.execute(select(Mail.key, Mail.id).where(Mail.key.in_(keys.values())))
+        numbers = {str(key): int(number) for key, number in rows}
+    return {name: numbers[key] for name, key in keys.items()}
+
+
+def _outbox(which: str = "") -> Callable[[Person], None]:
+    def go(hands: Person) -> None:
+        numbers = _mails(hands)
+        path = f"/outbox/{numbers[which]}" if which else "/outbox"
+        hands.page.goto(hands.house.origin + path)
+        expect(hands.page.locator("main h1")).to_be_visible()
+
+    return go
+
+
+# -- asking somebody ----------------------------------------------------------------------------
+
+
+def _letter(example: str, action: str = "repair") -> Callable[[Person], None]:
+    """The wizard's second step."""
+
+    def go(hands: Person) -> None:
+        _panel(example, action)(hands)
+        row = hands.row(IBANS[example])
+        row.locator('[id$="-onward"]').click()
+        expect(row.locator('form.fill [name="email"]')).to_be_visible()
+
+    return go
+
+
+def _letter_wrong(hands: Person) -> None:
+    _letter("unticked")(hands)
+    form = hands.form(IBANS["unticked"])
+    form.locator('[name="email"]').fill("piet@")
+    form.locator(".buttons .primary").click()
+    expect(form.locator("p.error").first).to_be_visible()
+
+
+def _invited(hands: Person) -> None:
+    """A link handed over, and the row that tells so."""
+    _letter("not_ticked")(hands)
+    row = hands.row(IBANS["not_ticked"])
+    row.locator('[id$="-form-link"]').click()
+    expect(row.locator("input[readonly]")).to_be_visible()
+
+
+def _landing(what: str = "", examples: tuple[str, ...] = ("unticked",)) -> Callable[[Person], None]:
+    """Where an invitation leads. `what` became of it: declined, withdrawn, accepted, expired, asked
+    (a new one is wanted)."""
+
+    def go(hands: Person) -> None:
+        house = hands.house
+        at = house.at()
+        with house.services.store.write() as session:
+            numbers = [connection_id(house, IBANS[each]) for each in examples]
+            books = session.get_one(Connection, numbers[0]).administration_id
+            made, token = inviting.ask_for(
+                session, at, administration_id=books, purpose=Purpose.REPAIR, name="Karel Zuid",
+                email=f"{what or 'open'}{len(examples)}@zuid.example", locale="nl",
+                connections=numbers, message="Hoi Karel,\n\nzou jij dit willen doen?",
+                actor="Sanne Jansen",
+            )  # fmt: skip
+            if what in ("declined", "withdrawn", "accepted"):
+                setattr(made, f"{what}_at", at.now)
+            if what in ("expired", "asked"):
+                made.expires_at = at.now - timedelta(days=1)
+            if what == "asked":
+                made.asked_again_at = at.now
+        hands.page.goto(f"{house.origin}/invitation/{token}")
+        with house.services.store.write() as session:  # no row is to tell of it
+            session.get_one(type(made), made.id).withdrawn_at = at.now
+        expect(hands.page.locator("main h1")).to_be_visible()
+
+    return go
+
+
+def _thanks(how: str) -> Callable[[Person], None]:
+    """Back from the bank: `confirm` or `cancel` was pressed there."""
+
+    def go(hands: Person) -> None:
+        house = hands.house
+        at = house.at()
+        with house.services.store.write() as session:
+            # Whoever confirms has renewed it: the walk in another language takes the next one.
+            found = next(
+                each
+                for name in ("renewing", "expiring")
+                if (each := record(session, connection_id(house, IBANS[name]), at)) is not None
+                and each.diagnosis.renewable
+            )
+            assert found.concerned_share is not None
+            made, token = inviting.ask_for(
+                session, at, administration_id=found.connection.administration_id,
+                purpose=Purpose.RENEW, email="jan@devries.example", name="Jan de Vries",
+                locale="nl", connections=[found.connection.id], bank="Demobank",
+                holder_id=found.concerned_share.holder.id,
+            )  # fmt: skip
+        page = hands.page
+        page.goto(f"{house.origin}/invitation/{token}")
+        page.locator("#allow-button").click()
+        page.wait_for_url(re.compile("/bank/"))
+        if how == "cancel":
+            page.locator('[data-action="cancel"]').click()
+        else:
+            page.locator('[data-action="bank-sign-in"]').click()
+            page.locator('[data-action="confirm"]').click()
+        page.wait_for_url(re.compile("/returned/thanks"))
+        expect(page.locator("main h1")).to_be_visible()
+        with house.services.store.write() as session:
+            session.get_one(type(made), made.id).withdrawn_at = at.now
+
+    return go
+
+
+def _holders(hands: Person) -> None:
+    """With an invitation of every kind in the list."""
+    _at("/holders")(hands)
+    if not hands.page.locator(".invitations > li").count():
+        for each in ("", "declined", "withdrawn", "accepted", "expired", "asked"):
+            _landing(each)(hands)
+    _at("/holders")(hands)
+
+
+def _holders_wrong(hands: Person) -> None:
+    _at("/holders?open=invite")(hands)
+    hands.page.locator(".page-form .primary").click()
+    expect(hands.page.locator("p.error").first).to_be_visible()
+
+
+def _holder(query: str = "", *presses: str) -> Callable[[Person], None]:
+    """What somebody allows who is an account holder for this walk alone; `presses` what is pressed
+    there."""
+
+    def go(hands: Person) -> None:
+        _at(f"{_somebody(hands)}{query}")(hands)
+        for each in presses:
+            hands.page.locator(each).first.click()
+
+    return go
+
+
+def _holder_opened(hands: Person) -> None:
+    """Everything that is folded away, unfolded."""
+    _holder()(hands)
+    for each in ("#earlier", ".technical summary"):
+        for summary in hands.page.locator(each).all():
+            summary.click()
+
+
+def _somebody(hands: Person) -> str:
+    """The page of the last one who was not forgotten, made where there is none."""
+    house, at = hands.house, hands.house.at()
+    with house.services.store.write() as session:
+        grant = session.scalar(
+            select(Grant)
+            .join(Holder)
+            .where(Holder.subject.startswith("walk-"), Grant.forgotten_at.is_(None))
+        )
+        if grant is None:
+            number = len(session.scalars(select(Grant)).all())
+            holder = Holder(
+                provider="ponto",
+                subject=f"walk-{number}",
+                name="Guusje van den Oever-Brouwershaven",
+                email="guusje@oever.example",
+            )
+            session.add(holder)
+            session.flush()
+            grant = Grant(
+                administration_id=1, holder_id=holder.id, state="active", granted_at=at.now
+            )
+            session.add(grant)
+            session.flush()
+            account = Account(
+                grant_id=grant.id,
+                iban="NL20INGB0001234567",
+                currency="EUR",
+                bank="Voorbeeldbank",
+                listed=True,
+                authorised_at=at.now,
+                valid_until=at.now + timedelta(days=90),
+            )
+            session.add(account)
+            session.flush()
+            _write_records(house, session, grant, account, at)
+        return f"/administrations/1/holders/{grant.holder_id}"
+
+
+def _write_records(
+    house: TestHouse, session: Session, grant: Grant, account: Account, at: Moment
+) -> None:
+    """An earlier permission and the present one, with the text that was shown."""
+    consents.renewed(house.services, session, grant, [account])
+    account.authorised_at = at.now + timedelta(seconds=1)
+    consents.renewed(house.services, session, grant, [account])
+    session.flush()
+    names = {
+        "asker": "Sanne",
+        "office": "Kantoor Jansen",
+        "app": "Banklink",
+        "provider": "Ondernemersapp",
+        "administrations": ["Bakkerij De Vries"],
+        "accounts": ["NL20 INGB •••• ••45 67"],
+    }
+    shown = rendered("repair-1", "nl", names)
+    record = session.scalars(
+        select(Consent).where(Consent.grant_id == grant.id, Consent.ended_at.is_(None))
+    ).one()
+    record.channel, record.ip, record.user_agent = "invitation", "192.0.2.0/24", "Firefox/148"
+    record.text_id, record.text_language = shown.id, shown.language
+    record.text_hash, record.text_params = shown.hash, names
+
+
 BANKLINK: tuple[Screen[Person], ...] = (
     Screen("page", _list()),
     Screen("page-todo", _list("&filter=todo"), ".headline"),
@@ -339,6 +609,30 @@ BANKLINK: tuple[Screen[Person], ...] = (
     Screen("change-start-error", _wrong("active", "change-start", start="2199-01-01"), OPEN),
     Screen("choose-journal", _panel("no_journal_yet", "choose-journal"), OPEN),
     Screen("remove", _panel("gap", "remove"), OPEN),
+    Screen("repair", _panel("unticked", "repair"), OPEN),
+    Screen("repair-access-lost", _panel("access_withdrawn", "repair"), OPEN),
+    Screen("invite", _panel("not_linked", "invite"), OPEN),
+    Screen("letter", _letter("unticked"), OPEN),
+    Screen("letter-error", _letter_wrong, OPEN),
+    Screen("invited", _invited, "tbody:has(input[readonly])"),
+    Screen("holder", _holder_opened),
+    Screen("holder-withdraw", _holder("?open=withdraw")),
+    Screen("holder-withdrawn", _holder("?open=withdraw", "#confirm-yes")),
+    Screen("holder-forget", _holder("?open=forget")),
+    Screen("holder-forgotten", _holder("?open=forget", "#confirm-yes")),
+    Screen("holders", _holders),
+    Screen("holders-invite", _at("/holders?open=invite"), ".page-form"),
+    Screen("holders-invite-error", _holders_wrong, ".page-form"),
+    Screen("landing", _landing()),
+    Screen("landing-several", _landing("", ("unticked", "not_ticked"))),
+    Screen("landing-declined", _landing("declined"), "main"),
+    Screen("landing-withdrawn", _landing("withdrawn"), "main"),
+    Screen("landing-accepted", _landing("accepted"), "main"),
+    Screen("landing-expired", _landing("expired"), "main"),
+    Screen("landing-asked", _landing("asked"), "main"),
+    Screen("landing-unknown", _at("/invitation/made-up"), "main"),
+    Screen("thanks-cancelled", _thanks("cancel"), "main"),
+    Screen("thanks", _thanks("confirm"), "main"),
     Screen("undo", _undo, "main"),
     Screen("bank-in-outage", _refused, "main"),
     Screen("changed-meanwhile", _changed, OPEN),
@@ -362,6 +656,10 @@ BANKLINK: tuple[Screen[Person], ...] = (
     Screen("provider-built-in-tested", _provider_tested),
     Screen("account-demo", _at("/account")),
     Screen("gallery", _at("/gallery")),
+    Screen("outbox", _outbox()),
+    Screen("outbox-mail", _outbox("waits")),
+    Screen("outbox-refused", _outbox("refused")),
+    Screen("outbox-wiped", _outbox("wiped")),
     Screen("help", _at("/help")),
     Screen("help-search", _at("/help?q=bank+verlopen")),
     Screen("help-nothing-found", _at("/help?q=zeppelin")),

@@ -7,6 +7,7 @@ counted as in test_statuses_and_clicks; opening the link in the mail is the hold
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -249,3 +250,191 @@ def test_what_the_holder_has_to_do_is_asked_by_mail_and_the_row_goes_on_by_itsel
     assert link_in(letter) not in hands.page.content()
     elsewhere.page.goto(link_in(letter))
     expect(elsewhere.page.locator("h1")).to_have_text("Dit is al gebeurd")
+
+
+# -- who answers, and where ---------------------------------------------------------------------
+
+
+def _asked(office: Office, hands: Person, holder: Holder, reach: str = "r3") -> Letter:
+    """A row that needs this holder, and the mail that asks them."""
+    hands.sign_in_as(holder.email)
+    hands.home()
+    CASES[reach].reach(hands, holder)
+    hands.shows(holder.iban, reach)
+    CASES[reach].ask(hands, holder)
+    expect(hands.row(holder.iban).locator(".overlay-invited")).to_be_visible()
+    return office.letter_to(holder.email)
+
+
+def _where_it_goes(holder: Person, letter: Letter) -> str:
+    """Say yes without going on, and read off where the page would lead."""
+    open_link(holder, letter)
+    token = holder.page.locator('#allow [name="csrf_token"]').get_attribute("value")
+    answer = holder.page.request.post(
+        f"{link_in(letter)}/allow",
+        form={"csrf_token": token or ""},
+        headers={"Referer": link_in(letter)},
+    )
+    assert answer.ok
+    target = re.search(r'id="go"[^>]* href="([^"]+)"', answer.text())
+    assert target is not None
+    return html.unescape(target[1])
+
+
+def test_a_forwarded_link_alone_grants_nothing_even_if_the_holder_is_led_to_the_app(
+    office: Office, hands: Person, elsewhere: Person, browser: Browser
+) -> None:
+    """Somebody else says yes on our page and has the holder, who is signed in at the app, follow
+    the address it leads to. No bank has to confirm, so nothing shows that the yes is theirs."""
+    holder = new_holder(office.house, "mforw", 230, "Houder forward")
+    letter = _asked(office, hands, holder)
+    with open_context(browser) as watched:
+        other = person(office.house, watched)
+        target = _where_it_goes(other, letter)
+        elsewhere.sign_in_as(holder.email)
+        elsewhere.page.goto(target)
+        expect(elsewhere.page.locator("h1")).to_contain_text("Bijna klaar")
+        other.page.goto(link_in(letter))
+        other.page.locator("#only").click()
+        expect(other.page.locator("h1")).to_have_text("Graag nog eens, in één browser")
+    hands.home()
+    hands.shows(holder.iban, "r3")
+
+
+def test_the_banks_answer_may_arrive_in_another_browser(
+    office: Office, hands: Person, elsewhere: Person, browser: Browser
+) -> None:
+    """Banking apps open the browser they like. The bank has confirmed, so it counts; it is taken in
+    where it began."""
+    holder = new_holder(office.house, "mapp", 231, "Houder app")
+    letter = _asked(office, hands, holder, "r4")
+    open_link(elsewhere, letter)
+    elsewhere.page.locator("#allow-button").click()
+    elsewhere.page.wait_for_url(re.compile("/bank/"))
+    with open_context(browser) as watched:
+        phone = person(office.house, watched)
+        phone.page.goto(elsewhere.page.url)
+        phone.at_bank()
+        expect(phone.page.locator("h1")).to_contain_text("Bijna klaar")
+    elsewhere.page.goto(link_in(letter))
+    elsewhere.page.locator("#only").click()
+    expect(elsewhere.page.locator(".message.ok h1")).to_be_visible()
+    poll(hands.page)
+    hands.shows(holder.iban, "r6")
+    complete(office.house, hands.administration_id, holder.iban)
+
+
+def test_whoever_backs_out_of_renewing_a_healthy_link_leaves_it_as_it_was(
+    office: Office, hands: Person, elsewhere: Person
+) -> None:
+    holder = new_holder(office.house, "mback", 232, "Houder terug")
+    hands.sign_in_as(holder.email)
+    hands.home()
+    _active(hands, holder, valid_days=20)
+    row = hands.shows(holder.iban, "r6")
+    before = row.locator(".until").inner_text()
+    _request(hands, holder)
+    expect(row.locator(".overlay-invited")).to_be_visible()
+    letter = office.letter_to(holder.email)
+    open_link(elsewhere, letter)
+    elsewhere.page.locator("#allow-button").click()
+    elsewhere.page.wait_for_url(re.compile("/bank/"))
+    elsewhere.page.locator('[data-action="cancel"]').click()
+    expect(elsewhere.page.locator("h1")).to_have_text("Afgebroken; er is niets gewijzigd")
+    hands.home()
+    hands.shows(holder.iban, "r6")
+    assert row.locator(".until").inner_text() == before
+
+    elsewhere.page.locator("#back").click()
+    elsewhere.page.locator("#allow-button").click()
+    elsewhere.page.wait_for_url(re.compile("/bank/"))
+    elsewhere.at_bank()
+    expect(elsewhere.page.locator(".message.ok h1")).to_be_visible()
+    poll(hands.page)
+    expect(row.locator(".until")).to_contain_text("180")
+
+
+def test_somebody_elses_yes_shares_their_account_and_not_the_one_that_was_asked_for(
+    office: Office, hands: Person, elsewhere: Person
+) -> None:
+    """The mail was forwarded to a holder who has another account: the row stays as it is."""
+    holder = new_holder(office.house, "mwrong", 233, "Houder gevraagd")
+    other = new_holder(office.house, "mother", 234, "Houder ander")
+    letter = _asked(office, hands, holder)
+    elsewhere.sign_in_as(other.email)
+    open_link(elsewhere, letter)
+    elsewhere.page.locator("#allow-button").click()
+    elsewhere.page.wait_for_url(re.compile("/oauth2/consent"))
+    elsewhere.page.locator(f'#consent [data-iban="{other.iban}"]').check()
+    elsewhere.page.locator('[data-action="allow"]').click()
+    elsewhere.at_bank()
+    expect(elsewhere.page.locator("h1")).to_have_text("Dat was een andere rekening")
+    assert holder.iban not in elsewhere.page.content()
+    hands.home()
+    hands.shows(holder.iban, "r3")
+    elsewhere.page.goto(link_in(letter))
+    expect(elsewhere.page.locator("#allow-button")).to_be_visible()
+
+
+def test_two_holders_of_one_account_are_one_link_and_a_standby(
+    office: Office, hands: Person, elsewhere: Person
+) -> None:
+    first = new_holder(office.house, "mjoint", 235, "Houder een")
+    hands.sign_in_as(first.email)
+    hands.home()
+    _active(hands, first)
+    office.house.simulator.seed(
+        {
+            "banks": [{"name": first.bank, "code": first.code}],
+            "holders": [
+                {
+                    "key": "mjoint2",
+                    "name": "Houder twee",
+                    "email": "mjoint2@houders.example",
+                    "accounts": [
+                        {
+                            "iban": first.iban,
+                            "bank": first.bank,
+                            "description": "Zakelijke rekening",
+                        }
+                    ],
+                }
+            ],
+        }
+    )
+    page = hands.page
+    page.goto(f"{office.house.origin}/holders?administration={hands.administration_id}&open=invite")
+    page.locator('[name="email"]').fill("mjoint2@houders.example")
+    page.locator('[name="name"]').fill("Houder twee")
+    page.get_by_label(first.iban[:4] + "\u00a0" + first.iban[4:8]).check()
+    page.locator(".page-form .primary").click()
+    expect(page.locator("#notice, .notice.ok").first).to_be_visible()
+
+    elsewhere.sign_in_as("mjoint2@houders.example")
+    says_yes(elsewhere, office.letter_to("mjoint2@houders.example"))
+    hands.home()
+    row = hands.shows(first.iban, "r6")
+    expect(row).to_have_count(1)
+    row.locator('summary[id$="-via"]').click()
+    expect(row.locator(".via .sheet")).to_contain_text("Ophalen via Houder twee")
+    complete(office.house, hands.administration_id, first.iban)
+
+
+def test_the_whole_way_works_without_javascript(office: Office, browser: Browser) -> None:
+    holder = new_holder(office.house, "mplain", 236, "Houder kaal")
+    with open_context(browser, java_script_enabled=False) as watched:
+        hands = person(office.house, watched)
+        hands.sign_in_as(holder.email)
+        _active(hands, holder)
+        hands.change_ticks(holder.iban, on=False)
+        hands.home()
+        hands.refresh()
+        hands.shows(holder.iban, "r3")
+        _direct(hands, holder)
+        letter = office.letter_to(holder.email)
+        with open_context(browser, java_script_enabled=False) as other:
+            theirs = person(office.house, other)
+            theirs.sign_in_as(holder.email)
+            says_yes(theirs, letter)
+        hands.home()
+        hands.shows(holder.iban, "r6")

@@ -48,8 +48,16 @@ TABLE = {
     "POST /set-up/<token>": "everybody",
     "GET /password/<token>": "everybody",
     "POST /password/<token>": "everybody",
+    "GET /reminders/<token>": "everybody",
+    "POST /reminders/<token>": "everybody",
+    "POST /reminders/<token>/on": "everybody",
     "POST /password/<token>/join": "signed in",
     "GET /": "signed in",
+    "GET /administrations": "signed in",
+    "GET /administrations/found": "signed in",
+    "GET /administrations.csv": "signed in",
+    "GET /administrations/renewal-requests": "signed in",
+    "POST /administrations/renewal-requests": "signed in",
     "GET /gallery": "signed in",
     "GET /help": "signed in",
     "GET /start": "owner",
@@ -75,6 +83,11 @@ TABLE = {
     "POST /administrations/<administration_id>/journals/<journal_id>/clear": "bookkeeper",
     "POST /administrations/<administration_id>/journals/<journal_id>/undo": "bookkeeper",
     "POST /administrations/<administration_id>/journals/<journal_id>/delete": "bookkeeper",
+    "GET /outbox": "signed in",
+    "GET /outbox/<mail_id>": "signed in",
+    "GET /outbox/<mail_id>/html": "signed in",
+    "POST /outbox/<mail_id>/send": "signed in",
+    "POST /outbox/test": "owner",
     "GET /account": "signed in",
     "POST /account": "signed in",
     "POST /account/password": "signed in",
@@ -158,7 +171,8 @@ def ask(office: Office, guest: Guest, route: str, numbers: dict[str, int]) -> Te
     method, _space, path = route.partition(" ")
     fill = {"token": "made-up", "filename": "app.css", "what": "ended", "number": 3, **numbers}
     fill |= {"user_id": NOBODY_HAS, "link_id": NOBODY_HAS, "session_id": NOBODY_HAS}
-    fill["journal_id"] = fill["holder_id"] = NOBODY_HAS
+    for name in ("journal_id", "mail_id", "holder_id", "invitation_id"):
+        fill[name] = NOBODY_HAS
     for name, value in fill.items():
         path = path.replace(f"<{name}>", str(value))
     return guest.get(path) if method == "GET" else guest.press(path)
@@ -194,7 +208,10 @@ NOT_THERE_ANYWAY = (
     "<link_id>",
     "<session_id>",
     "<journal_id>",
+    "<mail_id>",
     "<holder_id>",
+    "<invitation_id>",
+    "thanks",
 )
 
 

@@ -124,7 +124,7 @@ def test_a_wrong_administration_keeps_what_was_typed(
     assert page.select_one(f"#page-form-field-{field}-error") is not None
     kept = {str(each["name"]): str(each.get("value", "")) for each in page.select(".fill input")}
     assert {name: kept[name] for name in form} == form
-    assert words(page.h1) == ("Set up" if where else "All administrations")
+    assert words(page.h1) == ("Set up" if where else "Administrations")
     with house.services.store.read() as session:
         assert session.query(Administration).count() == 0
 

@@ -67,6 +67,7 @@ def upgrade() -> None:
         sa.Column("attention", sa.Integer(), nullable=False),
         sa.Column("running", sa.Integer(), nullable=False),
         sa.Column("breaks", sa.Integer(), nullable=False),
+        sa.Column("lapsed", sa.Integer(), nullable=False),
         sa.Column("renewable", sa.JSON(), nullable=False),
         sa.Column("next_expiry", sa.Date(), nullable=True),
         sa.Column("next_connection_id", sa.Integer(), nullable=True),
@@ -308,6 +309,32 @@ def upgrade() -> None:
             batch_op.f("fk_attempts_invitation_id"), "invitations", ["invitation_id"], ["id"]
         )
 
+    with op.batch_alter_table("accounts", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("remind_at", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("renewed_at", sa.DateTime(timezone=True), nullable=True))
+        for name, column in (
+            ("ix_accounts_remind_due", "remind_at"),
+            ("ix_accounts_renewed", "renewed_at"),
+        ):
+            batch_op.create_index(
+                name,
+                [column],
+                unique=False,
+                sqlite_where=sa.text(f"{column} IS NOT NULL"),
+                postgresql_where=sa.text(f"{column} IS NOT NULL"),
+            )
+    # What is known already is looked at once, by the first reminders; that sets its own next time.
+    op.execute(
+        "UPDATE accounts SET remind_at = authorised_at"
+        " WHERE authorised_at IS NOT NULL AND valid_until IS NOT NULL"
+    )
+
+    with op.batch_alter_table("users", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("digest_on", sa.Date(), nullable=True))
+        batch_op.add_column(
+            sa.Column("digest_said", sa.JSON(), server_default="{}", nullable=False)
+        )
+
     with op.batch_alter_table("grants", schema=None) as batch_op:
         batch_op.add_column(sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("forgotten_at", sa.DateTime(timezone=True), nullable=True))
@@ -321,6 +348,16 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("users", schema=None) as batch_op:
+        batch_op.drop_column("digest_said")
+        batch_op.drop_column("digest_on")
+
+    with op.batch_alter_table("accounts", schema=None) as batch_op:
+        batch_op.drop_index("ix_accounts_renewed")
+        batch_op.drop_index("ix_accounts_remind_due")
+        batch_op.drop_column("renewed_at")
+        batch_op.drop_column("remind_at")
+
     with op.batch_alter_table("holders", schema=None) as batch_op:
         batch_op.drop_column("forgotten_at")
         batch_op.drop_column("reminders_off_at")

@@ -1,0 +1,198 @@
+"""What the bookkeeping side is written (domain.md B3): once a day what needs attention, and that a
+holder did what they were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from banklink.core.statuses import OVERLAYS, Overlay, Row, Severity
+from banklink.core.texts import N_
+from banklink.mail.invitations import greeting
+from banklink.mail.letters import Button, Facts, Letter, Paragraph, Table
+from banklink.mail.voice import Voice, tail
+
+MOST = 100
+"""Rows of a digest; beyond that nobody reads on, and the page has them all."""
+
+NOT_MAILED = {
+    "no_address": N_("none: no e-mail address"),
+    "off": N_("none: wants no reminders"),
+    "refused": N_("could not be delivered"),
+}
+"""Why a holder was not reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One connection of the digest. `row`: of the table; `days`: until the permission ends,
+    negative after it, None where that says nothing. `mailed_at`: the last mail to the holder about
+    it; `unreached`: a code of NOT_MAILED."""
+
+    administration: str
+    account: str
+    iban: str
+    holder: str | None
+    row: Row
+    days: int | None
+    mailed_at: datetime | None
+    unreached: str | None
+    url: str
+
+
+def digest(voice: Voice, *, name: str, lines: Sequence[Line], url: str, app: str) -> Letter:
+    """`url`: where all of it stands; `lines`: most urgent first."""
+    shown = lines[:MOST]
+    parts: list[Paragraph | Table | Button] = [
+        Paragraph(_counted(voice, lines)),
+        Table(
+            head=(
+                voice.gettext("Administration"),
+                voice.gettext("Account"),
+                voice.gettext("Account holder"),
+                voice.gettext("Status"),
+                voice.gettext("Days"),
+                voice.gettext("Last mail"),
+            ),
+            rows=tuple(_cells(voice, line) for line in shown),
+            links=tuple(line.url for line in shown),
+        ),
+    ]
+    if len(lines) > len(shown):
+        parts.append(
+            Paragraph(
+                voice.ngettext(
+                    "And %(n)s more; the page has all of them.",
+                    "And %(n)s more; the page has all of them.",
+                    len(lines) - len(shown),
+                )
+            )
+        )
+    parts.append(Button(voice.gettext("Open %(app)s", app=app), url))
+    return Letter(
+        locale=voice.locale,
+        subject=voice.ngettext(
+            "%(n)s bank link needs attention", "%(n)s bank links need attention", len(lines)
+        ),
+        greeting=greeting(voice, name),
+        parts=tuple(parts),
+        closing=app,
+        small=(
+            voice.gettext(
+                "You get this once a day, and only when there is something new or something ends"
+                " soon; on Mondays also what is still open."
+            ),
+        ),
+    )
+
+
+def _counted(voice: Voice, lines: Sequence[Line]) -> str:
+    broken = sum(line.row.severity is Severity.ERROR for line in lines)
+    ending = len(lines) - broken
+    told = []
+    if broken:
+        told.append(
+            voice.ngettext(
+                "%(n)s link gets no transactions.", "%(n)s links get no transactions.", broken
+            )
+        )
+    if ending:
+        told.append(
+            voice.ngettext(
+                "Of %(n)s link the permission ends soon.",
+                "Of %(n)s links the permission ends soon.",
+                ending,
+            )
+        )
+    return " ".join(told)
+
+
+def _cells(voice: Voice, line: Line) -> tuple[str, ...]:
+    well = line.row.severity is not Severity.ERROR
+    return (
+        line.administration,
+        f"{line.account} {tail(line.iban)}".strip(),
+        line.holder or "–",
+        voice.gettext(OVERLAYS[Overlay.EXPIRING] if well else line.row.chip),
+        _days(voice, line.days),
+        _mailed(voice, line),
+    )
+
+
+def _days(voice: Voice, days: int | None) -> str:
+    if days is None:
+        return "–"
+    if days == 0:
+        return voice.gettext("today the last")
+    if days < 0:
+        return voice.ngettext("%(n)s day ago", "%(n)s days ago", -days)
+    return voice.ngettext("%(n)s day left", "%(n)s days left", days)
+
+
+def _mailed(voice: Voice, line: Line) -> str:
+    if line.unreached is not None:
+        return voice.gettext(NOT_MAILED[line.unreached])
+    return voice.day(line.mailed_at) if line.mailed_at else "–"
+
+
+def done(
+    voice: Voice,
+    *,
+    name: str,
+    holder: str,
+    administration: str,
+    bank: str,
+    accounts: Sequence[tuple[str, str]],
+    until: date | None,
+    fetched: int,
+    renewed: bool,
+    runs: bool,
+    url: str,
+    app: str,
+) -> Letter:
+    """`holder` did it: `renewed` what there was, else gave access for the first time or again.
+    `accounts`: name and IBAN of each; `fetched`: transactions that came in because of it; `runs`:
+    whether they come in from now on, or somebody has to switch that on."""
+    what = _what(voice, holder, administration, until, renewed=renewed)
+    came = voice.ngettext("%(n)s transaction fetched", "%(n)s transactions fetched", fetched)
+    told = f"{what}; {came}." if fetched else f"{what}."
+    rows = [
+        (voice.gettext("Bank"), bank),
+        (
+            voice.gettext("Account" if len(accounts) == 1 else "Accounts"),
+            voice.listed([f"{each} ({tail(iban)})" for each, iban in accounts]),
+        ),
+    ]
+    return Letter(
+        locale=voice.locale,
+        subject=told,
+        greeting=greeting(voice, name),
+        parts=(
+            Paragraph(told),
+            Facts(tuple(rows)),
+            Button(voice.gettext("Open the row"), url),
+        ),
+        closing=app,
+        small=(
+            voice.gettext(
+                "Nothing is asked of you: transactions come in by themselves."
+                if runs
+                else "The link is not switched on yet; the row says what comes next."
+            ),
+        ),
+    )
+
+
+def _what(
+    voice: Voice, holder: str, administration: str, until: date | None, *, renewed: bool
+) -> str:
+    values = {"name": holder, "firm": administration}
+    if until is None:
+        if renewed:
+            return voice.gettext("%(name)s renewed the bank link of %(firm)s", **values)
+        return voice.gettext("%(name)s gave access to the bank for %(firm)s", **values)
+    values["day"] = voice.day(until)
+    if renewed:
+        return voice.gettext("%(name)s renewed the bank link of %(firm)s (until %(day)s)", **values)
+    return voice.gettext("%(name)s gave access to the bank for %(firm)s (until %(day)s)", **values)
