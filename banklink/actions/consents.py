@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from banklink.actions.services import Services
@@ -278,22 +278,6 @@ def confirm(session: Session, grant_id: int, at: Moment, *, withdrawn_by: dateti
     )
 
 
-def delete_old(services: Services, at: Moment) -> int:
-    """Records whose time is over go; what came after them no longer points to them. What was
-    deleted lately, here or by `forget`, leaves the files for good."""
-    old = select(Consent.id).where(Consent.delete_after < at.today)
-    with services.store.read() as session:
-        found = list(session.scalars(old.limit(1_000)))
-    if found:
-        with services.store.write() as session:
-            session.execute(
-                update(Consent).where(Consent.predecessor_id.in_(found)).values(predecessor_id=None)
-            )
-            session.execute(delete(Consent).where(Consent.id.in_(found)))
-    services.store.scrub()
-    return len(found)
-
-
 def _end(record: Consent, when: datetime, reason: str, by: str | None = None) -> None:
     record.ended_at, record.ended_reason, record.withdrawn_by = when, reason, by
     record.delete_after = _years_after(amsterdam_day(when), YEARS)
@@ -324,3 +308,4 @@ def note(services: Services, session: Session, attempt: Attempt, grant: Grant, a
         permitted(services, session, grant, attempt, at)
     elif attempt.outcome != "nothing_changed":
         came_back_for(session, grant, attempt)
+    attempt.consent = {}  # it stands in the record now, and goes with that
