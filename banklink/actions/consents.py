@@ -89,14 +89,18 @@ def renewed(
 
 
 def came_back_for(session: Session, grant: Grant, attempt: Attempt) -> None:
-    """The person whose renewal was seen is back: what they were told, and where, goes with it."""
-    known = attempt.params.get("authorised_at")
-    account = session.get(Account, attempt.account_id) if attempt.account_id else None
-    record = _latest(session, grant.id).get(_key(account)) if account is not None else None
-    if record is None or record.channel != "provider" or record.sca_at is None:
-        return
-    if record.sca_at.isoformat() != known:
-        _came_with(record, attempt)
+    """The person whose renewal was seen is back: what they were told, and where, goes with it. Also
+    where it was another account than they left for."""
+    renewed_now = Account.id == attempt.account_id
+    if attempt.outcome != "done":
+        renewed_now = Account.iban.in_(attempt.params.get("others", ()))
+    spoken = _latest(session, grant.id)
+    for account in session.scalars(
+        select(Account).where(Account.grant_id == grant.id, renewed_now)
+    ):
+        record = spoken.get(_key(account))
+        if record is not None and record.channel == "provider":
+            _came_with(record, attempt)
 
 
 def _write(
@@ -306,6 +310,6 @@ def note(services: Services, session: Session, attempt: Attempt, grant: Grant, a
     attempt.params = {**attempt.params, "holder": grant.holder_id}
     if attempt.purpose == Action.GRANT:
         permitted(services, session, grant, attempt, at)
-    elif attempt.outcome != "nothing_changed":
+    else:
         came_back_for(session, grant, attempt)
     attempt.consent = {}  # it stands in the record now, and goes with that

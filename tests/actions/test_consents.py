@@ -237,6 +237,23 @@ def test_a_later_return_without_news_does_not_take_over_an_old_record(linked: Bo
     assert {each.channel for each in records(linked)} == {"provider"}
 
 
+def test_who_renewed_another_account_than_meant_is_recorded_with_that_one(house: House) -> None:
+    books = house.books(
+        jan=[account(BAKERY, since=10), account(SAVINGS, since=10)],
+        shares={"jan": [BAKERY, SAVINGS]},
+        journals=[BAKERY],
+    )
+    house.later(days=20)
+    books.come_back(books.visit(leave(books, Action.RENEW), outcome="other_account"))
+    assert books.attempt().outcome == "other_account"
+    latest = {
+        one["iban"][-5:].replace("\u00a0", ""): each.channel
+        for each in records(books)
+        for one in each.accounts["accounts"]
+    }
+    assert latest == {"4300": "provider", "4444": "row"}
+
+
 def test_a_renewal_of_one_account_leaves_the_others_record_open(house: House) -> None:
     books = house.books(
         jan=[account(BAKERY, since=10), account(SHOP, since=10)],
