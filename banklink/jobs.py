@@ -32,10 +32,10 @@ JOBS = {
     "sweep": (60, sweep),
     "expiries": (60, check_expiries),
     "grants": (60, check_grants),
-    "fetches": (60, fetch_due),
     "reminders": (15, remind),
-    "renewals": (60, tell_renewals),
     "digests": (15, digest),
+    "fetches": (60, fetch_due),
+    "renewals": (60, tell_renewals),
     "mails": (15, deliver),
     "wiping": (3600, wipe),
     "retention": (3600, delete_old),
@@ -55,7 +55,8 @@ def run(name: str, services: Services, clock: Clock) -> int:
 
 
 def run_all(services: Services, clock: Clock) -> None:
-    """Every job once, in order: what expired is told before what works is fetched."""
+    """Every job once, in order: what expired is told before what works is fetched, and before
+    anybody is written to."""
     for name in JOBS:
         run(name, services, clock)
 
@@ -81,6 +82,8 @@ def start(services: Services, clock: Clock) -> BackgroundScheduler:
 
 
 def wake(scheduler: BackgroundScheduler) -> None:
-    """Let every job look now: the demo clock has moved."""
-    for job in scheduler.get_jobs():
-        job.modify(next_run_time=datetime.now(UTC))
+    """Look at everything now, in order: the demo clock has moved."""
+    job = scheduler.get_job(next(iter(JOBS)))
+    if job is not None:
+        _name, services, clock = job.args
+        scheduler.add_job(run_all, args=(services, clock), id="woken", replace_existing=True)

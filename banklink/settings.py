@@ -86,7 +86,8 @@ TABLE: tuple[Setting, ...] = (
         "BANKLINK_OFFICE",
         "text",
         "the application's name",
-        "Name of your office, in invitations and mails to account holders.",
+        "Name of your office, in invitations and mails to account holders; the demo's is Kantoor"
+        " Jansen.",
     ),
     Setting(
         "BANKLINK_OFFICE_PHONE",
@@ -172,6 +173,8 @@ TABLE: tuple[Setting, ...] = (
         "BANKLINK_PONTO_CERTIFICATE_KEY", "file", "none", "Private key (PEM) of that certificate."
     ),
 )
+
+DEMO_OFFICE = "Kantoor Jansen"
 
 _PONTO_REQUIRED = ("AUTHORIZE_URL", "TOKEN_URL", "API_URL", "CLIENT_ID", "CLIENT_SECRET")
 
@@ -273,7 +276,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         simulator_port=simulator_port,
         app_name=given["BANKLINK_APP_NAME"] or "Banklink",
         provider_name=given["BANKLINK_PROVIDER_NAME"] or "Ondernemersapp",
-        office=given["BANKLINK_OFFICE"] or given["BANKLINK_APP_NAME"] or "Banklink",
+        office=given["BANKLINK_OFFICE"]
+        or (DEMO_OFFICE if demo else given["BANKLINK_APP_NAME"] or "Banklink"),
         office_phone=given["BANKLINK_OFFICE_PHONE"] or None,
         locale=_one_of("BANKLINK_LOCALE", given["BANKLINK_LOCALE"] or "nl", LOCALES),
         secret_key=secret_key,

@@ -22,6 +22,7 @@ from banklink.actions.invite import (
 )
 from banklink.actions.services import Missing, Refused, Services
 from banklink.actions.settle import hold
+from banklink.actions.sign_in import plain_email
 from banklink.core.calendar import Moment
 from banklink.core.invitations import Purpose
 from banklink.core.statuses import Action
@@ -97,7 +98,7 @@ def plan(
             Letter(
                 Recipient(
                     holder.name,
-                    holder.email,
+                    plain_email(holder.email),
                     holder.locale or services.office.locale,
                     holder.id,
                 ),

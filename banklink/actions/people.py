@@ -1,6 +1,7 @@
 """People: the first one, colleagues and their roles, forgotten passwords, one's own account.
 
-Nobody mails yet, so every way in is a link that works once and is handed over by a person.
+Every way in is a link that works once and is handed over by a person: it lets somebody into the
+books, so it does not lie about in a mailbox.
 """
 
 from __future__ import annotations

@@ -48,11 +48,9 @@ def digest(voice: Voice, *, name: str, lines: Sequence[Line], url: str, app: str
         Paragraph(_counted(voice, lines)),
         Table(
             head=(
-                voice.gettext("Administration"),
                 voice.gettext("Account"),
                 voice.gettext("Account holder"),
                 voice.gettext("Status"),
-                voice.gettext("Days"),
                 voice.gettext("Last mail"),
             ),
             rows=tuple(_cells(voice, line) for line in shown),
@@ -110,21 +108,18 @@ def _counted(voice: Voice, lines: Sequence[Line]) -> str:
 
 def _cells(voice: Voice, line: Line) -> tuple[str, ...]:
     well = line.row.severity is not Severity.ERROR
+    status = voice.gettext(OVERLAYS[Overlay.EXPIRING] if well else line.row.chip)
     return (
-        line.administration,
-        f"{line.account} {tail(line.iban)}".strip(),
+        f"{line.administration} · {line.account} {tail(line.iban)}",
         line.holder or "–",
-        voice.gettext(OVERLAYS[Overlay.EXPIRING] if well else line.row.chip),
-        _days(voice, line.days),
+        status if line.days is None else f"{status}, {_days(voice, line.days)}",
         _mailed(voice, line),
     )
 
 
-def _days(voice: Voice, days: int | None) -> str:
-    if days is None:
-        return "–"
+def _days(voice: Voice, days: int) -> str:
     if days == 0:
-        return voice.gettext("today the last")
+        return voice.gettext("today is the last day")
     if days < 0:
         return voice.ngettext("%(n)s day ago", "%(n)s days ago", -days)
     return voice.ngettext("%(n)s day left", "%(n)s days left", days)

@@ -237,7 +237,7 @@ def _invite_form(administration_id: int, typed: dict[str, str], error: Refused |
         action="invite",
         title=_("Invite a colleague"),
         intro=_(
-            "%(app)s sends no mail yet. You get a link that works once, and hand it over yourself.",
+            "You get a link that works once, and hand it over yourself; %(app)s does not mail it.",
             app=house().settings.app_name,
         ),
         url=url_for("people.invite", administration_id=administration_id),

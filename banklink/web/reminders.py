@@ -19,6 +19,12 @@ blueprint = Blueprint("reminders", __name__)
 Answer = Response | str | tuple[str, int]
 
 
+@blueprint.before_request
+def _stranger() -> None:
+    """Whoever is signed in here as well: this page is about who got the mail."""
+    g.person, g.bare = None, True
+
+
 @blueprint.get("/reminders/<token>")
 def page(token: str) -> Answer:
     """Changes nothing: mail scanners open links."""
@@ -26,8 +32,7 @@ def page(token: str) -> Answer:
         reader = unsubscribe.reader(house().services, token)
     except Missing:
         return _unknown()
-    if reader.locale in LOCALES and "locale" not in session:
-        g.locale = reader.locale
+    _in_their_language(reader)
     return form_page(_resume_form(token) if reader.stopped else _stop_form(token))
 
 
@@ -41,8 +46,7 @@ def stop(token: str) -> Answer:
         reader = unsubscribe.reader(house().services, token)
     except Missing:
         return _unknown()
-    if reader.locale in LOCALES and "locale" not in session:
-        g.locale = reader.locale
+    _in_their_language(reader)
     return form_page(
         _resume_form(token),
         notice=Notice(tone="ok", text=_("Done. You get no more reminders.")),
@@ -56,6 +60,11 @@ def resume(token: str) -> Answer:
     except Missing:
         return _unknown()
     return redirect(url_for("reminders.page", token=token), 303)
+
+
+def _in_their_language(reader: unsubscribe.Reader) -> None:
+    if reader.locale in LOCALES and "locale" not in session:
+        g.locale = reader.locale
 
 
 def _stop_form(token: str) -> Form:

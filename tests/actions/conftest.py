@@ -344,6 +344,14 @@ class Books:
     def services(self) -> Services:
         return self.house.services
 
+    def links(self) -> list[tuple[int, str]]:
+        """Every connection, also of other accounts."""
+        with self.services.store.read() as session:
+            return [
+                (row.id, row.iban)
+                for row in session.scalars(select(Connection).order_by(Connection.id))
+            ]
+
     def connection(self, iban: str = BAKERY) -> Connection:
         with self.services.store.read() as session:
             return session.scalars(

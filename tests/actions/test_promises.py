@@ -386,6 +386,26 @@ def test_an_account_that_is_renumbered_stays_the_same_account(house: House, work
     assert working.transactions() == rows
 
 
+def test_a_renewal_that_gives_the_account_another_id_makes_no_new_link_and_brings_nothing_twice(
+    house: House, working: Books
+) -> None:
+    rows, account_id = working.transactions(), working.account().id
+    links = working.links()
+    house.later(days=30)
+    house.jobs()
+    visited = working.visit(working.depart(Action.RENEW))
+    house.renumber(BAKERY)
+    working.come_back(visited)
+    house.jobs()
+    assert working.links() == links
+    assert working.account().id == account_id
+    assert working.row() == "r6"
+    assert working.transactions() == house.booked(
+        BAKERY, TODAY - timedelta(days=20), house.at().today
+    )
+    assert set(rows) <= set(working.transactions())
+
+
 # -- intent -------------------------------------------------------------------------------------
 
 

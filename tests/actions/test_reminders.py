@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import monotonic
 from time import sleep as wait
 from typing import Any
 
@@ -766,6 +767,26 @@ def test_the_demo_whose_clock_is_moved_at_night_has_the_mails_of_the_last_mornin
     assert remind(desk.services, Moment(local("2026-10-09 10:00"), real)) == 0
 
 
+def test_moving_the_demo_clock_rings_at_once(desk: Desk) -> None:
+    """Not at the next turn of the timer, which would be a quarter of a minute away."""
+    desk.account("Jan", 4300, "2026-10-15")
+    scheduler = jobs.start(desk.services, desk.at("2026-10-01 10:00").time)
+    try:
+        began = monotonic()
+        while not desk.mails() and monotonic() - began < 10:
+            wait(0.05)
+        desk.at("2026-10-08 10:00")
+        jobs.wake(scheduler)
+        while len(desk.mails()) < 2 and monotonic() - began < 10:
+            wait(0.05)
+        assert desk.told() == [
+            "2026-10-01 10:00 Jan Demobank 14",
+            "2026-10-08 10:00 Jan Demobank 7",
+        ]
+    finally:
+        scheduler.shutdown(wait=True)
+
+
 # -- no more reminders --------------------------------------------------------------------------
 
 
@@ -855,14 +876,14 @@ def test_a_digest_says_what_was_mailed_and_why_nothing_could_be(desk: Desk) -> N
     assert "Bij 4 koppelingen komen geen mutaties binnen." in text
     assert "Van 1 koppeling loopt de toestemming binnenkort af." in text
     lines = [
-        f"- Bakkerij De Vries Rekening: Bank {each} …{each} Rekeninghouder: {who} Status: {what}"
+        f"- Bakkerij De Vries · Bank {each} …{each} Rekeninghouder: {who} Status: {what}"
         f" Laatste mail: {mailed}"
         for each, who, what, mailed in (
-            (4300, "Jan", "Verlopen Dagen: 5 dagen geleden", "15 september 2026"),
-            (4301, "Piet", "Verlopen Dagen: 3 dagen geleden", "kon niet worden bezorgd"),
-            (4302, "Noor", "Verlopen Dagen: 2 dagen geleden", "geen: geen e-mailadres"),
-            (4303, "Omar", "Verlopen Dagen: 1 dag geleden", "geen: wil geen herinneringen"),
-            (4304, "Kees", "Verloopt binnenkort Dagen: nog 7 dagen", "15 september 2026"),
+            (4300, "Jan", "Verlopen, 5 dagen geleden", "15 september 2026"),
+            (4301, "Piet", "Verlopen, 3 dagen geleden", "kon niet worden bezorgd"),
+            (4302, "Noor", "Verlopen, 2 dagen geleden", "geen: geen e-mailadres"),
+            (4303, "Omar", "Verlopen, 1 dag geleden", "geen: wil geen herinneringen"),
+            (4304, "Kees", "Verloopt binnenkort, nog 7 dagen", "15 september 2026"),
         )
     ]
     places = [text.find(line) for line in lines]

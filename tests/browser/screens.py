@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from banklink.actions import consents
 from banklink.actions import invite as inviting
+from banklink.actions import unsubscribe
 from banklink.actions.outbox import queue
 from banklink.core.calendar import Moment
 from banklink.core.invitations import Purpose
@@ -578,6 +579,26 @@ def _write_records(
     record.text_hash, record.text_params = shown.hash, names
 
 
+def _reminders(hands: Person) -> None:
+    """Where *No more reminders* in a mail to Jan leads."""
+    with hands.house.services.store.read() as session:
+        jan = session.scalars(select(Holder.id).where(Holder.name == "Jan de Vries")).one()
+    hands.page.goto(unsubscribe.address(hands.house.services, jan))
+    expect(hands.page.locator("main h1")).to_be_visible()
+
+
+def _reminders_off(hands: Person) -> None:
+    _reminders(hands)
+    hands.page.locator('[data-action="stop-reminders"]').click()
+    expect(hands.page.locator(".notice.ok")).to_be_visible()
+
+
+def _reminders_on_again(hands: Person) -> None:
+    _reminders(hands)
+    hands.page.locator('[data-action="resume-reminders"]').click()
+    expect(hands.page.locator('[data-action="stop-reminders"]')).to_be_visible()
+
+
 BANKLINK: tuple[Screen[Person], ...] = (
     Screen("page", _list()),
     Screen("page-todo", _list("&filter=todo"), ".headline"),
@@ -660,6 +681,10 @@ BANKLINK: tuple[Screen[Person], ...] = (
     Screen("outbox-mail", _outbox("waits")),
     Screen("outbox-refused", _outbox("refused")),
     Screen("outbox-wiped", _outbox("wiped")),
+    Screen("reminders", _reminders),
+    Screen("reminders-off", _reminders_off),
+    Screen("reminders-on-again", _reminders_on_again),
+    Screen("reminders-unknown", _at("/reminders/made-up")),
     Screen("help", _at("/help")),
     Screen("help-search", _at("/help?q=bank+verlopen")),
     Screen("help-nothing-found", _at("/help?q=zeppelin")),

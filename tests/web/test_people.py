@@ -324,7 +324,7 @@ def test_a_colleague_comes_in_by_the_link_with_the_role_that_was_given(
 ) -> None:
     anna = office.signed_in("anna@kantoor.nl")
     form = soup(anna.get(f"/administrations/{firm}/people?open=invite"))
-    assert "nog geen mail" in words(form.main)
+    assert "mailt hem niet" in words(form.main)
     link = invite(anna, firm)
     listed = soup(anna.get(f"/administrations/{firm}/people"))
     assert "Piet Kok piet@kantoor.nl" in words(listed.main)
