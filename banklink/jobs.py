@@ -14,10 +14,10 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from banklink import clock as clocks
 from banklink.actions.check import check_expiries, check_grants, fetch_due
-from banklink.actions.consents import delete_old
 from banklink.actions.digest import digest
 from banklink.actions.outbox import deliver, wipe
 from banklink.actions.remind import remind
+from banklink.actions.retention import delete_old
 from banklink.actions.revoke import revoke_due
 from banklink.actions.services import Services
 from banklink.actions.summarise import rewrite_due
@@ -38,7 +38,7 @@ JOBS = {
     "renewals": (60, tell_renewals),
     "mails": (15, deliver),
     "wiping": (3600, wipe),
-    "records": (3600, delete_old),
+    "retention": (3600, delete_old),
     "summaries": (60, rewrite_due),
 }
 """Name → seconds between two looks, and the action that does what is due by then."""

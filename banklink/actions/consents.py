@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from banklink.actions.services import Services
@@ -89,14 +89,18 @@ def renewed(
 
 
 def came_back_for(session: Session, grant: Grant, attempt: Attempt) -> None:
-    """The person whose renewal was seen is back: what they were told, and where, goes with it."""
-    known = attempt.params.get("authorised_at")
-    account = session.get(Account, attempt.account_id) if attempt.account_id else None
-    record = _latest(session, grant.id).get(_key(account)) if account is not None else None
-    if record is None or record.channel != "provider" or record.sca_at is None:
-        return
-    if record.sca_at.isoformat() != known:
-        _came_with(record, attempt)
+    """The person whose renewal was seen is back: what they were told, and where, goes with it. Also
+    where it was another account than they left for."""
+    renewed_now = Account.id == attempt.account_id
+    if attempt.outcome != "done":
+        renewed_now = Account.iban.in_(attempt.params.get("others", ()))
+    spoken = _latest(session, grant.id)
+    for account in session.scalars(
+        select(Account).where(Account.grant_id == grant.id, renewed_now)
+    ):
+        record = spoken.get(_key(account))
+        if record is not None and record.channel == "provider":
+            _came_with(record, attempt)
 
 
 def _write(
@@ -278,22 +282,6 @@ def confirm(session: Session, grant_id: int, at: Moment, *, withdrawn_by: dateti
     )
 
 
-def delete_old(services: Services, at: Moment) -> int:
-    """Records whose time is over go; what came after them no longer points to them. What was
-    deleted lately, here or by `forget`, leaves the files for good."""
-    old = select(Consent.id).where(Consent.delete_after < at.today)
-    with services.store.read() as session:
-        found = list(session.scalars(old.limit(1_000)))
-    if found:
-        with services.store.write() as session:
-            session.execute(
-                update(Consent).where(Consent.predecessor_id.in_(found)).values(predecessor_id=None)
-            )
-            session.execute(delete(Consent).where(Consent.id.in_(found)))
-    services.store.scrub()
-    return len(found)
-
-
 def _end(record: Consent, when: datetime, reason: str, by: str | None = None) -> None:
     record.ended_at, record.ended_reason, record.withdrawn_by = when, reason, by
     record.delete_after = _years_after(amsterdam_day(when), YEARS)
@@ -322,5 +310,6 @@ def note(services: Services, session: Session, attempt: Attempt, grant: Grant, a
     attempt.params = {**attempt.params, "holder": grant.holder_id}
     if attempt.purpose == Action.GRANT:
         permitted(services, session, grant, attempt, at)
-    elif attempt.outcome != "nothing_changed":
+    else:
         came_back_for(session, grant, attempt)
+    attempt.consent = {}  # it stands in the record now, and goes with that

@@ -10,8 +10,11 @@ from banklink.web.viewmodel import Button
 
 
 def called(name: str | None, holder_id: int | str | None) -> str:
-    """Their name; of whom none is kept any more a number, the same everywhere."""
-    return name or _(PSEUDONYM, n=holder_id)
+    """Their name; of whom none is kept any more a number, the same everywhere. Who was invited and
+    never came has none."""
+    if name or holder_id is None:
+        return name or _("Removed name")
+    return _(PSEUDONYM, n=holder_id)
 
 
 def withdraw_button(administration_id: int, holder_id: int | str, name: str) -> Button:

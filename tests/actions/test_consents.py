@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select
 
-from banklink.actions.consents import delete_old
 from banklink.actions.depart import depart
 from banklink.actions.invite import ask_for
 from banklink.actions.observe import observe
+from banklink.actions.retention import delete_old
 from banklink.actions.revoke import withdraw
 from banklink.actions.services import Office
 from banklink.core.invitations import Purpose
 from banklink.core.statuses import Action
 from banklink.providers.contract import Temporary
-from banklink.store.models import Consent
+from banklink.store.models import Consent, Invitation, InvitationLink
 
 from .conftest import BAKERY, HERE, SANNE, SAVINGS, SHOP, Books, House, account, fails
 
@@ -237,6 +237,23 @@ def test_a_later_return_without_news_does_not_take_over_an_old_record(linked: Bo
     assert {each.channel for each in records(linked)} == {"provider"}
 
 
+def test_who_renewed_another_account_than_meant_is_recorded_with_that_one(house: House) -> None:
+    books = house.books(
+        jan=[account(BAKERY, since=10), account(SAVINGS, since=10)],
+        shares={"jan": [BAKERY, SAVINGS]},
+        journals=[BAKERY],
+    )
+    house.later(days=20)
+    books.come_back(books.visit(leave(books, Action.RENEW), outcome="other_account"))
+    assert books.attempt().outcome == "other_account"
+    latest = {
+        one["iban"][-5:].replace("\u00a0", ""): each.channel
+        for each in records(books)
+        for one in each.accounts["accounts"]
+    }
+    assert latest == {"4300": "provider", "4444": "row"}
+
+
 def test_a_renewal_of_one_account_leaves_the_others_record_open(house: House) -> None:
     books = house.books(
         jan=[account(BAKERY, since=10), account(SHOP, since=10)],
@@ -326,6 +343,36 @@ def test_a_record_goes_five_years_after_its_end_and_not_a_day_before(linked: Boo
     assert delete_old(house.services, house.at()) == 1
     (left,) = records(linked)
     assert (left.id, left.predecessor_id) == (second.id, None)
+
+
+def test_what_an_attempt_noted_stands_in_the_record_alone(unlinked: Books) -> None:
+    unlinked.come_back(unlinked.visit(leave(unlinked, Action.GRANT), tick=[BAKERY]))
+    assert unlinked.attempt().consent == {}
+    assert records(unlinked)[0].ip == "203.0.113.0/24"
+
+
+def test_what_nobody_went_through_with_is_not_kept_for_long(unlinked: Books) -> None:
+    house = unlinked.house
+    unlinked.come_back(unlinked.visit(leave(unlinked, Action.GRANT), decision="deny"))
+    house.time.pushed += timedelta(days=29)
+    assert delete_old(house.services, house.at()) == 0
+    assert unlinked.attempt().consent != {}
+    house.time.pushed += timedelta(days=2)
+    assert delete_old(house.services, house.at()) == 1
+    assert unlinked.attempt().consent == {}
+
+
+def test_who_was_invited_and_never_came_is_not_kept_for_ever(unlinked: Books) -> None:
+    house = unlinked.house
+    number = invited(unlinked)
+    house.later(days=14 + 364)
+    assert delete_old(house.services, house.at()) == 0
+    house.later(days=2)
+    assert delete_old(house.services, house.at()) == 1
+    with house.services.store.read() as session:
+        invitation = session.get_one(Invitation, number)
+        assert (invitation.name, invitation.email) == ("", "")
+        assert session.scalars(select(InvitationLink)).all() == []
 
 
 def test_a_leap_day_has_an_end_too() -> None:

@@ -101,6 +101,15 @@ def known(house: House) -> Books:
     )
     books.come_back(books.visit(url, tick=[BAKERY, SAVINGS]))
     books.activate()
+    depart(  # on the way, and not back
+        books.services,
+        books.connection().id,
+        Action.RENEW,
+        house.at(),
+        actor="",
+        browser=ELSEWHERE,
+        consent=SHOWN,
+    )
     mail(books, EMAIL, f"{NAME}, nog 7 dagen", name=NAME, holder_id=int(books.holder()))
     mail(books, "sanne@kantoor.example", f"{NAME} ({EMAIL}) heeft vernieuwd")
     sent = mail(books, "sanne@kantoor.example", f"{NAME} deed al eerder iets")

@@ -15,16 +15,28 @@ from typing import Generic, TypeVar
 
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from banklink.actions import consents, unsubscribe
 from banklink.actions import invite as inviting
-from banklink.actions import unsubscribe
 from banklink.actions.outbox import queue
+from banklink.core.calendar import Moment
 from banklink.core.invitations import Purpose
 from banklink.examples import EXAMPLES
 from banklink.mail.invitations import invitation_letter
 from banklink.mail.voice import Voice
 from banklink.store.facts import record
-from banklink.store.models import Administration, Connection, Holder, Journal, Mail
+from banklink.store.models import (
+    Account,
+    Administration,
+    Connection,
+    Consent,
+    Grant,
+    Holder,
+    Journal,
+    Mail,
+)
+from banklink.web.consent_words import rendered
 from tests.browser.people import Person
 from tests.support.house import TestHouse
 
@@ -482,6 +494,90 @@ def _holders_wrong(hands: Person) -> None:
     expect(hands.page.locator("p.error").first).to_be_visible()
 
 
+def _holder(query: str = "", *presses: str) -> Callable[[Person], None]:
+    """What somebody allows who is an account holder for this walk alone; `presses` what is pressed
+    there."""
+
+    def go(hands: Person) -> None:
+        _at(f"{_somebody(hands)}{query}")(hands)
+        for each in presses:
+            hands.page.locator(each).first.click()
+
+    return go
+
+
+def _holder_opened(hands: Person) -> None:
+    """Everything that is folded away, unfolded."""
+    _holder()(hands)
+    for each in ("#earlier", ".technical summary"):
+        for summary in hands.page.locator(each).all():
+            summary.click()
+
+
+def _somebody(hands: Person) -> str:
+    """The page of the last one who was not forgotten, made where there is none."""
+    house, at = hands.house, hands.house.at()
+    with house.services.store.write() as session:
+        grant = session.scalar(
+            select(Grant)
+            .join(Holder)
+            .where(Holder.subject.startswith("walk-"), Grant.forgotten_at.is_(None))
+        )
+        if grant is None:
+            number = len(session.scalars(select(Grant)).all())
+            holder = Holder(
+                provider="ponto",
+                subject=f"walk-{number}",
+                name="Guusje van den Oever-Brouwershaven",
+                email="guusje@oever.example",
+            )
+            session.add(holder)
+            session.flush()
+            grant = Grant(
+                administration_id=1, holder_id=holder.id, state="active", granted_at=at.now
+            )
+            session.add(grant)
+            session.flush()
+            account = Account(
+                grant_id=grant.id,
+                iban="NL20INGB0001234567",
+                currency="EUR",
+                bank="Voorbeeldbank",
+                listed=True,
+                authorised_at=at.now,
+                valid_until=at.now + timedelta(days=90),
+            )
+            session.add(account)
+            session.flush()
+            _write_records(house, session, grant, account, at)
+        return f"/administrations/1/holders/{grant.holder_id}"
+
+
+def _write_records(
+    house: TestHouse, session: Session, grant: Grant, account: Account, at: Moment
+) -> None:
+    """An earlier permission and the present one, with the text that was shown."""
+    consents.renewed(house.services, session, grant, [account])
+    account.authorised_at = at.now + timedelta(seconds=1)
+    consents.renewed(house.services, session, grant, [account])
+    session.flush()
+    names = {
+        "asker": "Sanne",
+        "office": "Kantoor Jansen",
+        "app": "Banklink",
+        "provider": "Ondernemersapp",
+        "administrations": ["Bakkerij De Vries"],
+        "accounts": ["NL20 INGB •••• ••45 67"],
+    }
+    shown = rendered("repair-1", "nl", names)
+    record = session.scalars(
+        select(Consent).where(Consent.grant_id == grant.id, Consent.ended_at.is_(None))
+    ).one()
+    record.channel, record.ip, record.user_agent = "invitation", "192.0.2.0/24", "Firefox/148"
+    record.text_id, record.text_language = shown.id, shown.language
+    record.text_hash, record.text_params = shown.hash, names
+
+
 def _reminders(hands: Person) -> None:
     """Where *No more reminders* in a mail to Jan leads."""
     with hands.house.services.store.read() as session:
@@ -539,6 +635,11 @@ BANKLINK: tuple[Screen[Person], ...] = (
     Screen("letter", _letter("unticked"), OPEN),
     Screen("letter-error", _letter_wrong, OPEN),
     Screen("invited", _invited, "tbody:has(input[readonly])"),
+    Screen("holder", _holder_opened),
+    Screen("holder-withdraw", _holder("?open=withdraw")),
+    Screen("holder-withdrawn", _holder("?open=withdraw", "#confirm-yes")),
+    Screen("holder-forget", _holder("?open=forget")),
+    Screen("holder-forgotten", _holder("?open=forget", "#confirm-yes")),
     Screen("holders", _holders),
     Screen("holders-invite", _at("/holders?open=invite"), ".page-form"),
     Screen("holders-invite-error", _holders_wrong, ".page-form"),
