@@ -11,23 +11,25 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from banklink.actions import come_back, throttle
+from banklink.actions.colleagues import language, row_address, who_asked
 from banklink.actions.depart import depart
-from banklink.actions.invite import administrations, asked_for, is_open
+from banklink.actions.invite import administrations, asked_for, books_of, end_departures, is_open
 from banklink.actions.outbox import queue
 from banklink.actions.services import Missing, Refused, Services
-from banklink.actions.settle import hold
+from banklink.actions.settle import hold_all
 from banklink.actions.sign_in import digest, plain_email
-from banklink.core.calendar import Moment
+from banklink.core.calendar import EXPIRING_DAYS, Moment
 from banklink.core.facts import Authorisation
 from banklink.core.invitations import Purpose, State
 from banklink.core.statuses import Action
 from banklink.mail.voice import Voice
 from banklink.mail.wanted import asked_again_letter
 from banklink.store.facts import Record, add_event, state_of_invitation
-from banklink.store.models import Attempt, Invitation, InvitationLink, User
+from banklink.store.models import Attempt, Invitation, InvitationLink
 
 _MOST = 20
-"""Departures by one invitation in ten minutes: the provider is not to be rung like a bell."""
+"""Departures by one invitation from one network address in ten minutes: the provider is not to be
+rung like a bell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +49,24 @@ class Request:
         return Purpose(self.invitation.purpose)
 
 
-def look(services: Services, token: str, at: Moment) -> Request:
-    """Changes nothing: whatever opens links in mails may do so (domain.md R17). Raises Missing for
-    a token that leads nowhere."""
+def look(services: Services, token: str, at: Moment, *, browser: str | None = None) -> Request:
+    """Changes nothing: whatever opens links in mails may do so (domain.md R17). The attempt is the
+    last of this browser, best one that waits to be finished here. Raises Missing for a token that
+    leads nowhere."""
     with services.store.read() as session:
         invitation = session.get_one(Invitation, _number(session, token))
         rows = tuple(asked_for(session, invitation, at))
-        attempt = session.scalar(
-            select(Attempt)
-            .where(Attempt.invitation_id == invitation.id)
-            .order_by(Attempt.id.desc())
-            .limit(1)
+        mine = [
+            each
+            for each in session.scalars(
+                select(Attempt)
+                .where(Attempt.invitation_id == invitation.id)
+                .order_by(Attempt.id.desc())
+            )
+            if come_back.started_in(each, browser)
+        ]
+        attempt = next(
+            (each for each in mine if come_back.can_finish(each, browser)), next(iter(mine), None)
         )
         return Request(
             invitation,
@@ -74,8 +83,16 @@ def mended(invitation: Invitation, rows: tuple[Record, ...]) -> bool:
     if not rows:
         return True
     if invitation.purpose == Purpose.RENEW:
-        return not any(row.diagnosis.renewable for row in rows)
+        return all(_lasts(row, str(invitation.holder_id)) for row in rows)
     return all(any(_came(invitation, row, key) for key in row.shares) for row in rows)
+
+
+def _lasts(row: Record, key: str) -> bool:
+    """Whether this holder's authorisation holds for so long that nobody would ask."""
+    facts = row.facts.holders.get(key)
+    if facts is None or not facts.usable:
+        return False
+    return facts.days_left is None or facts.days_left > EXPIRING_DAYS
 
 
 def _came(invitation: Invitation, row: Record, key: str) -> bool:
@@ -86,6 +103,9 @@ def _came(invitation: Invitation, row: Record, key: str) -> bool:
     same = share.holder.id == invitation.holder_id or (
         plain_email(share.holder.email or "") == invitation.email
     )
+    # A link that is on and fetches through somebody else is not mended by what this one shares
+    # already.
+    same = same and (row.facts.switch != "on" or key == row.facts.selected)
     return facts.usable and (since or same)
 
 
@@ -101,7 +121,7 @@ def _number(session: Session, token: str) -> int:
 def _opened(session: Session, token: str) -> Invitation:
     """Locked for a change. Raises Missing."""
     number = _number(session, token)
-    hold(session, session.get_one(Invitation, number).administration_id)
+    hold_all(session, books_of(session, number))
     return session.get_one(Invitation, number, with_for_update=True, populate_existing=True)
 
 
@@ -111,6 +131,7 @@ def allow(
     at: Moment,
     *,
     browser: str,
+    address: str,
     accounts: list[int] | None,
     consent: Mapping[str, Any],
 ) -> str:
@@ -122,7 +143,7 @@ def allow(
         if not is_open(invitation, at):
             raise Refused("closed")
         rows = asked_for(session, invitation, at)
-        throttle.count(session, at, what="answer", who=str(invitation.id), most=_MOST)
+        throttle.count(session, at, what="answer", who=f"{invitation.id} {address}", most=_MOST)
         invitation.opened_at = invitation.opened_at or at.now
         attempts = [
             each
@@ -132,8 +153,8 @@ def allow(
             if come_back.started_in(each, browser)
         ]
     if invitation.purpose == Purpose.RENEW:
-        first = next((row for row in rows if row.diagnosis.renewable), rows[0])
         holder = str(invitation.holder_id) if invitation.holder_id else None
+        first = next((row for row in rows if not _lasts(row, holder or "")), rows[0])
         return depart(
             services,
             first.connection.id,
@@ -145,7 +166,8 @@ def allow(
             invitation_id=invitation.id,
             consent=consent,
         )
-    chosen = [row for row in rows if accounts is None or row.connection.id in accounts]
+    ibans = {row.connection.iban for row in rows if row.connection.id in (accounts or ())}
+    chosen = [row for row in rows if accounts is None or row.connection.iban in ibans]
     if not chosen:
         raise Refused("nothing_chosen", field="accounts")
     for row in chosen:
@@ -171,7 +193,8 @@ def allow(
         browser=browser,
         invitation_id=invitation.id,
         consent=consent,
-        wanted=[row.connection.iban for row in chosen],
+        wanted=list(dict.fromkeys(row.connection.iban for row in chosen)),
+        chosen=[row.connection.id for row in chosen],
         email=invitation.email,
     )
 
@@ -179,12 +202,10 @@ def allow(
 def _bank_left(row: Record, attempts: list[Attempt]) -> str | None:
     """Who gave permission for this account by this invitation, in this browser, and has not been to
     the bank for it."""
-    if not attempts or attempts[-1].outcome != "granted":
-        return None
-    for key, facts in row.facts.holders.items():
-        if facts.visible and not facts.usable:
-            return key
-    return None
+    given = [each.params.get("holder") for each in attempts if each.outcome == "granted"]
+    key = str(given[-1]) if given else ""
+    facts = row.facts.holders.get(key)
+    return key if facts is not None and facts.visible and not facts.usable else None
 
 
 def _step(row: Record, holder: str | None) -> Action:
@@ -204,6 +225,7 @@ def decline(services: Services, token: str, at: Moment) -> None:
             raise Refused("closed")
         invitation.opened_at = invitation.opened_at or at.now
         invitation.declined_at = at.now
+        end_departures(session, invitation, at)
         for row in asked_for(session, invitation, at):
             add_event(session, row.connection, "invitation_declined", at, invitation=invitation.id)
 
@@ -221,35 +243,36 @@ def ask_again(services: Services, token: str, at: Moment) -> None:
         rows = asked_for(session, invitation, at)
         for row in rows:
             add_event(session, row.connection, "invitation_wanted", at, invitation=invitation.id)
-        sender = session.get(User, invitation.created_by_id) if invitation.created_by_id else None
-        if sender is None:
-            return
-        locale = sender.locale or services.office.locale
-        queue(
-            session,
-            services,
-            asked_again_letter(
-                Voice(locale),
-                to=sender.name,
-                name=invitation.name,
-                administrations=administrations(session, invitation),
-                url=f"{services.office.origin}/?administration={invitation.administration_id}"
-                f"&connection={rows[0].connection.id}#connection-{rows[0].connection.id}",
-                app=services.office.app,
-            ),
-            at,
-            kind="asked_again",
-            email=sender.email,
-            name=sender.name,
-            administration_id=invitation.administration_id,
-            user_id=sender.id,
-        )
+        own = [
+            row for row in rows if row.connection.administration_id == invitation.administration_id
+        ]
+        for user in who_asked(session, invitation.administration_id, invitation):
+            queue(
+                session,
+                services,
+                asked_again_letter(
+                    Voice(language(user, services.office)),
+                    to=user.name,
+                    name=invitation.name,
+                    administrations=administrations(session, invitation),
+                    url=row_address(services, (own or rows)[0].connection),
+                    app=services.office.app,
+                ),
+                at,
+                kind="asked_again",
+                email=user.email,
+                name=user.name,
+                administration_id=invitation.administration_id,
+                user_id=user.id,
+            )
 
 
 def finish(services: Services, token: str, at: Moment, *, browser: str) -> Attempt:
     """What arrived in another browser is taken in here, where it began. Raises Missing."""
-    found = look(services, token, at)
+    found = look(services, token, at, browser=browser)
     if found.attempt is None or not come_back.can_finish(found.attempt, browser):
+        raise Missing
+    if not is_open(found.invitation, at):
         raise Missing
     come_back.finish_attempt(services, found.attempt.id, at)
     return found.attempt

@@ -10,18 +10,21 @@ from datetime import timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from banklink.actions import throttle
 from banklink.actions.invite import (
     KINDS,
+    MOST_IN_TEN_MINUTES,
     Recipient,
     arm_by_itself,
     ask_for,
     bank_of,
     can_arm,
     mail_to,
+    not_too_often,
     told,
 )
-from banklink.actions.services import Missing, Refused, Services
-from banklink.actions.settle import hold
+from banklink.actions.services import Refused, Services
+from banklink.actions.settle import hold, opened
 from banklink.actions.sign_in import plain_email
 from banklink.core.calendar import Moment
 from banklink.core.invitations import Purpose
@@ -139,20 +142,29 @@ def request_renewals(
 
 
 def request(
-    services: Services, connection_id: int, at: Moment, *, actor: str, actor_id: int
+    services: Services,
+    connection_id: int,
+    at: Moment,
+    *,
+    version: int | None,
+    actor: str,
+    actor_id: int,
 ) -> Letter:
     """The row's own button; the mail lists what else this holder has to renew at this bank. Raises
-    Missing, Refused (request_not_needed, request_no_email)."""
-    with services.store.read() as session:
-        connection = session.get(Connection, connection_id)
-        if connection is None:
-            raise Missing
+    Missing, Stale, Refused (request_not_needed, request_no_email, just_sent, sent_enough,
+    too_often)."""
+    with services.store.write() as session:
+        connection = opened(session, connection_id, at, version=version).connection
+        throttle.count(session, at, what="invite", who=str(actor_id), most=MOST_IN_TEN_MINUTES)
         found = records(session, connection.administration_id, at)
         whole = plan(services, session, [each.connection.id for each in found], at, again=True)
     mine = [each for each in whole.letters if connection_id in each.connections]
     if not mine:
         why = whole.skipped.get(connection_id)
         raise Refused("request_no_email" if why == "no_email" else "request_not_needed")
+    to = mine[0].recipient
+    with services.store.read() as session:
+        not_too_often(session, to.email, connection.administration_id, to.name, at)
     done = request_renewals(
         services, mine[0].connections, at, actor=actor, actor_id=actor_id, again=True
     )
@@ -214,6 +226,7 @@ def _asked_lately(session: Session, holder_id: int, bank: str, at: Moment) -> bo
             Invitation.holder_id == holder_id,
             Invitation.bank == bank,
             Mail.kind.in_({*KINDS, "reminder"}),
+            Mail.refused_at.is_(None),
         )
     )
     return last is not None and at.now - last < QUIET

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from banklink.actions.services import Office
-from banklink.store.models import Membership, User
+from banklink.actions.services import Office, Services
+from banklink.store.models import Connection, Invitation, Membership, User
 
 ROLES = ("bookkeeper", "administrator")
 
@@ -47,3 +47,20 @@ def who_helps(people: Iterable[User], name: str | None) -> User | None:
 
 def language(user: User, office: Office) -> str:
     return user.locale or office.locale
+
+
+def who_asked(
+    session: Session, administration_id: int, invitation: Invitation | None
+) -> list[User]:
+    """Who asked, as long as they are here; where the clock did, everybody who keeps these books."""
+    people = bookkeepers(session, [administration_id])[administration_id]
+    asked_by = invitation.created_by_id if invitation is not None else None
+    return [each for each in people if each.id == asked_by] or people
+
+
+def row_address(services: Services, connection: Connection) -> str:
+    """Where a mail leads that is about one row (the address of web/addresses.py)."""
+    return (
+        f"{services.office.origin}/?administration={connection.administration_id}"
+        f"&connection={connection.id}#connection-{connection.id}"
+    )

@@ -26,6 +26,7 @@ from banklink.actions.observe import observe, store_accounts
 from banklink.actions.revoke import too_late
 from banklink.actions.services import Missing, Services
 from banklink.actions.settle import WAITING, hold, settle
+from banklink.actions.sign_in import plain_email
 from banklink.actions.taken_in import taken_in
 from banklink.actions.tell_done import tell_return
 from banklink.core.calendar import Moment
@@ -97,17 +98,19 @@ def come_back(
         attempt = session.scalar(select(Attempt).where(Attempt.state_hash == hashed(state)))
     if not state or attempt is None:
         return Return("refused", reason="unknown")
+    invited = attempt.id if attempt.invitation_id is not None else None
     same = browser is not None and hashed(browser) == attempt.browser
     row = Return(
         "row" if same else "elsewhere",
         attempt.administration_id,
         attempt.connection_id,
-        invited=attempt.id if attempt.invitation_id is not None else None,
+        invited=invited,
     )
+    used = Return("refused", reason="used", invited=invited)
     if attempt.consumed_at is not None:
-        return row if same else Return("refused", reason="used")
+        return row if same else used
     if at.real >= attempt.expires_at:
-        return Return("refused", reason="expired")
+        return Return("refused", reason="expired", invited=invited)
     provider = services.providers[attempt.provider]
     if not _from_issuer(provider, attempt, answer):
         issuers = Issuers(answer.get("iss"), provider.issuer, provider.authorize_url)
@@ -119,15 +122,15 @@ def come_back(
             issuers.named,
             issuers.expected or f"one at {issuers.address}",
         )
-        return Return("refused", reason="issuer", issuers=issuers)
+        return Return("refused", reason="issuer", issuers=issuers, invited=invited)
     if "error" in answer:
         _failed(services, attempt.id, answer["error"], at)
         return row if same else replace(row, kind="ended")
     granting = attempt.purpose == Action.GRANT
     if granting and not answer.get("code"):
-        return Return("refused", reason="incomplete")
+        return Return("refused", reason="incomplete", invited=invited)
     if not _consume(services, attempt.id, at):
-        return row if same else Return("refused", reason="used")
+        return row if same else used
     if granting:
         _redeem(services, attempt, answer["code"], at)
     with services.store.write() as session:
@@ -234,6 +237,9 @@ def _redeem(services: Services, attempt: Attempt, code: str, at: Moment) -> None
     with services.store.write() as session:
         stored = session.get_one(Attempt, attempt.id)
         stored.parked, stored.private = seal(services, credentials), None
+        if stored.outcome == "withdrawn":  # meanwhile, by who asked or who was asked
+            give_back(session, stored.provider, stored.parked, at, reason="unused")
+            stored.parked = None
 
 
 def _finish(services: Services, attempt_id: int, at: Moment) -> None:
@@ -350,8 +356,12 @@ def _take_grant(services: Services, attempt: Attempt, at: Moment) -> list[int]:
         before = _snapshot(session, grant)
         store_accounts(session, grant, accounts, at)
         connection = session.get_one(Connection, attempt.connection_id)
-        wanted = _account(session, grant, connection)
-        stored.outcome, stored.params = _verdict(connection, wanted, before, accounts, at)
+        wanted = [
+            _account(session, grant, session.get_one(Connection, number))
+            for number in attempt.params.get("chosen") or [connection.id]
+        ]
+        stored.outcome, verdict = _verdict(connection, wanted, before, accounts, at)
+        stored.params = {**verdict, "chosen": [each.iban for each in wanted]}
         stored.parked, stored.ended_at, stored.finishing_until = None, at.real, None
         due = settle(session, attempt.administration_id, at, actor=attempt.actor or None)
         stored.params = {**stored.params, "version": connection.version}
@@ -373,7 +383,11 @@ def _proven(attempt: Attempt, accounts: Sequence[ProviderAccount]) -> bool:
     if attempt.invitation_id is None or not attempt.params.get("elsewhere"):
         return True
     began = datetime.fromisoformat(attempt.params["began"])
-    return any(each.authorised_at is not None and each.authorised_at >= began for each in accounts)
+    wanted = set(attempt.params.get("wanted", ()))
+    return any(
+        each.iban in wanted and each.authorised_at is not None and each.authorised_at >= began
+        for each in accounts
+    )
 
 
 class _Withdrawn(Exception):
@@ -402,7 +416,8 @@ def _grant(session: Session, attempt: Attempt, person: Person, at: Moment) -> Gr
     if holder is None:
         holder = Holder(provider=attempt.provider, subject=person.subject, name=person.name)
         session.add(holder)
-    holder.name, holder.email = person.name, person.email or holder.email
+    holder.name = person.name
+    holder.email = plain_email(person.email) if person.email else holder.email
     holder.forgotten_at = None
     session.flush()
     grant = session.scalar(
@@ -454,30 +469,34 @@ def _snapshot(session: Session, grant: Grant) -> Snapshot:
 
 def _verdict(
     connection: Connection,
-    wanted: Account,
+    wanted: Sequence[Account],
     before: Snapshot,
     accounts: Sequence[ProviderAccount],
     at: Moment,
 ) -> tuple[str, dict[str, object]]:
-    """done, granted (bank step still to come), other_account, or not_shared."""
+    """done, granted (bank step still to come), other_account, or not_shared. Of several wanted the
+    one that is furthest from done decides."""
+    ibans = {each.iban for each in wanted}
     others = [
         each.iban
         for each in accounts
-        if each.iban != connection.iban
+        if each.iban not in ibans
         and (
             (each.iban, each.currency) not in before
             or before[each.iban, each.currency] != each.authorised_at
         )
     ]
     params: dict[str, object] = {"iban": connection.iban}
-    if wanted.listed:
-        if authorisation_of(wanted, at.now) is not Authorisation.ACTIVE:
-            return "granted", params
-        until = wanted.valid_until.isoformat() if wanted.valid_until else None
-        return "done", {**params, "until": until}
-    if others:
-        return "other_account", {**params, "others": others}
-    return "not_shared", params
+    missing = [each.iban for each in wanted if not each.listed]
+    if missing:
+        params |= {"iban": missing[0], "missing": missing}
+        if others and len(missing) == len(wanted):
+            return "other_account", {**params, "others": others}
+        return "not_shared", params
+    if any(authorisation_of(each, at.now) is not Authorisation.ACTIVE for each in wanted):
+        return "granted", params
+    ends = [each.valid_until for each in wanted if each.valid_until is not None]
+    return "done", {**params, "until": min(ends).isoformat() if ends else None}
 
 
 def _take_authorisation(services: Services, attempt: Attempt, at: Moment) -> list[int]:
@@ -488,6 +507,7 @@ def _take_authorisation(services: Services, attempt: Attempt, at: Moment) -> lis
         before = _snapshot(session, grant)
     due = observe(services, grant.id, at)
     with services.store.write() as session:
+        hold(session, attempt.administration_id)
         stored = _ours(session, attempt)
         account = session.get_one(Account, attempt.account_id)
         known = attempt.params.get("authorised_at")

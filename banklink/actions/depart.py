@@ -42,12 +42,14 @@ def depart(
     consent: Mapping[str, Any] | None = None,
     wanted: Sequence[str] | None = None,
     email: str | None = None,
+    chosen: Sequence[int] = (),
 ) -> str:
     """Returns the address to send the person to. `purpose` is GRANT, CONNECT or RENEW; `holder`
     the key of the one whose authorisation it is, the diagnosis' own by default; `browser` the
     secret of the browser that starts; `invitation_id` the invitation that is followed; `consent`
     the text the person was shown, for the record (Attempt.consent). For a permission `wanted` are
-    the IBANs it is about, the row's own by default, and `email` is the address of who was invited.
+    the IBANs it is about, the row's own by default, `chosen` their connections, and `email` is the
+    address of who was invited.
 
     Raises Missing, and Refused when the provider does not answer or nothing is shared yet.
     """
@@ -63,6 +65,15 @@ def depart(
         assert found is not None
         attempt = _attempt(session, services, found, purpose, at, actor, browser, state, holder)
         attempt.invitation_id, attempt.consent = invitation_id, dict(consent or {})
+        attempt.params = {
+            **attempt.params,
+            "chosen": list(chosen),
+            "wanted": list(wanted or [found.connection.iban]),
+        }
+        if invitation_id is None:
+            # What the row tells of is what its own people left for: whoever follows an invitation,
+            # or was handed one, takes nothing from them.
+            found.connection.last_attempt_id = attempt.id
         administration = session.get_one(Administration, attempt.administration_id)
         label, reference = administration.name, administration.reference
         iban = found.connection.iban
@@ -142,5 +153,4 @@ def _attempt(
     )
     session.add(attempt)
     session.flush()
-    connection.last_attempt_id = attempt.id
     return attempt

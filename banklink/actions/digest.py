@@ -11,7 +11,7 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, and_, exists, false, or_, select, update
 from sqlalchemy.orm import Session
 
-from banklink.actions.colleagues import ROLES, can_read_mail, language
+from banklink.actions.colleagues import ROLES, can_read_mail, language, row_address
 from banklink.actions.outbox import queue
 from banklink.actions.remind import overdue
 from banklink.actions.services import Services
@@ -258,14 +258,6 @@ def _line(services: Services, administration: str, each: Record, last: dict[int,
         mailed_at=mail.created_at if mail is not None else None,
         unreached=unreached,
         url=row_address(services, connection),
-    )
-
-
-def row_address(services: Services, connection: Connection) -> str:
-    """Where a mail leads that is about one row (the address of web/addresses.py)."""
-    return (
-        f"{services.office.origin}/?administration={connection.administration_id}"
-        f"&connection={connection.id}#connection-{connection.id}"
     )
 
 

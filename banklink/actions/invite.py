@@ -13,10 +13,11 @@ from sqlalchemy.orm import Session
 
 from banklink.actions import throttle
 from banklink.actions.activate import terms
+from banklink.actions.give_back import give_back
 from banklink.actions.outbox import queue
 from banklink.actions.people import checked_email, checked_name
 from banklink.actions.services import Missing, Refused, Services
-from banklink.actions.settle import changed, hold, opened
+from banklink.actions.settle import WAITING, changed, hold, hold_all, opened
 from banklink.actions.sign_in import digest, new_token
 from banklink.core.calendar import Moment, amsterdam_day, start_of_day
 from banklink.core.facts import Grant as GrantState
@@ -27,6 +28,7 @@ from banklink.mail.voice import Voice
 from banklink.store.facts import Record, Share, add_event, records, state_of_invitation
 from banklink.store.models import (
     Administration,
+    Attempt,
     Connection,
     Grant,
     Holder,
@@ -43,7 +45,7 @@ KINDS = frozenset({"invitation", "request"})
 
 _DAY = timedelta(days=1)
 _MOST_LETTERS = 2000
-_MOST_IN_TEN_MINUTES = 60
+MOST_IN_TEN_MINUTES = 60
 _MOST_A_DAY = 5
 _JUST_NOW = timedelta(minutes=1)
 
@@ -124,7 +126,7 @@ def ask_for(
             by_reminder=by_reminder,
         )
         session.add(found)
-    found.name, found.locale, found.message = name, locale, message
+    found.name, found.locale, found.message = name, locale, message or found.message or ""
     found.holder_id = holder_id or found.holder_id
     found.expires_at, found.asked_again_at = start_of_day(at.today + LASTS + _DAY), None
     if actor is not None:
@@ -245,7 +247,12 @@ def _recipients(services: Services, session: Session, found: Record) -> tuple[Re
         )
         .order_by(Holder.name, Holder.id)
     )
-    people = {each.id: each for each in (*((first,) if first else ()), *others)}
+    known_well = {int(key) for key, each in found.facts.holders.items() if each.usable}
+    people = {
+        each.id: each
+        for each in (*((first,) if first else ()), *others)
+        if each.id not in known_well  # nothing is missing of theirs
+    }
     known = [
         Recipient(each.name, each.email, each.locale or services.office.locale, each.id)
         for each in people.values()
@@ -306,7 +313,7 @@ def send(
         else:
             hold(session, administration_id)
         found = _mine(session, administration_id, connections, at)
-        throttle.count(session, at, what="invite", who=str(actor_id), most=_MOST_IN_TEN_MINUTES)
+        throttle.count(session, at, what="invite", who=str(actor_id), most=MOST_IN_TEN_MINUTES)
         before = open_invitation(
             session,
             at,
@@ -315,7 +322,8 @@ def send(
             email=email,
             bank=bank,
         )
-        if before is not None and by_mail and set(connections) <= _accounts(session, before):
+        asked = before is not None and not before.by_reminder
+        if before and asked and by_mail and set(connections) <= _accounts(session, before):
             until = amsterdam_day(before.expires_at - _DAY)
             raise Refused("already_invited", field="email", name=before.name, until=until)
         holder_id = holder_id or session.scalar(
@@ -354,10 +362,18 @@ def send_again(
     Missing, Refused (just_sent, sent_enough, invitation_over)."""
     with services.store.write() as session:
         old = _opened(session, invitation_id)
-        if old.accepted_at is not None or old.withdrawn_at is not None:
+        if old.accepted_at is not None or old.withdrawn_at is not None or not old.email:
             raise Refused("invitation_over")
-        _not_too_often(session, old, at)
-        if old.expires_at <= at.now and old.declined_at is None:
+        not_too_often(session, old.email, old.administration_id, old.name, at)
+        newer = open_invitation(
+            session,
+            at,
+            administration_id=old.administration_id,
+            purpose=Purpose(old.purpose),
+            email=old.email,
+            bank=old.bank,
+        )
+        if newer is None and old.declined_at is None:
             old.expires_at = at.now + _DAY  # so that it is this one that lives on
             session.flush()
         invitation, token = ask_for(
@@ -400,16 +416,44 @@ def withdraw(services: Services, invitation_id: int, at: Moment, *, actor: str) 
         if invitation.accepted_at is not None or invitation.withdrawn_at is not None:
             raise Refused("invitation_over")
         invitation.withdrawn_at, invitation.withdrawn_by = at.now, actor
+        end_departures(session, invitation, at)
         told(session, invitation, "invitation_withdrawn", at, actor)
 
 
-def _opened(session: Session, invitation_id: int) -> Invitation:
-    administration_id = session.scalar(
-        select(Invitation.administration_id).where(Invitation.id == invitation_id)
+def books_of(session: Session, invitation_id: int) -> set[int]:
+    """The administrations whose accounts it asks for."""
+    return set(
+        session.scalars(
+            select(Connection.administration_id)
+            .join(InvitationAccount, InvitationAccount.connection_id == Connection.id)
+            .where(InvitationAccount.invitation_id == invitation_id)
+        )
     )
-    if administration_id is None:
+
+
+def end_departures(session: Session, invitation: Invitation, at: Moment) -> None:
+    """Who left by it and is not back yet changes nothing any more, and what they brought and was
+    not taken in yet goes back to the provider."""
+    for attempt in session.scalars(
+        select(Attempt)
+        .where(
+            Attempt.invitation_id == invitation.id,
+            Attempt.outcome.is_(None) | Attempt.outcome.in_(WAITING),
+        )
+        .with_for_update()
+    ):
+        if attempt.parked is not None:
+            give_back(session, attempt.provider, attempt.parked, at, reason="unused")
+        attempt.parked = attempt.finishing_until = None
+        attempt.outcome, attempt.ended_at = "withdrawn", at.real
+        attempt.consumed_at = attempt.consumed_at or at.real
+
+
+def _opened(session: Session, invitation_id: int) -> Invitation:
+    books = books_of(session, invitation_id)
+    if not books:
         raise Missing
-    hold(session, administration_id)
+    hold_all(session, books)
     return session.get_one(Invitation, invitation_id, with_for_update=True)
 
 
@@ -434,20 +478,22 @@ def _accounts(session: Session, invitation: Invitation) -> set[int]:
     )
 
 
-def _not_too_often(session: Session, invitation: Invitation, at: Moment) -> None:
-    """Nobody is mailed by the minute, whoever presses."""
+def not_too_often(
+    session: Session, email: str, administration_id: int, name: str, at: Moment
+) -> None:
+    """Nobody is mailed by the minute, whoever presses. Raises Refused (just_sent, sent_enough)."""
     today, last = session.execute(
-        select(func.count(Mail.id), func.max(Mail.due_at)).where(
-            Mail.email == invitation.email,
+        select(func.count(Mail.id), func.max(Mail.wanted_at)).where(
+            Mail.email == email,
             Mail.kind.in_(KINDS),
-            Mail.administration_id == invitation.administration_id,
-            Mail.due_at > at.real - _DAY,
+            Mail.administration_id == administration_id,
+            Mail.wanted_at > at.real - _DAY,
         )
     ).one()
     if last is not None and at.real - last < _JUST_NOW:
-        raise Refused("just_sent", name=invitation.name)
+        raise Refused("just_sent", name=name)
     if today >= _MOST_A_DAY:
-        raise Refused("sent_enough", name=invitation.name)
+        raise Refused("sent_enough", name=name)
 
 
 def arm_by_itself(session: Session, found: Record, at: Moment, actor: str) -> None:
@@ -468,6 +514,7 @@ def told(session: Session, invitation: Invitation, kind: str, at: Moment, actor:
         .join(InvitationAccount, InvitationAccount.connection_id == Connection.id)
         .where(InvitationAccount.invitation_id == invitation.id)
         .order_by(Connection.id)
+        .with_for_update(of=Connection)
     ):
         changed(connection, actor)
         add_event(session, connection, kind, at, actor=actor, invitation=invitation.id)

@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from banklink.actions.colleagues import bookkeepers, language
-from banklink.actions.digest import row_address
+from banklink.actions.colleagues import language, row_address, who_asked
 from banklink.actions.outbox import queue
 from banklink.actions.services import Services
 from banklink.actions.settle import hold
@@ -31,7 +30,6 @@ from banklink.store.models import (
     Holder,
     Invitation,
     Journal,
-    User,
 )
 
 log = logging.getLogger(__name__)
@@ -203,7 +201,7 @@ def _tell(
     runs = bool(used)
     if not used and asked_for is not None:
         used = [asked_for]
-    people = _recipients(session, administration.id, invitation)
+    people = who_asked(session, administration.id, invitation)
     if not used or not people:
         return
     first = used[0]
@@ -260,15 +258,6 @@ def _used(session: Session, grant: Grant, accounts: Sequence[Account]) -> list[C
         .order_by(Connection.id)
     )
     return [each for each in found if (each.iban, each.currency) in keys]
-
-
-def _recipients(
-    session: Session, administration_id: int, invitation: Invitation | None
-) -> list[User]:
-    """Who asked, as long as they are here; where the clock did, everybody who keeps these books."""
-    people = bookkeepers(session, [administration_id])[administration_id]
-    asked_by = invitation.created_by_id if invitation is not None else None
-    return [each for each in people if each.id == asked_by] or people
 
 
 def _called(session: Session, connection: Connection) -> str | None:

@@ -188,7 +188,7 @@ def _second(
     facts: ConnectionFacts, row: Row, overlays: tuple[Overlay, ...], concerns: str | None
 ) -> Offer | None:
     """Ask the holder by mail, unless that was done and they can still answer."""
-    if facts.invited or concerns is None:
+    if facts.requested or concerns is None:
         return None
     if row.second is not None:
         return Offer(row.second, row.second_label or ACTION_LABELS[row.second], concerns)

@@ -83,6 +83,8 @@ class ConnectionFacts:
     for it, and who is selected. A holder who shares only other accounts of the firm is not among
     them, so a journal nobody ever shared reads "not linked yet" and not "not found".
 
+    `invited`: somebody was asked and can still answer; `requested`: for a renewal, in person.
+
     `outage_since` is the bank's, as the provider tells it; `trouble_since` our own with the
     provider, of the kind `trouble`.
     """
@@ -99,4 +101,5 @@ class ConnectionFacts:
     trouble: Trouble = Trouble.OTHER
     gap: tuple[date, date] | None = None
     invited: bool = False
+    requested: bool = False
     renewal_running: bool = False

@@ -226,7 +226,7 @@ def _asked(
             Invitation.accepted_at.is_(None),
             Invitation.withdrawn_at.is_(None),
             # What the clock wrote is no reason not to ask in person.
-            Invitation.by_reminder.is_(False),
+            Invitation.by_reminder.is_(False) | Invitation.asked_again_at.is_not(None),
         )
         .order_by(Invitation.id)
     )
@@ -309,6 +309,9 @@ def _record(
             else None
         ),
         invited=asked is not None and asked.state(at.now) in OPEN,
+        requested=asked is not None
+        and asked.state(at.now) in OPEN
+        and asked.invitation.purpose == "renew",
     )
     running = (
         attempt is not None

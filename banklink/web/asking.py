@@ -38,7 +38,8 @@ _MEND = N_(
     "The account holder gives permission by the link in a mail; that takes about 2 minutes."
     " Transactions that were fetched stay."
 )
-_GOES_ON = N_("After that the link works again by itself, without you.")
+_GOES_ON = N_("Once %(holder)s has done it, the link works again by itself, without you.")
+_OR_ELSE = N_("If somebody else does it, you go on through them with one press in the row.")
 _SWITCHES_ON = N_("After that it is switched on by itself, from %(date)s.")
 _WAITS = N_("After that the row waits for you to switch it on.")
 
@@ -104,7 +105,10 @@ def _names(record: Record, reader: Reader) -> dict[str, str]:
 
 def _afterwards(session: Session, record: Record, proposal: Proposal, reader: Reader) -> str:
     if record.facts.switch == "on":
-        return _(_GOES_ON)
+        said = _(_GOES_ON, holder=_names(record, reader)["holder"])
+        own = record.facts.selected
+        others = any(str(each.holder_id) != own for each in proposal.recipients)
+        return f"{said} {_(_OR_ELSE)}" if others else said
     if not proposal.arms:
         return _(_WAITS)
     start = record.connection.armed_start or terms(session, record, None, reader.at).proposed

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from banklink import clock as clocks
+from banklink.actions.invite import books_of
 from banklink.actions.services import Services
 from banklink.actions.shelf import configured
 from banklink.clock import Clock
@@ -143,6 +144,16 @@ def my_administration(session_: Session, administration_id: int | None) -> Admin
     )
     g.administration_id = found.id
     return found
+
+
+def keeps_all(invitation_id: int) -> bool:
+    """Whether the person does the work in every administration an invitation asks for: a renewal
+    may be one for several."""
+    works = select(Membership.administration_id).where(
+        Membership.user_id == person().id, Membership.role.in_(("bookkeeper", "administrator"))
+    )
+    with house().services.store.read() as session_:
+        return books_of(session_, invitation_id) <= set(session_.scalars(works))
 
 
 def the_default(mine: Sequence[int]) -> int | None:

@@ -19,12 +19,13 @@ from banklink.core.statuses import ACCOUNT_LINES, Urgency
 from banklink.store.facts import Record, authorisation_of, holder_facts, records
 from banklink.store.facts import Share as StoredShare
 from banklink.store.holders import Invited, Shared, holders_of, invitation_here, invited_to
-from banklink.store.models import Account, Administration
+from banklink.store.models import Account, Administration, Invitation
 from banklink.web.asked import PURPOSES, short, words
 from banklink.web.called import called, withdraw_button
 from banklink.web.context import (
     at,
     house,
+    keeps_all,
     may_change,
     my_administration,
     my_administrations,
@@ -248,7 +249,7 @@ def _on(moment: datetime | None) -> str | None:
 
 
 def _buttons(administration_id: int, each: Invited, state: State) -> tuple[Button, ...]:
-    if state in (State.ACCEPTED, State.WITHDRAWN):
+    if state in (State.ACCEPTED, State.WITHDRAWN) or not each.invitation.email:
         return ()
 
     def button(action: str, label: str) -> Button:
@@ -312,6 +313,7 @@ def _form(
             name="locale",
             label=_("Language of the mail"),
             type="radio",
+            error=at_field.get("locale"),
             choices=tuple(
                 Choice(value=code, label=word, checked=code == locale)
                 for code, word in (("nl", "Nederlands"), ("en", "English"))
@@ -468,6 +470,8 @@ def _press(administration_id: int, invitation_id: int, do: object) -> Answer:
     with house().services.store.read() as session:
         _here(session, administration_id, invitation_id)
     try:
+        if not keeps_all(invitation_id):
+            raise Refused("invitation_shared")
         answer: Answer | None = do()
     except (Refused, Missing) as error:
         code = error if isinstance(error, Refused) else Refused("invitation_over")
@@ -501,11 +505,7 @@ def link(administration_id: int, invitation_id: int) -> Answer:
     def do() -> Answer:
         url = inviting.link_to(house().services, invitation_id, at(), actor=person().name)
         with house().services.store.read() as session:
-            name = next(
-                each.invitation.name
-                for each in invited_to(session, administration_id)
-                if each.invitation.id == invitation_id
-            )
+            name = session.get_one(Invitation, invitation_id).name
         return _handed(administration_id, url, name)
 
     return _press(administration_id, invitation_id, do)

@@ -12,7 +12,7 @@ from banklink.actions.services import Missing, Refused, Stale
 from banklink.core.invitations import Purpose
 from banklink.web import asking
 from banklink.web.connections import Answer, again, answer, one_record, press, seen_version
-from banklink.web.context import at, house, person, reader
+from banklink.web.context import at, house, keeps_all, person, reader
 from banklink.web.i18n import _
 from banklink.web.rows import LETTER
 from banklink.web.viewmodel import Button, Notice
@@ -38,7 +38,12 @@ def request_(connection_id: int) -> Answer:
 
     def do() -> Notice:
         letter = ask_renewal.request(
-            house().services, connection_id, at(), actor=person().name, actor_id=person().id
+            house().services,
+            connection_id,
+            at(),
+            version=seen_version(),
+            actor=person().name,
+            actor_id=person().id,
         )
         return _posted(_("Renewal request to %(email)s.", email=letter.recipient.email))
 
@@ -138,6 +143,8 @@ def _number(connection_id: int) -> int:
         asked = one_record(session, connection_id).asked
     if asked is None or str(asked.invitation.id) != request.form.get("invitation"):
         raise Refused("invitation_over")
+    if not keeps_all(asked.invitation.id):
+        raise Refused("invitation_shared")
     return asked.invitation.id
 
 

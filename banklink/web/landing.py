@@ -85,7 +85,7 @@ def _stranger() -> Answer | None:
 @blueprint.get("/invitation/<token>")
 def page(token: str) -> Answer:
     try:
-        found = answering.look(house().services, token, at())
+        found = answering.look(house().services, token, at(), browser=session.get("browser"))
     except Missing:
         return _over("unknown", None, 404)
     _speak(found)
@@ -193,7 +193,11 @@ def allow(token: str) -> Answer:
     g.stay = url_for("landing.page", token=token)
     several = len(_choices(found)) > 1 and found.purpose is not Purpose.RENEW
     chosen = (
-        [int(each) for each in request.form.getlist("account") if each.isdecimal()]
+        [
+            int(each)
+            for each in request.form.getlist("account")
+            if each.isdecimal() and len(each) < 10
+        ]
         if several
         else None
     )
@@ -204,12 +208,13 @@ def allow(token: str) -> Answer:
             token,
             at(),
             browser=browser(),
+            address=signing.address(),
             accounts=chosen,
             consent=consent_words.kept(consent),
         )
     except Refused as error:
         return _refused(token, found, error)
-    session["invited"] = token
+    _remember(found, token)
     bank = _bank(found)
     renewing = found.purpose is Purpose.RENEW
     provider = house().settings.provider_name
@@ -223,6 +228,14 @@ def allow(token: str) -> Answer:
         hostname=urlsplit(target).hostname,
         consent=consent,
     )
+
+
+def _remember(found: Request, token: str) -> None:
+    """The way back to the invitation, for this browser alone; of the last few only."""
+    links = dict(session.get("links") or {})
+    links.pop(str(found.invitation.id), None)
+    links[str(found.invitation.id)] = token
+    session["links"] = dict(list(links.items())[-4:])
 
 
 def _refused(token: str, found: Request, error: Refused) -> Answer:
@@ -260,8 +273,8 @@ def ask(token: str) -> Answer:
 @blueprint.post("/invitation/<token>/finish")
 def finish(token: str) -> Answer:
     def do() -> None:
-        answering.finish(house().services, token, at(), browser=browser())
-        session["invited"] = token
+        attempt = answering.finish(house().services, token, at(), browser=browser())
+        session["returned"] = attempt.id
 
     try:
         do()
@@ -356,15 +369,19 @@ _RETURNED: dict[str, tuple[str, str, str]] = {
 @blueprint.get("/returned/thanks")
 def thanks() -> Answer:
     """How it ended, in the browser that left; says nothing to any other."""
-    token = session.get("invited")
+    number = session.get("returned")
+    with house().services.store.read() as session_:
+        attempt = session_.get(Attempt, number) if isinstance(number, int) else None
+    token = (session.get("links") or {}).get(str(attempt.invitation_id)) if attempt else None
     try:
-        found = answering.look(house().services, str(token or ""), at())
+        found = answering.look(house().services, token or "", at(), browser=session.get("browser"))
     except Missing:
         return _over("unknown", None, 404)
     _speak(found)
-    attempt = found.attempt
     if attempt is None or not come_back.started_in(attempt, session.get("browser")):
         return redirect(url_for("landing.page", token=token), 303)
+    if attempt.outcome == "withdrawn" and found.state in (State.WITHDRAWN, State.DECLINED):
+        return _over(found.state, found, 200, token=token)
     if come_back.can_finish(attempt, session.get("browser")):
         return _finish_page(str(token), found)
     outcome = attempt.outcome if attempt.outcome in _RETURNED else "failed"
@@ -380,6 +397,26 @@ def thanks() -> Answer:
         link=Link(label=_("Back to the invitation"), url=url_for("landing.page", token=token))
         if again
         else None,
+    )
+
+
+_NOT_USED: dict[str, str] = {
+    "used": N_("This answer of the bank was used already."),
+    "expired": N_("This took longer than an hour, so the answer of the bank was not used."),
+    "issuer": N_("This answer does not come from the service you were sent to; it was not used."),
+    "incomplete": N_("A part of the answer got lost on the way, so it was not used."),
+}
+
+
+def not_used(reason: str) -> tuple[str, int]:
+    """What came back could not be used. The link in the mail starts anew."""
+    g.person, g.bare = None, True
+    return _said(
+        "todo",
+        _("That did not work yet"),
+        _(_NOT_USED.get(reason, _NOT_USED["incomplete"])),
+        400,
+        more=(_("Open the link in the mail once more; it shows how things stand."),),
     )
 
 
@@ -403,7 +440,9 @@ def _names(found: Request, attempt: Attempt) -> dict[str, str]:
     return {
         "office": house().settings.office,
         "provider": house().settings.provider_name,
-        "iban": masked(str(params.get("iban") or "")),
+        "iban": ", ".join(
+            masked(str(each)) for each in params.get("missing") or [params.get("iban") or ""]
+        ),
         "others": ", ".join(masked(str(each)) for each in params.get("others") or ()),
     }
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flask import Blueprint, abort, g, make_response, redirect, render_template, request, url_for
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
@@ -16,7 +16,7 @@ from banklink.actions import outbox as acting
 from banklink.actions.services import Missing, Refused
 from banklink.core.deliveries import Stage
 from banklink.store.deliveries import delivery
-from banklink.store.models import Administration, Mail, Membership
+from banklink.store.models import Administration, Connection, InvitationAccount, Mail, Membership
 from banklink.store.vault import SealBroken
 from banklink.web.context import MOST, at, house, person
 from banklink.web.i18n import _, locale, moment
@@ -131,7 +131,13 @@ def _visible() -> ColumnElement[bool]:
     own = [Mail.administration_id.in_(works)]
     if person().is_owner:
         own.append(Mail.administration_id.is_(None))
-    return or_(Mail.user_id == person().id, and_(Mail.user_id.is_(None), or_(*own)))
+    # A renewal may be one mail for several administrations: it names them all.
+    elsewhere = exists().where(
+        InvitationAccount.invitation_id == Mail.invitation_id,
+        Connection.id == InvitationAccount.connection_id,
+        Connection.administration_id.not_in(works),
+    )
+    return or_(Mail.user_id == person().id, and_(Mail.user_id.is_(None), or_(*own), ~elsewhere))
 
 
 def _mine(session: Session, mail_id: int) -> Mail:

@@ -81,6 +81,9 @@ REFUSALS: dict[str, str] = {
         "%(name)s was sent this five times in a day. Call them, or hand over the link yourself."
     ),
     "invitation_over": N_("This invitation is over; the row shows how things stand now."),
+    "invitation_shared": N_(
+        "This invitation is also for books you do not work in. Ask a colleague who does both."
+    ),
     "accounts_missing": N_("Choose at least one account."),
     "language_unknown": N_("Choose one of the languages."),
     "message_long": N_("That is too long for a mail; keep it under %(most)s letters."),

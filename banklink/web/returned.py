@@ -13,7 +13,7 @@ from banklink.core.texts import N_
 from banklink.store.models import User
 from banklink.web.context import at, house
 from banklink.web.i18n import _
-from banklink.web.landing import elsewhere
+from banklink.web.landing import elsewhere, not_used
 from banklink.web.rows import row_address
 from banklink.web.viewmodel import Link
 
@@ -88,7 +88,10 @@ def ponto() -> Response | tuple[str, int]:
         house().services, request.args.to_dict(), at(), browser=session.get("browser")
     )
     if outcome.invited is not None and outcome.kind == "row":
+        session["returned"] = outcome.invited
         return redirect(url_for("landing.thanks"), 303)
+    if outcome.invited is not None and outcome.kind == "refused":
+        return not_used(outcome.reason or "")
     if outcome.invited is not None and outcome.kind in ("elsewhere", "ended"):
         return elsewhere(outcome.kind)
     if outcome.kind == "row":

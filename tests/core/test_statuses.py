@@ -312,7 +312,7 @@ def test_the_holder_can_be_asked_by_mail_once_where_the_bank_step_is_theirs() ->
         return offer.action.value if offer else None
 
     assert second(authorisation="expired") == "request"
-    assert second(authorisation="expired", invited=True) is None
+    assert second(authorisation="expired", requested=True) is None
     assert second(days_left=9) == "request"
     assert second(days_left=90) is None
 

@@ -14,7 +14,10 @@ import pytest
 from sqlalchemy import event, func, select
 from werkzeug.test import TestResponse
 
+from banklink.actions import invite as inviting
+from banklink.core.invitations import Purpose
 from banklink.store.models import (
+    Administration,
     Attempt,
     Connection,
     Grant,
@@ -408,3 +411,139 @@ def test_asking_switches_on_afterwards_only_where_that_was_wanted(
     ask(visitor, books, "not_linked", "invite", email="els@zuid.example")
     found: Connection = books.connection("not_linked")
     assert found.armed and found.armed_start is not None
+
+
+# -- while somebody is on the way ---------------------------------------------------------------
+
+
+def departed(house: TestHouse) -> Attempt:
+    with house.services.store.read() as session:
+        found = session.scalars(select(Attempt).order_by(Attempt.id.desc())).first()
+        assert found is not None
+        return found
+
+
+@pytest.mark.parametrize("how", ["withdrawn", "declined"])
+def test_who_is_on_the_way_when_it_ends_changes_nothing_any_more(
+    visitor: Visitor, stranger: Visitor, books: Books, house: TestHouse, how: str
+) -> None:
+    address = link_for(visitor, books)
+    target = str(soup(press(stranger, address, "allow")).select_one("#go")["href"])  # type: ignore[index]
+    state = re.search(r"state=([^&]+)", target)
+    assert state is not None
+    if how == "declined":
+        press(stranger, address, "decline")
+    else:
+        data = {"invitation": str(newest(house).id), "version": books.version("unticked")}
+        visitor.press(f"/connections/{books.id('unticked')}/invitation/withdraw", data)
+    assert departed(house).outcome == "withdrawn"
+    grants = count(house, Grant)
+    back = stranger.get(
+        f"/returned/ponto?state={state[1]}&code=whatever&iss={house.bank_origin}",
+        follow_redirects=True,
+    )
+    assert back.status_code == 200
+    said = "ingetrokken" if how == "withdrawn" else "geen toestemming gegeven"
+    assert said in words(soup(back).main)
+    assert count(house, Grant) == grants
+    with house.services.store.read() as session:
+        assert session.get_one(Invitation, newest(house).id).accepted_at is None
+
+
+def test_an_answer_that_cannot_be_used_leads_back_to_the_mail(
+    visitor: Visitor, stranger: Visitor, books: Books, house: TestHouse
+) -> None:
+    """Whoever was invited has no list to start again from."""
+    address = link_for(visitor, books)
+    target = str(soup(press(stranger, address, "allow")).select_one("#go")["href"])  # type: ignore[index]
+    state = re.search(r"state=([^&]+)", target)
+    assert state is not None
+    with house.services.store.write() as session:
+        session.get_one(Attempt, departed(house).id).expires_at = house.at().real
+    answer = stranger.get(f"/returned/ponto?state={state[1]}&code=x&iss={house.bank_origin}")
+    text = words(soup(answer).main)
+    assert answer.status_code == 400 and "langer dan een uur" in text and "mail" in text
+    assert "lijst" not in text
+
+
+def test_what_no_number_can_be_is_no_choice(
+    visitor: Visitor, stranger: Visitor, books: Books
+) -> None:
+    both = [str(books.id("unticked")), str(books.id("not_ticked"))]
+    answer = visitor.press(
+        f"/connections/{books.id('unticked')}/repair",
+        {**LETTER, "version": books.version("unticked"), "how": "link", "accounts": both},
+    )
+    row = row_of(visitor.get(answer.location), books.id("unticked"))
+    address = "/" + str(row.select_one("input[readonly]")["value"]).split("/", 3)[3]  # type: ignore[index]
+    assert stranger.press(f"{address}/allow", {"account": "9" * 5000}).status_code == 422
+
+
+def test_a_request_pressed_twice_is_one_mail(
+    visitor: Visitor, books: Books, house: TestHouse
+) -> None:
+    connection = books.id("expired_with_rescue")
+    mails = count(house, Mail)
+    data = {"version": books.version("expired_with_rescue")}
+    for _ in range(2):
+        visitor.press(f"/connections/{connection}/request", data)
+    assert count(house, Mail) == mails + 1
+    data = {"version": books.version("expired_with_rescue")}
+    answer = visitor.press(f"/connections/{connection}/request", data)
+    row = row_of(visitor.get(answer.location), connection)
+    assert "nog geen minuut geleden" in words(row)
+    assert count(house, Mail) == mails + 1
+
+
+def test_what_the_clock_wrote_does_not_stop_a_letter_in_person(
+    visitor: Visitor, books: Books, house: TestHouse
+) -> None:
+    ask(visitor, books, "unticked")
+    with house.services.store.write() as session:
+        session.get_one(Invitation, newest(house).id).by_reminder = True
+    assert ask(visitor, books, "unticked").status_code == 303
+    with house.services.store.read() as session:
+        assert not session.get_one(Invitation, newest(house).id).by_reminder
+
+
+def test_somebody_elses_wish_for_a_new_link_of_the_clock_reaches_the_books(
+    visitor: Visitor, stranger: Visitor, books: Books, house: TestHouse
+) -> None:
+    address = link_for(visitor, books, email="klok@zuid.example")
+    with house.services.store.write() as session:
+        made = session.get_one(Invitation, newest(house).id)
+        made.by_reminder, made.created_by, made.created_by_id = True, None, None
+        made.expires_at = house.at().now - timedelta(days=1)
+    before = count(house, Mail)
+    press(stranger, address, "ask")
+    assert count(house, Mail) == before + 1
+    assert "vraagt om een nieuwe link" in words(row_of(visitor.get("/"), books.id("unticked")))
+
+
+def test_an_invitation_for_other_books_too_is_not_touched_by_who_works_in_one(
+    visitor: Visitor, books: Books, house: TestHouse
+) -> None:
+    """A renewal may be one for several administrations."""
+    with house.services.store.write() as session:
+        at = house.at()
+        other = Administration(reference="elsewhere", name="Elders BV")
+        session.add(other)
+        session.flush()
+        connection = Connection(
+            administration_id=other.id, iban="NL91ABNA0417164300", currency="EUR"
+        )
+        session.add(connection)
+        session.flush()
+        made, _token = inviting.ask_for(
+            session, at, administration_id=1, purpose=Purpose.RENEW, bank="Demobank",
+            email="jan@devries.example", name="Jan de Vries", locale="nl",
+            connections=[books.id("expired_with_rescue"), connection.id], actor="Sanne Jansen",
+        )  # fmt: skip
+        number = made.id
+    visitor.press(f"/administrations/1/invitations/{number}/withdraw")
+    page = visitor.get("/holders")
+    assert "boeken waar jij niet in werkt" in words(soup(page).main)
+    with house.services.store.read() as session:
+        assert session.get_one(Invitation, number).withdrawn_at is None
+    shown = visitor.press(f"/administrations/1/invitations/{number}/link", {})
+    assert "/invitation/" not in visitor.get(shown.location).text
