@@ -17,9 +17,8 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from banklink.actions import consents
+from banklink.actions import consents, unsubscribe
 from banklink.actions import invite as inviting
-from banklink.actions import unsubscribe
 from banklink.actions.outbox import queue
 from banklink.core.calendar import Moment
 from banklink.core.invitations import Purpose
