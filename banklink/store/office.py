@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
+    or_,
     select,
 )
 from sqlalchemy.orm import Session
@@ -43,12 +44,22 @@ def _table(model: type[Base]) -> FromClause:
 _A, _M, _S = _table(Administration).c, _table(Membership).c, _table(Summary).c
 _C, _E = _table(Connection).c, _table(ExpiryDay).c
 
-TODO, SOON, WELL = "todo", "soon", "well"
+TODO, SOON, SILENT, WELL, OFF = "todo", "soon", "silent", "well", "off"
 _FILTERS: dict[str, ColumnElement[bool]] = {
     TODO: _S.attention > 0,
     SOON: _S.breaks > 0,
-    WELL: and_(_S.attention == 0, _S.breaks == 0),
+    SILENT: _S.silent > 0,
+    WELL: and_(
+        _S.shown > 0,
+        _S.running == _S.shown,
+        _S.attention == 0,
+        _S.breaks == 0,
+        _S.silent == 0,
+    ),
+    OFF: and_(_S.attention == 0, or_(_S.shown == 0, _S.running < _S.shown)),
 }
+"""`WELL`: all that is there runs; `OFF`: something does not, and that is meant or nobody's task. An
+administration is under one of them at least."""
 FILTERS = tuple(_FILTERS)
 
 
@@ -76,6 +87,7 @@ class Totals:
     attention: int
     breaks: int
     running: int
+    silent: int
     renewable: int
     filters: dict[str, int]
 
@@ -90,6 +102,8 @@ class Line:
     urgencies: dict[str, int]
     attention: int
     breaks: int
+    running: int
+    silent: int
     next_expiry: date | None
     next_what: str | None = None
 
@@ -105,7 +119,7 @@ def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
 _CHANGING = _M.role != "reader"
 _RENEWABLE = _sum(case((_CHANGING, _S.breaks + _S.lapsed), else_=0))
 _ORDER = (
-    case((_S.attention > 0, 0), (_S.breaks > 0, 1), else_=2),
+    case((_S.attention > 0, 0), (_S.breaks > 0, 1), (_S.silent > 0, 2), else_=3),
     case((and_(_S.attention == 0, _S.breaks > 0), _S.next_expiry)),
     func.lower(_A.name),
     _A.id,
@@ -116,6 +130,7 @@ _TOTALS = (
     _sum(_S.attention),
     _sum(_S.breaks),
     _sum(_S.running),
+    _sum(_S.silent),
     _RENEWABLE,
     *(_number(condition) for condition in _FILTERS.values()),
 )
@@ -128,6 +143,8 @@ _LINES = (
     _S.urgencies,
     _S.attention,
     _S.breaks,
+    _S.running,
+    _S.silent,
     _S.next_expiry,
     _S.next_connection_id,
 )
@@ -191,13 +208,16 @@ def _named(session: Session, choice: Choice) -> list[int]:
 
 def totals(session: Session, user_id: int) -> Totals:
     row = _ask(session, _TOTALS, Choice(user_id=user_id)).one()
-    administrations, changing, attention, breaks, running, renewable, *filters = map(int, row)
+    administrations, changing, attention, breaks, running, silent, renewable, *filters = map(
+        int, row
+    )
     return Totals(
         administrations,
         changing,
         attention,
         breaks,
         running,
+        silent,
         renewable,
         dict(zip(_FILTERS, filters, strict=True)),
     )
@@ -224,6 +244,8 @@ def lines(session: Session, choice: Choice, *, first: int, count: int) -> list[L
             row.urgencies,
             row.attention,
             row.breaks,
+            row.running,
+            row.silent,
             row.next_expiry,
             names.get(row.next_connection_id),
         )

@@ -197,6 +197,49 @@ def test_time_passes_and_the_page_knows_although_no_job_ran(office: Office) -> N
 
 
 @on_both
+def test_all_well_is_said_only_where_everything_runs(office: Office) -> None:
+    numbers = {
+        name: firm(office, name, ends)
+        for name, ends in {
+            "Loopt": [100, 200],
+            "Stil": [100, 200],
+            "Uitgezet": [100],
+            "Half": [100, 200],
+            "Leeg": [],
+        }.items()
+    }
+    with office.services.store.write() as session:
+        for name in ("Stil", "Uitgezet", "Half"):
+            first = session.scalars(
+                select(Connection)
+                .where(Connection.administration_id == numbers[name])
+                .order_by(Connection.id)
+            ).first()
+            assert first is not None
+            if name == "Stil":
+                first.outage_since = office.at().now
+            else:
+                first.switch = "off"
+    sanne = person(office, dict.fromkeys(numbers.values(), "bookkeeper"))
+    page = sanne.get("/administrations")
+    assert morning(page) == ("Er is niets dat actie vraagt · 1 krijgt nu geen mutaties · 4 lopen")
+    assert names(page)[0] == "Stil", "what gets nothing now comes before what runs"
+    assert "1 krijgt nu geen mutaties" in words(row(page, numbers["Stil"]))
+    assert "Er staat geen koppeling aan" in words(row(page, numbers["Uitgezet"]))
+    assert "geen koppeling aan" not in words(row(page, numbers["Half"]))
+    under = {
+        tab: names(sanne.get(f"/administrations?filter={tab}")) for tab in ("well", "silent", "off")
+    }
+    assert under == {"well": ["Loopt"], "silent": ["Stil"], "off": ["Half", "Leeg", "Uitgezet"]}
+    silent = lines(sanne.get("/administrations.csv?filter=silent"))
+    assert [each["Administratie"] for each in silent] == ["Stil"]
+    alone = person(office, {numbers["Uitgezet"]: "reader"}, "rik@kantoor.nl")
+    assert morning(alone.get("/administrations")) == (
+        "Er is niets dat actie vraagt · er staat geen koppeling aan"
+    )
+
+
+@on_both
 def test_tabs_search_and_pages_show_a_part_and_stay_together(office: Office) -> None:
     roles = {firm(office, f"Firma {number:02d}", [100]): "bookkeeper" for number in range(60)}
     roles[firm(office, "Bakker ÉLAN", [9])] = "bookkeeper"
