@@ -18,6 +18,7 @@ from flask import (
     url_for,
 )
 
+from banklink.actions.ask_renewal import lately_asked
 from banklink.actions.summarise import rewrite_due
 from banklink.core.calendar import EXPIRING_DAYS
 from banklink.core.texts import N_
@@ -160,6 +161,12 @@ def _view() -> OfficeView:
     with house().services.store.read() as session:
         whole = office.totals(session, person().id)
         count, renewable = office.found(session, choice, whole)
+        if renewable:
+            lately = lately_asked(house().services, session, at())
+            renewable = sum(
+                (each.holder_id, each.bank) not in lately
+                for each in office.askable(session, choice)
+            )
         last = max(1, -(-count // PAGE_SIZE))
         number_ = min(max(1, request.args.get("page", 1, type=int)), last)
         first = (number_ - 1) * PAGE_SIZE
