@@ -83,7 +83,7 @@ def build(settings: Settings) -> Banklink:
             clock=clock,
             demo=DemoLinks(
                 simulator_url=settings.simulator_origin + "/",
-                panel_url=settings.simulator_origin + "/panel",
+                panel_url=f"{settings.simulator_origin}/panel?client={CLIENT_ID}",
             )
             if settings.demo
             else None,

@@ -3,11 +3,11 @@ one step at the bank renews them all (domain.md B3, R10)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from banklink.actions import throttle
@@ -21,6 +21,7 @@ from banklink.actions.invite import (
     can_arm,
     mail_to,
     not_too_often,
+    open_invitation,
     told,
 )
 from banklink.actions.services import Refused, Services
@@ -30,20 +31,36 @@ from banklink.core.calendar import Moment
 from banklink.core.invitations import Purpose
 from banklink.core.statuses import Action
 from banklink.store.facts import Record, Share, records
-from banklink.store.models import Connection, Invitation, Mail
+from banklink.store.models import Connection, Holder, Invitation, InvitationAccount, Mail
 
 QUIET = timedelta(hours=24)
 """So long after a request nobody is asked again in bulk; a person may, in the row."""
 
+_TWICE = timedelta(minutes=1)
+"""So soon after the first a second press is a slip."""
+
+_AT_A_TIME = 500
+"""Databases take so many values in one statement, and many more not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One mail to be: who is asked, at which bank, for which connections."""
+    """One mail to be: who is asked, at which bank, for which connections. `also`: what else the
+    mail names, because the same step renews it: what can be renewed in the same administrations,
+    and what an earlier mail of the same invitation asked for. `reminders_off`: they want no
+    reminders, which a person's request is not."""
 
     recipient: Recipient
     bank: str
     connections: tuple[int, ...]
     administrations: tuple[int, ...]
+    also: tuple[int, ...] = ()
+    reminders_off: bool = False
+
+    @property
+    def named(self) -> tuple[int, ...]:
+        """Every connection the mail lists."""
+        return self.connections + self.also
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,41 +93,87 @@ def plan(
     again: bool = False,
 ) -> Plan:
     """What asking for these would come to. `again`: also who was asked within the last day."""
+    wanted = set(connection_ids)
     skipped: dict[int, str] = {}
-    letters: dict[tuple[int, str], list[tuple[Record, Share]]] = {}
-    for found in _records(session, connection_ids, at):
-        share = found.shares.get(found.diagnosis.concerns or "")
-        if not found.diagnosis.renewable:
-            skipped[found.connection.id] = "not_needed"
-        elif share is None or share.account is None:
-            skipped[found.connection.id] = "no_holder"
-        elif not share.holder.email:
-            skipped[found.connection.id] = "no_email"
-        else:
-            key = share.holder.id, bank_of(found, share)
-            letters.setdefault(key, []).append((found, share))
+    letters: dict[tuple[int, str], _Asked] = {}
+    for found in _neighbours(session, wanted, at):
+        number, share = found.connection.id, found.concerned_share
+        reason = _hindrance(found, share)
+        if reason is None:
+            assert share is not None
+            asked = letters.setdefault(
+                (share.holder.id, bank_of(found, share)), _Asked(share.holder)
+            )
+            asked.add(found, wanted=number in wanted)
+        elif number in wanted:
+            skipped[number] = reason
     made = []
     for (_holder_id, bank), asked in letters.items():
-        holder = asked[0][1].holder
-        assert holder.email is not None
-        ids = tuple(found.connection.id for found, _ in asked)
-        if not again and _asked_lately(session, holder.id, bank, at):
-            skipped |= dict.fromkeys(ids, "asked")
+        if not asked.connections:
             continue
-        made.append(
-            Letter(
-                Recipient(
-                    holder.name,
-                    plain_email(holder.email),
-                    holder.locale or services.office.locale,
-                    holder.id,
-                ),
-                bank,
-                ids,
-                tuple(dict.fromkeys(found.connection.administration_id for found, _ in asked)),
-            )
-        )
+        if not again and _asked_lately(services, session, asked.holder.id, bank, at):
+            skipped |= dict.fromkeys(asked.connections, "asked")
+            continue
+        made.append(asked.letter(services, session, bank, at))
     return Plan(tuple(made), skipped)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What is to be in the letter to one holder about one bank."""
+
+    holder: Holder
+    connections: list[int] = field(default_factory=list)
+    siblings: dict[int, int] = field(default_factory=dict)
+    administrations: dict[int, None] = field(default_factory=dict)
+
+    def add(self, found: Record, *, wanted: bool) -> None:
+        if wanted:
+            self.connections.append(found.connection.id)
+            self.administrations[found.connection.administration_id] = None
+        else:
+            self.siblings[found.connection.id] = found.connection.administration_id
+
+    def letter(self, services: Services, session: Session, bank: str, at: Moment) -> Letter:
+        assert self.holder.email is not None
+        email, books = plain_email(self.holder.email), tuple(self.administrations)
+        also = [number for number, place in self.siblings.items() if place in books]
+        earlier = open_invitation(
+            session,
+            at,
+            administration_id=books[0],
+            purpose=Purpose.RENEW,
+            email=email,
+            bank=bank,
+        )
+        if earlier is not None:
+            also += session.scalars(
+                select(InvitationAccount.connection_id)
+                .where(InvitationAccount.invitation_id == earlier.id)
+                .order_by(InvitationAccount.connection_id)
+            )
+        return Letter(
+            Recipient(
+                self.holder.name,
+                email,
+                self.holder.locale or services.office.locale,
+                self.holder.id,
+            ),
+            bank,
+            tuple(self.connections),
+            books,
+            tuple(each for each in dict.fromkeys(also) if each not in self.connections),
+            self.holder.reminders_off_at is not None,
+        )
+
+
+def _hindrance(found: Record, share: Share | None) -> str | None:
+    """Why nobody can be asked to renew this one."""
+    if not found.diagnosis.renewable:
+        return "not_needed"
+    if share is None or share.account is None:
+        return "no_holder"
+    return None if share.holder.email else "no_email"
 
 
 def request_renewals(
@@ -190,7 +253,7 @@ def _send(
         email=letter.recipient.email,
         name=letter.recipient.name,
         locale=letter.recipient.locale,
-        connections=letter.connections,
+        connections=letter.named,
         bank=letter.bank,
         holder_id=letter.recipient.holder_id,
         actor=actor,
@@ -203,30 +266,67 @@ def _send(
     told(session, invitation, "renewal_requested", at, actor)
 
 
-def _records(session: Session, connection_ids: Iterable[int], at: Moment) -> list[Record]:
-    by_books: dict[int, list[int]] = {}
-    for connection_id, administration_id in session.execute(
-        select(Connection.id, Connection.administration_id)
-        .where(Connection.id.in_(list(connection_ids)))
-        .order_by(Connection.administration_id, Connection.id)
-    ):
-        by_books.setdefault(administration_id, []).append(connection_id)
-    return [
-        found
-        for administration_id, ids in by_books.items()
-        for found in records(session, administration_id, at, only=ids)
-    ]
+def _books(session: Session, connection_ids: Iterable[int]) -> dict[int, list[int]]:
+    """The connections by administration, each in the order of their numbers."""
+    found: dict[int, list[int]] = {}
+    for some in _portions(connection_ids):
+        for number, administration_id in session.execute(
+            select(Connection.id, Connection.administration_id).where(Connection.id.in_(some))
+        ):
+            found.setdefault(administration_id, []).append(number)
+    return {each: sorted(found[each]) for each in sorted(found)}
 
 
-def _asked_lately(session: Session, holder_id: int, bank: str, at: Moment) -> bool:
-    last = session.scalar(
-        select(func.max(Mail.created_at))
-        .join(Invitation, Invitation.id == Mail.invitation_id)
-        .where(
-            Invitation.holder_id == holder_id,
-            Invitation.bank == bank,
-            Mail.kind.in_({*KINDS, "reminder"}),
-            Mail.refused_at.is_(None),
-        )
+def _portions(numbers: Iterable[int]) -> Iterator[list[int]]:
+    every = sorted(numbers)
+    return (every[first : first + _AT_A_TIME] for first in range(0, len(every), _AT_A_TIME))
+
+
+def _records(session: Session, connection_ids: Iterable[int], at: Moment) -> Iterator[Record]:
+    for administration_id, ids in _books(session, connection_ids).items():
+        yield from records(session, administration_id, at, only=ids)
+
+
+def _neighbours(session: Session, connection_ids: Iterable[int], at: Moment) -> Iterator[Record]:
+    """Every row of the administrations that these are in."""
+    for administration_id, ids in _books(session, connection_ids).items():
+        for found in records(session, administration_id, at):
+            if found.shown or found.connection.id in ids:
+                yield found
+
+
+def _asked_lately(
+    services: Services, session: Session, holder_id: int, bank: str, at: Moment
+) -> bool:
+    return (holder_id, bank) in lately_asked(services, session, at, holder_id=holder_id)
+
+
+def lately_asked(
+    services: Services, session: Session, at: Moment, *, holder_id: int | None = None
+) -> set[tuple[int, str]]:
+    """Holder and bank of whom a mail reached, or is about to, within the last day. What waits
+    where there is no mail server reached nobody; nor does it count to have asked for what was
+    withdrawn or declined since."""
+    posts = services.post is not None
+    out = or_(Mail.sent_at.is_not(None), and_(literal(posts), Mail.refused_at.is_(None)))
+    pressed = and_(
+        Mail.kind.in_(KINDS), Mail.refused_at.is_(None), Mail.wanted_at > at.real - _TWICE
     )
-    return last is not None and at.now - last < QUIET
+    wanted = (
+        select(Invitation.holder_id, Invitation.bank)
+        .join(Mail, Mail.invitation_id == Invitation.id)
+        .where(
+            Invitation.holder_id.is_not(None),
+            Invitation.bank.is_not(None),
+            Invitation.withdrawn_at.is_(None),
+            Invitation.declined_at.is_(None),
+            Mail.kind.in_({*KINDS, "reminder"}),
+            Mail.user_id.is_(None),
+            func.coalesce(Mail.sent_at, Mail.created_at) > at.now - QUIET,
+            or_(out, pressed),
+        )
+        .distinct()
+    )
+    if holder_id is not None:
+        wanted = wanted.where(Invitation.holder_id == holder_id)
+    return {(holder, bank) for holder, bank in session.execute(wanted) if holder and bank}

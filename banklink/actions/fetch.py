@@ -39,7 +39,7 @@ from banklink.providers.contract import (
     ProviderTransaction,
     Temporary,
 )
-from banklink.store.facts import Record, add_event, record
+from banklink.store.facts import Record, add_event, record, taking_place
 from banklink.store.models import (
     Account,
     Connection,
@@ -110,12 +110,13 @@ def _set_back(services: Services, connection_id: int, at: Moment) -> Fetched:
     """Try later, with growing pauses, and let the row say so."""
     with services.store.write() as session:
         connection = session.get_one(Connection, connection_id, with_for_update=True)
-        _note_trouble(connection, Trouble.OTHER, at)
+        _note_trouble(session, connection, Trouble.OTHER, at)
         connection.next_fetch_at = at.now + back_off(connection.failures)
     return Fetched("outage")
 
 
-def _note_trouble(connection: Connection, kind: Trouble, at: Moment) -> None:
+def _note_trouble(session: Session, connection: Connection, kind: Trouble, at: Moment) -> None:
+    taking_place(session, at)
     connection.failures += 1
     connection.outage_since = connection.outage_since or at.now
     connection.outage_kind = kind.value
@@ -383,6 +384,7 @@ def _row(job: _Job, each: ProviderTransaction, print_: str) -> dict[str, object]
 
 
 def _complete(session: Session, job: _Job, at: Moment, actor: str | None, added: int) -> Fetched:
+    taking_place(session, at)
     connection = session.get_one(Connection, job.connection_id, with_for_update=True)
     run = session.get_one(FetchRun, job.run_id)
     account = session.scalar(
@@ -447,12 +449,12 @@ def _failed(services: Services, job: _Job, at: Moment, error: ProviderError) -> 
             connection.next_fetch_at = None
             if settle(session, connection.administration_id, at, only=[connection.id]):
                 # Refused, and yet nothing we can see is wrong: ask again, but not at once.
-                _note_trouble(connection, Trouble.OTHER, at)
+                _note_trouble(session, connection, Trouble.OTHER, at)
                 connection.next_fetch_at = at.now + back_off(max(3, connection.failures))
             return Fetched("refused")
         if isinstance(error, ContractViolation):
             run.result, run.finished_at = "unreadable", at.now
-        _note_trouble(connection, _trouble(error), at)
+        _note_trouble(session, connection, _trouble(error), at)
         connection.next_fetch_at = at.now + (error.retry_after or back_off(connection.failures))
         return Fetched("outage")
 

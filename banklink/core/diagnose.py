@@ -27,6 +27,7 @@ from banklink.core.statuses import (
 from banklink.core.texts import N_
 
 _RENEW_NOW = N_("Renew now")
+_SILENT = frozenset({Overlay.PROVIDER_OUTAGE, Overlay.BANK_OUTAGE, Overlay.STALE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,11 @@ class Diagnosis:
     def renewable(self) -> bool:
         """Whether a step of the holder at the bank mends it, or prevents its end."""
         return self.row.second is not None or Overlay.EXPIRING in self.overlays
+
+    @property
+    def silent(self) -> bool:
+        """All links of the chain hold, and yet no transactions come in now."""
+        return self.status is Status.ACTIVE and not _SILENT.isdisjoint(self.overlays)
 
     @property
     def severity(self) -> Severity:

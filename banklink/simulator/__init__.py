@@ -82,6 +82,12 @@ class Client:
     name: str
     redirect_uris: tuple[str, ...]
 
+    @property
+    def origin(self) -> str:
+        """Where the service itself is reached."""
+        parts = urlsplit(self.redirect_uris[0])
+        return f"{parts.scheme}://{parts.netloc}"
+
     def __repr__(self) -> str:  # never the secret
         return f"Client({self.id!r})"
 

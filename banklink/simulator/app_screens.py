@@ -349,8 +349,15 @@ def blueprint(simulator: Simulator) -> Blueprint:
         return page(
             "panel.html", 422 if error else 200, banks=banks, today=clock.now(), back=back,
             moved=clock.now() - clock.real() > timedelta(minutes=1), real=clock.real(),
-            steps=STEPS, error=error, entered=entered, here=url_for("app.panel", back=back),
+            steps=STEPS, error=error, entered=entered, here=url_for("app.panel", **came_from()),
+            came_from=came_from(), client=simulator.client(request.values.get("client", "")),
         )  # fmt: skip
+
+    def came_from() -> dict[str, str]:
+        """Where the panel leads back to: a page of the app, or the service it was opened from."""
+        if simulator.client(request.values.get("client", "")) is not None:
+            return {"client": request.values["client"]}
+        return {"back": local(request.values.get("back"), url_for("app.home"))}
 
     @routes.get("/panel")
     def panel() -> Response:
@@ -366,7 +373,7 @@ def blueprint(simulator: Simulator) -> Blueprint:
             return panel_page(error, text)
         clock.advance(timedelta(days=int(text)))
         flash_once(_("The clock now says %(day)s.", day=day(clock.now())))
-        return go("app.panel", back=local(request.form.get("back"), url_for("app.home")))
+        return go("app.panel", **came_from())
 
     @routes.post("/panel/bank/<code>/outage")
     def outage(code: str) -> Response:
@@ -378,6 +385,6 @@ def blueprint(simulator: Simulator) -> Blueprint:
                 bank.outage_since = bank.outage_since or clock.now()
             else:
                 bank.outage_since = None
-        return go("app.panel", back=local(request.form.get("back"), url_for("app.home")))
+        return go("app.panel", **came_from())
 
     return routes

@@ -30,10 +30,11 @@ def _written(lines: Iterable[Sequence[Cell]]) -> str:
 
 def _text(cell: Cell) -> str:
     """A text that a spreadsheet would take for a formula is told to be a text (OWASP, "CSV
-    Injection"): names come from people and from banks."""
+    Injection"): names come from people and from banks. A NUL is nothing to read, ends the text for
+    some programs and hides the sign after it."""
     if cell is None:
         return ""
     if isinstance(cell, date):
         return cell.isoformat()
-    text = str(cell)
+    text = str(cell).replace("\0", "")
     return f"'{text}" if isinstance(cell, str) and text.startswith(_FORMULA) else text

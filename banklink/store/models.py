@@ -686,13 +686,14 @@ class Revocation(Model):
 class Summary(Model):
     """What the page over all administrations says of one: counts and the next moment at which time
     alone may change them. Rewritten in the transaction that changes a fact, or by the due job
-    (architecture.md); equal to diagnosing afresh at any moment before `next_change_at`.
+    (architecture.md); equal to diagnosing afresh at any moment before `next_change_at`, which may
+    come too early and never too late.
 
     `counts`: row key of the table -> shown connections; `urgencies`: urgency -> shown connections.
-    `running`: those that work; `breaks`: those of them that end within 30 days; `lapsed`: those
-    whose authorisation has ended; `renewable`: the numbers of these two. `next_expiry`: the first
-    last day of one that works, `next_connection_id`: which one that is. `made_at`: when any of it
-    changed.
+    `running`: those that work; `silent`: those of them that get no transactions now; `breaks`:
+    those of them that end within 30 days; `lapsed`: those whose authorisation has ended;
+    `renewable`: the numbers of these two. `next_expiry`: the first last day of one that works,
+    `next_connection_id`: which one that is. `made_at`: when any of it changed.
     """
 
     __tablename__ = "summaries"
@@ -705,6 +706,7 @@ class Summary(Model):
     shown: Mapped[int] = mapped_column(default=0)
     attention: Mapped[int] = mapped_column(default=0)
     running: Mapped[int] = mapped_column(default=0)
+    silent: Mapped[int] = mapped_column(default=0)
     breaks: Mapped[int] = mapped_column(default=0)
     lapsed: Mapped[int] = mapped_column(default=0)
     renewable: Mapped[list[int]] = mapped_column(JSON, default=list)

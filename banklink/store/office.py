@@ -4,7 +4,7 @@ constant number of statements, however many connections stand behind them."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
 from typing import Any
@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
+    or_,
     select,
 )
 from sqlalchemy.orm import Session
@@ -29,6 +30,7 @@ from banklink.store.models import (
     Connection,
     ExpiryDay,
     Grant,
+    Holder,
     Journal,
     Membership,
     Summary,
@@ -43,12 +45,22 @@ def _table(model: type[Base]) -> FromClause:
 _A, _M, _S = _table(Administration).c, _table(Membership).c, _table(Summary).c
 _C, _E = _table(Connection).c, _table(ExpiryDay).c
 
-TODO, SOON, WELL = "todo", "soon", "well"
+TODO, SOON, SILENT, WELL, OFF = "todo", "soon", "silent", "well", "off"
 _FILTERS: dict[str, ColumnElement[bool]] = {
     TODO: _S.attention > 0,
     SOON: _S.breaks > 0,
-    WELL: and_(_S.attention == 0, _S.breaks == 0),
+    SILENT: _S.silent > 0,
+    WELL: and_(
+        _S.shown > 0,
+        _S.running == _S.shown,
+        _S.attention == 0,
+        _S.breaks == 0,
+        _S.silent == 0,
+    ),
+    OFF: and_(_S.attention == 0, or_(_S.shown == 0, _S.running < _S.shown)),
 }
+"""`WELL`: all that is there runs; `OFF`: something does not, and that is meant or nobody's task. An
+administration is under one of them at least."""
 FILTERS = tuple(_FILTERS)
 
 
@@ -76,6 +88,7 @@ class Totals:
     attention: int
     breaks: int
     running: int
+    silent: int
     renewable: int
     filters: dict[str, int]
 
@@ -90,6 +103,8 @@ class Line:
     urgencies: dict[str, int]
     attention: int
     breaks: int
+    running: int
+    silent: int
     next_expiry: date | None
     next_what: str | None = None
 
@@ -105,7 +120,7 @@ def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
 _CHANGING = _M.role != "reader"
 _RENEWABLE = _sum(case((_CHANGING, _S.breaks + _S.lapsed), else_=0))
 _ORDER = (
-    case((_S.attention > 0, 0), (_S.breaks > 0, 1), else_=2),
+    case((_S.attention > 0, 0), (_S.breaks > 0, 1), (_S.silent > 0, 2), else_=3),
     case((and_(_S.attention == 0, _S.breaks > 0), _S.next_expiry)),
     func.lower(_A.name),
     _A.id,
@@ -116,10 +131,22 @@ _TOTALS = (
     _sum(_S.attention),
     _sum(_S.breaks),
     _sum(_S.running),
+    _sum(_S.silent),
     _RENEWABLE,
     *(_number(condition) for condition in _FILTERS.values()),
 )
 _FOUND = (func.count(), _RENEWABLE)
+_G, _ACC, _H = _table(Grant).c, _table(Account).c, _table(Holder).c
+_ASKABLE = (
+    _C.id,
+    _C.iban,
+    _C.switch,
+    _C.selected_id,
+    _S.renewable,
+    _H.id.label("holder_id"),
+    _H.email,
+    _ACC.bank,
+)
 _NAMED = (_A.id, _A.name)
 _LINES = (
     _A.id,
@@ -128,6 +155,8 @@ _LINES = (
     _S.urgencies,
     _S.attention,
     _S.breaks,
+    _S.running,
+    _S.silent,
     _S.next_expiry,
     _S.next_connection_id,
 )
@@ -166,6 +195,24 @@ def _statement(
         .join(_table(Summary), _S.administration_id == _M.administration_id)
         .where(_M.user_id == bindparam("user"))
     )
+    if columns is _ASKABLE:
+        wanted = (
+            wanted.join(_table(Connection), _C.administration_id == _A.id)
+            .join(_table(Grant), and_(_G.administration_id == _A.id, _G.state == "active"))
+            .join(
+                _table(Account),
+                and_(
+                    _ACC.grant_id == _G.id,
+                    _ACC.iban == _C.iban,
+                    _ACC.currency == _C.currency,
+                    _ACC.listed,
+                    _ACC.authorised_at.is_not(None),
+                ),
+            )
+            .join(_table(Holder), _H.id == _G.holder_id)
+            .where(_S.breaks + _S.lapsed > 0)
+            .order_by(_C.id, _H.name, _H.id)
+        )
     if filter_ in _FILTERS:
         wanted = wanted.where(_FILTERS[filter_])
     if changing:
@@ -191,13 +238,16 @@ def _named(session: Session, choice: Choice) -> list[int]:
 
 def totals(session: Session, user_id: int) -> Totals:
     row = _ask(session, _TOTALS, Choice(user_id=user_id)).one()
-    administrations, changing, attention, breaks, running, renewable, *filters = map(int, row)
+    administrations, changing, attention, breaks, running, silent, renewable, *filters = map(
+        int, row
+    )
     return Totals(
         administrations,
         changing,
         attention,
         breaks,
         running,
+        silent,
         renewable,
         dict(zip(_FILTERS, filters, strict=True)),
     )
@@ -224,6 +274,8 @@ def lines(session: Session, choice: Choice, *, first: int, count: int) -> list[L
             row.urgencies,
             row.attention,
             row.breaks,
+            row.running,
+            row.silent,
             row.next_expiry,
             names.get(row.next_connection_id),
         )
@@ -238,13 +290,48 @@ def chosen(session: Session, choice: Choice) -> list[tuple[int, str]]:
 
 def renewable(session: Session, administration_ids: Iterable[int]) -> list[int]:
     """The connections of these that end soon or whose authorisation has ended."""
-    wanted = set(administration_ids)
-    rows = session.execute(
-        select(_S.administration_id, _S.renewable)
-        .where(_S.breaks + _S.lapsed > 0)
-        .order_by(_S.administration_id)
-    )
-    return [each for administration_id, row in rows if administration_id in wanted for each in row]
+    wanted = sorted(set(administration_ids))
+    return [
+        each
+        for first in range(0, len(wanted), _AT_A_TIME)
+        for row in session.scalars(_RENEWABLE_OF, {"some": wanted[first : first + _AT_A_TIME]})
+        for each in row
+    ]
+
+
+_AT_A_TIME = 500
+"""Databases take so many values in one statement, and many more not."""
+
+_RENEWABLE_OF = (
+    select(_S.renewable)
+    .where(_S.breaks + _S.lapsed > 0, _S.administration_id.in_(bindparam("some", expanding=True)))
+    .order_by(_S.administration_id)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Askable:
+    """An account that ends soon or has ended, and who can renew it at which bank."""
+
+    connection_id: int
+    holder_id: int
+    bank: str
+
+
+def askable(session: Session, choice: Choice) -> list[Askable]:
+    """What can be asked for in the chosen administrations, as actions/ask_renewal.py would find it
+    with a diagnosis of each: of the holder whose authorisation it goes by, if they have an
+    address."""
+    found: dict[int, Askable | None] = {}
+    rows = _ask(session, _ASKABLE, replace(choice, changing=True)).all()
+    for row in sorted(rows, key=lambda each: (each.id, each.holder_id != each.selected_id)):
+        if row.id not in row.renewable or row.id in found:
+            continue
+        if row.switch == "on" and row.holder_id != row.selected_id:
+            continue
+        bank = row.bank or row.iban[4:8]
+        found[row.id] = Askable(row.id, row.holder_id, bank) if row.email else None
+    return [each for each in found.values() if each is not None]
 
 
 def roles(session: Session, user_id: int) -> dict[int, str]:
@@ -265,7 +352,7 @@ _DAYS = (
 )
 
 
-_J, _G, _ACC = _table(Journal).c, _table(Grant).c, _table(Account).c
+_J = _table(Journal).c
 _NAMES = (
     select(_C.id, _J.code, _J.name, _ACC.bank)
     .select_from(_table(Connection))

@@ -22,6 +22,7 @@ from sqlalchemy.orm.attributes import get_history
 
 from banklink.core.calendar import (
     EXPIRING_DAYS,
+    STALE_AFTER,
     Moment,
     amsterdam_day,
     end_of_validity,
@@ -43,18 +44,24 @@ from banklink.store.models import (
 LAPSED = frozenset({"r4", "r5b", "r10b"})
 """Rows of the table that say an authorisation has ended."""
 
+_FETCHED = "last_success"
 _FACTS: dict[type[Any], frozenset[str]] = {
     Journal: frozenset({"administration_id", "iban", "currency"}),
     Grant: frozenset({"administration_id", "holder_id", "state"}),
     Account: frozenset(
         {"grant_id", "iban", "currency", "listed", "authorised_at", "valid_until", "ended"}
+        | {"outage_since"}
     ),
     Connection: frozenset(
         {"administration_id", "iban", "currency", "switch", "selected_id", "hidden_at"}
+        | {"switched_at", "outage_since", _FETCHED}
     ),
 }
 """What a summary is counted from. How far fetching or a step at the bank came changes all day and
-moves no connection to another row of the table."""
+moves no connection to another row of the table; that something was fetched again counts after a
+long silence only (`_differs`)."""
+
+_INSTANT = timedelta(microseconds=1)
 
 _NOTICED = "noticed"
 
@@ -71,6 +78,7 @@ class Counted:
     shown: int
     attention: int
     running: int
+    silent: int
     breaks: int
     lapsed: int
     renewable: list[int]
@@ -97,6 +105,7 @@ def summarise(session: Session, administration_id: int, at: Moment) -> Counted:
         shown=len(shown),
         attention=urgencies[Urgency.BROKEN] + urgencies[Urgency.TODO],
         running=len(running),
+        silent=sum(each.diagnosis.silent for each in running),
         breaks=len(soon),
         lapsed=len(lapsed),
         renewable=sorted(soon | lapsed),
@@ -114,7 +123,10 @@ def _last_day(each: Record) -> date | None:
 
 
 def _next_change(shown: Iterable[Record], at: Moment) -> datetime | None:
-    """When time alone may change something: an authorisation comes near its end, or ends."""
+    """When time alone may change something: an authorisation comes near its end, or ends; or
+    nothing was fetched for too long. What is fetched before that puts it off, which is not noted
+    here: counting afresh once too often costs less than at every fetch."""
+    shown = list(shown)
     ends = {
         holder.valid_until
         for each in shown
@@ -129,6 +141,10 @@ def _next_change(shown: Iterable[Record], at: Moment) -> datetime | None:
             end_of_validity(end),
         )
     }
+    for each in shown:
+        heard = max(filter(None, (each.facts.last_success, each.facts.switched_at)), default=None)
+        if heard is not None and each.diagnosis.status is Status.ACTIVE:
+            moments.add(heard + STALE_AFTER + _INSTANT)
     return min((moment for moment in moments if moment > at.now), default=None)
 
 
@@ -267,7 +283,18 @@ def _noticed(session: Session) -> _Noticed:
 
 
 def _differs(row: object) -> bool:
-    return any(get_history(row, name).has_changes() for name in _FACTS.get(type(row), ()))
+    return any(
+        get_history(row, name).has_changes() and (name != _FETCHED or _breaks_silence(row))
+        for name in _FACTS.get(type(row), ())
+    )
+
+
+def _breaks_silence(row: object) -> bool:
+    """Whether this is the first that is fetched, or the first after so long that it was told as
+    silence."""
+    history = get_history(row, _FETCHED)
+    before, now = (each[0] if each else None for each in (history.deleted, history.added))
+    return before is None or now is None or not timedelta() <= now - before <= STALE_AFTER
 
 
 @event.listens_for(Writer, "do_orm_execute")

@@ -256,6 +256,7 @@ def _common() -> dict[str, Any]:
         "filled": filled,
         "demo": {
             "simulator_url": demo.simulator_url,
+            "simulator_name": house.settings.provider_name,
             "panel_url": demo.panel_url,
             "gallery_url": url_for("gallery.page"),
             "today": day(at().today),

@@ -379,14 +379,11 @@ def _morning(shown: list[Record], attention: int) -> tuple[str, str]:
     return " · ".join([runs, *expiring, *checked]), "well"
 
 
-_SILENT = frozenset({Overlay.PROVIDER_OUTAGE, Overlay.BANK_OUTAGE, Overlay.STALE})
-
-
 def _troubles(shown: list[Record], attention: int) -> list[str]:
     """What does not run although its status is well: nothing a bookkeeper can mend, except a gap,
     and details that the provider refuses."""
     well = [each for each in shown if each.diagnosis.status is Status.ACTIVE]
-    silent = [each for each in well if _SILENT & set(each.diagnosis.overlays)]
+    silent = [each for each in well if each.diagnosis.silent]
     gaps = [each for each in well if Overlay.POSSIBLE_GAP in each.diagnosis.overlays]
     refused = any(
         each.facts.trouble_since is not None and each.facts.trouble is Trouble.REFUSED

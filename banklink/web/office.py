@@ -18,11 +18,12 @@ from flask import (
     url_for,
 )
 
+from banklink.actions.ask_renewal import lately_asked
 from banklink.actions.summarise import rewrite_due
 from banklink.core.calendar import EXPIRING_DAYS
 from banklink.core.texts import N_
 from banklink.store import office
-from banklink.store.office import SOON, TODO, WELL, Choice, Line, Totals
+from banklink.store.office import OFF, SILENT, SOON, TODO, WELL, Choice, Line, Totals
 from banklink.web.context import at, house, person
 from banklink.web.i18n import _, day, locale, ngettext, number
 from banklink.web.office_calendar import CalendarView, calendar, week_of
@@ -37,8 +38,12 @@ _TABS = {
     "all": N_("All"),
     TODO: N_("Needs action"),
     SOON: N_("Expires within 30 days"),
+    SILENT: N_("Gets nothing now"),
     WELL: N_("All well"),
+    OFF: N_("Not everything on"),
 }
+_RARE = frozenset({SILENT, OFF})
+"""Tabs that are there only with something under them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,8 @@ class CountView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineView:
     """One administration in the list. `ends`: how long until the first connection that works stops,
-    in the tone of that; `what`: which one."""
+    in the tone of that; `what`: which one. `besides`: what the counts do not say, in the tone of
+    `besides_tone`."""
 
     id: int
     name: str
@@ -65,6 +71,8 @@ class LineView:
     date: str = ""
     iso: str = ""
     what: str | None = None
+    besides: str | None = None
+    besides_tone: str = "off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +161,12 @@ def _view() -> OfficeView:
     with house().services.store.read() as session:
         whole = office.totals(session, person().id)
         count, renewable = office.found(session, choice, whole)
+        if renewable:
+            lately = lately_asked(house().services, session, at())
+            renewable = sum(
+                (each.holder_id, each.bank) not in lately
+                for each in office.askable(session, choice)
+            )
         last = max(1, -(-count // PAGE_SIZE))
         number_ = min(max(1, request.args.get("page", 1, type=int)), last)
         first = (number_ - 1) * PAGE_SIZE
@@ -176,6 +190,7 @@ def _view() -> OfficeView:
                 current=key == (choice.filter or "all"),
             )
             for key, label in _TABS.items()
+            if key not in _RARE or whole.filters[key] or key == choice.filter
         ),
         query=choice.query,
         kept=tuple((name, value) for name, value in kept(choice).items() if name != "q"),
@@ -222,8 +237,17 @@ def _morning(whole: Totals) -> tuple[str, str]:
         parts.append(
             ngettext("%(n)s expires within 30 days", "%(n)s expire within 30 days", whole.breaks)
         )
-    parts.append(ngettext("%(n)s runs", "%(n)s run", whole.running))
-    return " · ".join(parts), "todo" if whole.attention else "soon" if whole.breaks else "well"
+    if whole.silent:
+        parts.append(
+            ngettext(
+                "%(n)s gets no transactions now", "%(n)s get no transactions now", whole.silent
+            )
+        )
+    if not whole.running and not whole.attention:
+        return " · ".join([*parts, _("no link is switched on")]), "info"
+    parts.append(ngettext("%(n)s runs", "%(n)s run", whole.running - whole.silent))
+    troubles = whole.breaks or whole.silent
+    return " · ".join(parts), "todo" if whole.attention else "soon" if troubles else "well"
 
 
 def _line(line: Line, today: date, page: str) -> LineView:
@@ -232,6 +256,13 @@ def _line(line: Line, today: date, page: str) -> LineView:
     filtered = TODO if line.attention else SOON if line.breaks else None
     end = line.next_expiry
     left = (end - today).days if end else 0
+    besides = None
+    if line.silent:
+        besides = ngettext(
+            "%(n)s gets no transactions now", "%(n)s get no transactions now", line.silent
+        )
+    elif urgencies and not line.running and not line.attention:
+        besides = _("No link is switched on")
     return LineView(
         id=line.id,
         name=line.name,
@@ -244,6 +275,8 @@ def _line(line: Line, today: date, page: str) -> LineView:
         date=day(end) if end else "",
         iso=end.isoformat() if end else "",
         what=line.next_what if end else None,
+        besides=besides,
+        besides_tone="outage" if line.silent else "off",
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -19,10 +19,30 @@ from banklink.web.context import at, house, person
 from banklink.web.i18n import _, iban, ngettext, number
 from banklink.web.office import address, asked
 from banklink.web.said import say
+from banklink.web.viewmodel import Button
 
 blueprint = Blueprint("office_requests", __name__)
 
 _NAMED = 50
+_AT_A_TIME = 500
+_NAMES = (
+    select(
+        Connection.id,
+        Administration.name.label("firm"),
+        Journal.code,
+        Journal.name.label("journal"),
+        Connection.iban,
+    )
+    .select_from(Connection)
+    .join(Administration, Administration.id == Connection.administration_id)
+    .outerjoin(
+        Journal,
+        (Journal.administration_id == Connection.administration_id)
+        & (Journal.iban == Connection.iban)
+        & (Journal.currency == Connection.currency),
+    )
+    .where(Connection.id.in_(bindparam("ids", expanding=True)))
+)
 _REASONS: dict[str, str] = {
     "no_email": N_("No e-mail address of the account holder is known"),
     "no_holder": N_("Nobody is known who could renew it"),
@@ -33,11 +53,15 @@ _REASONS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetterView:
+    """`accounts`: what is asked for; `also`: what else the mail names. `note`: what to know of the
+    recipient."""
+
     name: str
     email: str
     bank: str
-    accounts: str
-    where: str
+    accounts: tuple[str, ...]
+    also: tuple[str, ...]
+    note: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +106,14 @@ def confirm() -> str:
 
 @blueprint.post("/administrations/renewal-requests")
 def send() -> BaseResponse:
+    rewrite_due(house().services, at(), of=person().id)
     with house().services.store.read() as session:
         wanted = _mine(session, request.form.get("administrations", "").split(","))
         connections = office.renewable(session, wanted)
     done = request_renewals(
         house().services, connections, at(), actor=person().name, actor_id=person().id
     )
-    say("ok" if done.letters else "info", _done(done))
+    say("ok" if done.letters else "info", _done(done), _onward() if done.letters else None)
     return redirect(address(asked()), 303)
 
 
@@ -106,7 +131,8 @@ def _mine(session: Session, numbers: Iterable[str]) -> list[int]:
 
 def _view(session: Session, made: Plan, wanted: list[int]) -> AskingView:
     here = {name: value for name, value in request.args.items() if name in ("filter", "q", "week")}
-    names = _administration_names(session, made)
+    shown = made.letters[:_NAMED]
+    names = _account_names(session, [each for letter in shown for each in letter.named])
     more = made.mails - _NAMED
     return AskingView(
         said=_come_to(made, wanted),
@@ -118,10 +144,13 @@ def _view(session: Session, made: Plan, wanted: list[int]) -> AskingView:
                 name=letter.recipient.name,
                 email=letter.recipient.email,
                 bank=letter.bank,
-                accounts=ngettext("%(n)s account", "%(n)s accounts", len(letter.connections)),
-                where=", ".join(names[each] for each in letter.administrations),
+                accounts=_in_order(names, letter.connections),
+                also=_in_order(names, letter.also),
+                note=_("Wants no reminders. A request from you does go out.")
+                if letter.reminders_off
+                else None,
             )
-            for letter in made.letters[:_NAMED]
+            for letter in shown
         ),
         more=_("and %(n)s more", n=number(more)) if more > 0 else None,
         skipped=_skipped(session, made.skipped),
@@ -147,7 +176,7 @@ def _done(done: Plan) -> str:
         return _("No mail was sent: nobody had to be asked any more.")
     mails = ngettext("%(n)s mail is", "%(n)s mails are", done.mails)
     accounts = ngettext("%(n)s account", "%(n)s accounts", done.accounts)
-    if house().settings.smtp is not None:
+    if house().services.post is not None:
         text = _("%(mails)s on the way, for %(accounts)s.", mails=mails, accounts=accounts)
     else:
         text = _(
@@ -163,12 +192,20 @@ def _done(done: Plan) -> str:
     return text
 
 
-def _administration_names(session: Session, made: Plan) -> dict[int, str]:
-    ids = {each for letter in made.letters[:_NAMED] for each in letter.administrations}
-    rows = session.execute(
-        select(Administration.id, Administration.name).where(Administration.id.in_(ids))
+def _onward() -> Button | None:
+    """To where the mails wait, as long as nothing sends them."""
+    if house().services.post is not None:
+        return None
+    label = _("To the outbox")
+    return Button(
+        action="outbox", label=label, name=label, method="get", url=url_for("outbox.page")
     )
-    return {row.id: row.name for row in rows}
+
+
+def _in_order(names: Mapping[int, str], ids: Iterable[int]) -> tuple[str, ...]:
+    """In the order of the names' list: by administration."""
+    wanted = set(ids)
+    return tuple(name for number, name in names.items() if number in wanted)
 
 
 def _skipped(session: Session, skipped: Mapping[int, str]) -> tuple[SkippedView, ...]:
@@ -181,28 +218,26 @@ def _skipped(session: Session, skipped: Mapping[int, str]) -> tuple[SkippedView,
         views.append(
             SkippedView(
                 reason=_("%(reason)s: %(n)s", reason=_(words), n=number(len(ids))),
-                accounts=_account_names(session, ids[:_NAMED]),
+                accounts=tuple(_account_names(session, ids[:_NAMED]).values()),
                 more=_("and %(n)s more", n=number(more)) if more > 0 else None,
             )
         )
     return tuple(views)
 
 
-def _account_names(session: Session, ids: list[int]) -> tuple[str, ...]:
-    rows = session.execute(
-        select(Administration.name, Journal.code, Journal.name, Connection.iban)
-        .select_from(Connection)
-        .join(Administration, Administration.id == Connection.administration_id)
-        .outerjoin(
-            Journal,
-            (Journal.administration_id == Connection.administration_id)
-            & (Journal.iban == Connection.iban)
-            & (Journal.currency == Connection.currency),
+def _account_names(session: Session, ids: list[int]) -> dict[int, str]:
+    """Administration, journal and IBAN, by administration."""
+    rows = [
+        row
+        for first in range(0, len(ids), _AT_A_TIME)
+        for row in session.execute(_NAMES, {"ids": ids[first : first + _AT_A_TIME]})
+    ]
+    return {
+        row.id: " · ".join(
+            filter(
+                None,
+                (row.firm, f"{row.code} {row.journal}" if row.code else None, iban(row.iban)),
+            )
         )
-        .where(Connection.id.in_(ids))
-        .order_by(Administration.name, Connection.iban)
-    )
-    return tuple(
-        " · ".join(filter(None, (firm, f"{code} {name}" if code else None, iban(number_))))
-        for firm, code, name, number_ in rows
-    )
+        for row in sorted(rows, key=lambda row: (row.firm, row.iban))
+    }

@@ -12,7 +12,7 @@ from banklink.core.statuses import OVERLAYS, Overlay, Status, Urgency
 from banklink.statements.sheet import Cell, sheet
 from banklink.store import office
 from banklink.store.facts import Record, records
-from banklink.store.office import SOON, TODO, Choice
+from banklink.store.office import OFF, SILENT, SOON, TODO, Choice
 from banklink.web.context import at, house
 from banklink.web.i18n import _
 from banklink.web.rows import row_address, sort_key
@@ -51,6 +51,10 @@ def _asked_for(each: Record, choice: Choice) -> bool:
     if choice.filter == TODO and urgency not in (Urgency.BROKEN, Urgency.TODO):
         return False
     if choice.filter == SOON and urgency is not Urgency.SOON:
+        return False
+    if choice.filter == SILENT and not each.diagnosis.silent:
+        return False
+    if choice.filter == OFF and urgency is not Urgency.OFF:
         return False
     if choice.week is None:
         return True

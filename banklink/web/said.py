@@ -10,7 +10,7 @@ from banklink.web.viewmodel import Button, Notice
 
 
 def say(tone: str, text: str, undo: Button | None = None) -> None:
-    """Wait with it until the next page; it is said once."""
+    """Wait with it until the next page; it is said once. `undo` may also lead on."""
     session["said"] = {
         "tone": tone,
         "text": text,
@@ -19,6 +19,8 @@ def say(tone: str, text: str, undo: Button | None = None) -> None:
         else {
             "label": undo.label,
             "name": undo.name,
+            "action": undo.action,
+            "method": undo.method,
             "url": undo.url,
             "fields": [list(pair) for pair in undo.fields],
         },
@@ -33,10 +35,10 @@ def said() -> Notice | None:
     button = None
     if undo is not None:
         button = Button(
-            action="undo",
+            action=undo.get("action", "undo"),
             label=undo["label"],
             name=undo["name"],
-            method="post",
+            method=undo.get("method", "post"),
             url=undo["url"],
             fields=tuple((str(name), str(value)) for name, value in undo["fields"]),
         )

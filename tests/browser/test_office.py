@@ -28,6 +28,29 @@ def asked(page: Page) -> dict[str, list[str]]:
     return parse_qs(urlsplit(page.url).query)
 
 
+@pytest.mark.parametrize("width", [390, 1010, 1121, 1280])
+def test_counts_do_not_lie_over_each_other_however_large(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    over = page.evaluate(
+        """() => {
+          const row = document.querySelector('.office tbody tr'), found = [];
+          row.querySelector('th a').textContent = 'Vereniging van Bakkersondernemingen '.repeat(3);
+          for (const text of row.querySelectorAll('.kinds span'))
+            text.textContent = text.textContent.replace(/^\\d+/, '1.234');
+          const kinds = [...row.querySelectorAll('.kinds li')].map((each) => [
+            each.querySelector('svg').getBoundingClientRect(),
+            each.querySelector('span').getBoundingClientRect()]);
+          kinds.slice(1).forEach(([icon], before) => {
+            const said = kinds[before][1];
+            if (icon.top < said.bottom && said.top < icon.bottom && icon.left < said.right)
+              found.push(before);
+          });
+          return [kinds.length, found, document.documentElement.scrollWidth];
+        }"""
+    )
+    assert over[0] == 5 and over[1:] == [[], width]
+
+
 def stroke(page: Page) -> str:
     """The edge of the week that has the focus."""
     return str(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from babel.messages.extract import extract_from_file
@@ -177,3 +178,16 @@ def test_templates_hold_no_bare_words() -> None:
         words = re.sub(r"<[^>]*>", " ", text).split()
         bare = [w for w in words if re.search(r"[A-Za-z]{2}", w) and w not in allowed]
         assert bare == [], path.name
+
+
+def test_the_test_panel_leads_back_to_the_service_it_was_opened_from(house: House) -> None:
+    """And to no other: only services that are known have an address here."""
+    parts = urlsplit(house.simulator.config.clients[0].redirect_uris[0])
+    browser = house.browser().get("/panel?client=banklink")
+    for _again in range(2):
+        back = browser.button("back")
+        assert back["href"] == f"{parts.scheme}://{parts.netloc}/"
+        assert back.get_text() == "Terug naar Banklink"
+        browser = browser.press("advance-1")
+    browser = browser.get("/panel?client=nobody&back=/settings/accounts")
+    assert browser.button("back")["href"] == "/settings/accounts"

@@ -29,6 +29,13 @@ def test_what_is_written_is_read_back_and_nothing_is_a_formula(lines: list[list[
             assert not after.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
 
 
+@given(st.lists(st.sampled_from("\0=+-@\t\r\na"), max_size=6).map("".join))
+def test_a_nul_does_not_hide_a_formula(text: str) -> None:
+    (_head, (cell, _other)) = read("".join(sheet(["a", "b"], [[[text, "b"]]])))
+    assert cell.lstrip("'") == text.replace("\0", "")
+    assert not cell.startswith(("\0", "=", "+", "-", "@", "\t", "\r", "\n"))
+
+
 def test_days_numbers_and_nothing_are_themselves() -> None:
     (_head, line) = read("".join(sheet(["a"], [[[date(2026, 12, 3), 9, -9, None, "IBAN"]]])))
     assert line == ["2026-12-03", "9", "-9", "", "IBAN"]

@@ -25,6 +25,7 @@ from banklink.store.models import (
     Connection,
     Grant,
     Holder,
+    Invitation,
     Journal,
     Mail,
     Membership,
@@ -197,6 +198,49 @@ def test_time_passes_and_the_page_knows_although_no_job_ran(office: Office) -> N
 
 
 @on_both
+def test_all_well_is_said_only_where_everything_runs(office: Office) -> None:
+    numbers = {
+        name: firm(office, name, ends)
+        for name, ends in {
+            "Loopt": [100, 200],
+            "Stil": [100, 200],
+            "Uitgezet": [100],
+            "Half": [100, 200],
+            "Leeg": [],
+        }.items()
+    }
+    with office.services.store.write() as session:
+        for name in ("Stil", "Uitgezet", "Half"):
+            first = session.scalars(
+                select(Connection)
+                .where(Connection.administration_id == numbers[name])
+                .order_by(Connection.id)
+            ).first()
+            assert first is not None
+            if name == "Stil":
+                first.outage_since = office.at().now
+            else:
+                first.switch = "off"
+    sanne = person(office, dict.fromkeys(numbers.values(), "bookkeeper"))
+    page = sanne.get("/administrations")
+    assert morning(page) == ("Er is niets dat actie vraagt · 1 krijgt nu geen mutaties · 4 lopen")
+    assert names(page)[0] == "Stil", "what gets nothing now comes before what runs"
+    assert "1 krijgt nu geen mutaties" in words(row(page, numbers["Stil"]))
+    assert "Er staat geen koppeling aan" in words(row(page, numbers["Uitgezet"]))
+    assert "geen koppeling aan" not in words(row(page, numbers["Half"]))
+    under = {
+        tab: names(sanne.get(f"/administrations?filter={tab}")) for tab in ("well", "silent", "off")
+    }
+    assert under == {"well": ["Loopt"], "silent": ["Stil"], "off": ["Half", "Leeg", "Uitgezet"]}
+    silent = lines(sanne.get("/administrations.csv?filter=silent"))
+    assert [each["Administratie"] for each in silent] == ["Stil"]
+    alone = person(office, {numbers["Uitgezet"]: "reader"}, "rik@kantoor.nl")
+    assert morning(alone.get("/administrations")) == (
+        "Er is niets dat actie vraagt · er staat geen koppeling aan"
+    )
+
+
+@on_both
 def test_tabs_search_and_pages_show_a_part_and_stay_together(office: Office) -> None:
     roles = {firm(office, f"Firma {number:02d}", [100]): "bookkeeper" for number in range(60)}
     roles[firm(office, "Bakker ÉLAN", [9])] = "bookkeeper"
@@ -321,6 +365,109 @@ def test_chosen_administrations_are_asked_after_saying_what_it_comes_to(office: 
     assert not soup(again).select("form.fill")
     sanne.press("/administrations/renewal-requests", {"administrations": fields["administrations"]})
     assert len(mails(office)) == 2, "pressing twice asks once"
+
+
+def ends(text: str) -> list[str]:
+    """The last four digits of every IBAN, which is what a mail shows."""
+    shown = re.findall(r"NL\d\d DEMO(?: \d+)+", text)
+    return sorted(re.findall(r"…(\d{4})", text) or [each.replace(" ", "")[-4:] for each in shown])
+
+
+def letter(office: Office, mail: Mail) -> str:
+    return str(office.services.vault.open(mail.sealed)["text"])
+
+
+@on_both
+def test_the_step_before_names_every_account_that_the_mail_names(office: Office) -> None:
+    number = firm(office, "Bakker", [9, -3, 100, 100])
+    with office.services.store.write() as session:
+        half = session.scalars(select(Account).order_by(Account.id.desc())).first()
+        assert half is not None
+        half.authorised_at, half.attempted_at = None, office.at().now  # never completed
+        session.query(Holder).update({"reminders_off_at": office.at().now})
+    sanne = person(office, {number: "bookkeeper"})
+    asking = f"/administrations/renewal-requests?administration={number}"
+    page = sanne.get(asking)
+    text = words(soup(page).main)  # type: ignore[arg-type]
+    assert "1 mail aan 1 rekeninghouder, voor 2 rekeningen." in text
+    assert "Bakker · 1100 Bank · NL" in text and "Bakker · 1101 Bank · NL" in text
+    assert "1103 Bank" in text.partition("De mail noemt ook")[2] and "1102" not in text
+    assert "Wil geen herinneringen. Een verzoek van jou gaat wel" in text
+    sanne.press("/administrations/renewal-requests", {"administrations": str(number)})
+    (mail,) = mails(office)
+    assert ends(letter(office, mail)) == ends(text) and len(ends(text)) == 3
+    # What an earlier mail of the same invitation asked for stays in the next.
+    with office.services.store.write() as session:
+        session.query(Account).update({"valid_until": office.at().now + timedelta(days=9)})
+        again = session.scalars(select(Account).order_by(Account.id)).first()
+        assert again is not None
+        again.valid_until = office.at().now + timedelta(days=170)
+        again.expires_at = end_of_validity(again.valid_until)
+    office.clock.later = timedelta(minutes=5)
+    text = words(soup(sanne.get(asking)).main)  # type: ignore[arg-type]
+    assert "1100 Bank" in text.partition("De mail noemt ook")[2]
+    sanne.press("/administrations/renewal-requests", {"administrations": str(number)})
+    assert ends(letter(office, mails(office)[-1])) == ends(text) and len(ends(text)) == 4
+
+
+def _again(office: Office, sanne: Guest) -> tuple[bool, str]:
+    """Whether the list still offers to ask, and what the step before says."""
+    text = words(soup(sanne.get("/administrations/renewal-requests?for=all")).main)  # type: ignore[arg-type]
+    offered = bool(soup(sanne.get("/administrations")).select("#ask-all"))
+    assert offered == ("1 mail versturen" in text)
+    return offered, text
+
+
+def test_only_a_mail_that_went_out_counts_as_asked(office: Office) -> None:
+    sanne = person(office, {firm(office, "Bakker", [9]): "bookkeeper"})
+    asking = "/administrations/renewal-requests"
+    assert _again(office, sanne)[0]
+    told = sanne.press(asking, {"administrations": "1"}, follow_redirects=True)
+    onward = soup(told).select_one("main .notice a")
+    assert isinstance(onward, Tag) and onward["href"] == "/outbox"
+    assert not _again(office, sanne)[0], "a second press of the same button"
+    office.clock.later = timedelta(minutes=5)
+    assert _again(office, sanne)[0], "it waits where nothing sends it"
+    with office.services.store.write() as session:
+        session.query(Mail).update({"sent_at": office.at().now})
+    asked, text = _again(office, sanne)
+    assert not asked and "al gevraagd: 1" in text
+    with office.services.store.write() as session:
+        session.query(Invitation).update({"withdrawn_at": office.at().now})
+    assert _again(office, sanne)[0], "what was withdrawn asks for nothing"
+    with office.services.store.write() as session:
+        session.query(Invitation).update({"withdrawn_at": None})
+        session.query(Mail).update({"kind": "reminder"})
+    assert not _again(office, sanne)[0], "a reminder that went out asked as well"
+    office.clock.later = timedelta(hours=25)
+    assert _again(office, office.signed_in(SANNE))[0]
+
+
+def test_where_mails_are_sent_one_that_waits_is_on_its_way(tmp_path: Path) -> None:
+    with opened(
+        tmp_path, BANKLINK_SMTP_HOST="127.0.0.1", BANKLINK_MAIL_FROM="bank@kantoor.nl"
+    ) as office:
+        sanne = person(office, {firm(office, "Bakker", [9]): "bookkeeper"})
+        told = sanne.press(
+            "/administrations/renewal-requests", {"administrations": "1"}, follow_redirects=True
+        )
+        assert "1 mail is onderweg, voor 1 rekening." in words(soup(told).main)  # type: ignore[arg-type]
+        assert not soup(told).select("main .notice a")
+        office.clock.later = timedelta(minutes=5)
+        assert not _again(office, sanne)[0]
+
+
+def test_more_administrations_than_a_statement_takes_values_can_be_asked_for(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("banklink.store.office._AT_A_TIME", 2)
+    monkeypatch.setattr("banklink.actions.ask_renewal._AT_A_TIME", 2)
+    monkeypatch.setattr("banklink.web.office_requests._AT_A_TIME", 2)
+    roles = {firm(office, f"Firma {number}", [9, 9, 9]): "bookkeeper" for number in range(5)}
+    sanne = person(office, roles)
+    text = words(soup(sanne.get("/administrations/renewal-requests?for=all")).main)  # type: ignore[arg-type]
+    assert "5 mails aan 5 rekeninghouders, voor 15 rekeningen." in text
+    assert len(ends(text)) == 15
 
 
 def test_the_whole_list_is_what_its_filter_and_search_leave(office: Office) -> None:

@@ -35,6 +35,7 @@ CDN = SimpleNamespace(
 )
 DEMO = SimpleNamespace(
     simulator_url="http://127.0.0.1:5001/",
+    simulator_name="Ondernemersapp",
     panel_url="/demo",
     today="21 mei 2025",
     gallery_url="/gallery",

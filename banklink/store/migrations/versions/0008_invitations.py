@@ -66,6 +66,7 @@ def upgrade() -> None:
         sa.Column("shown", sa.Integer(), nullable=False),
         sa.Column("attention", sa.Integer(), nullable=False),
         sa.Column("running", sa.Integer(), nullable=False),
+        sa.Column("silent", sa.Integer(), nullable=False),
         sa.Column("breaks", sa.Integer(), nullable=False),
         sa.Column("lapsed", sa.Integer(), nullable=False),
         sa.Column("renewable", sa.JSON(), nullable=False),
