@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from banklink.actions.services import Missing, Stale
@@ -102,6 +102,16 @@ def term_of(account: Account) -> Term | None:
         ended=account.ended,
         ended_at=account.ended_at,
     )
+
+
+def bank_of(account: Account) -> str:
+    """As the provider calls it, else as the IBAN does (invite.bank_of)."""
+    return account.bank or account.iban[4:8]
+
+
+def same_bank(bank: str) -> ColumnElement[bool]:
+    """The condition of a query for accounts at this bank."""
+    return func.coalesce(Account.bank, func.substr(Account.iban, 5, 4)) == bank
 
 
 def _switch_on_armed(session: Session, each: Record, at: Moment) -> None:

@@ -131,34 +131,53 @@ def _mailed(voice: Voice, line: Line) -> str:
     return voice.day(line.mailed_at) if line.mailed_at else "–"
 
 
+TO_DO = {
+    "r1": N_("choose a journal with this IBAN"),
+    "r2": N_("permission is still missing"),
+    "r3": N_("was not shared"),
+    "r5a": N_("the step at the bank is still to be done"),
+    "r7": N_("choose a journal with this IBAN"),
+    "r9": N_("was not shared"),
+    "r10a": N_("the step at the bank is still to be done"),
+    "r11": N_("not switched on yet"),
+    "r12": N_("switched off"),
+}
+"""What keeps an account from being fetched after its holder did their part, by row of the table;
+where a word of the table says enough, it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gained:
+    """One account that a holder renewed or gave access to. `row`: where it stands now; `fetched`:
+    transactions that came in because of it."""
+
+    account: str
+    iban: str
+    row: Row
+    fetched: int
+
+
 def done(
     voice: Voice,
     *,
     name: str,
     holder: str,
     administration: str,
-    bank: str,
-    accounts: Sequence[tuple[str, str]],
+    banks: Sequence[str],
+    accounts: Sequence[Gained],
     until: date | None,
-    fetched: int,
     renewed: bool,
-    runs: bool,
     url: str,
     app: str,
 ) -> Letter:
-    """`holder` did it: `renewed` what there was, else gave access for the first time or again.
-    `accounts`: name and IBAN of each; `fetched`: transactions that came in because of it; `runs`:
-    whether they come in from now on, or somebody has to switch that on."""
+    """`holder` did it: `renewed` what there was, else gave access for the first time or again. Each
+    account says itself whether transactions come in, or what is still to be done for that."""
     what = _what(voice, holder, administration, until, renewed=renewed)
+    fetched = sum(each.fetched for each in accounts)
     came = voice.ngettext("%(n)s transaction fetched", "%(n)s transactions fetched", fetched)
     told = f"{what}; {came}." if fetched else f"{what}."
-    rows = [
-        (voice.gettext("Bank"), bank),
-        (
-            voice.gettext("Account" if len(accounts) == 1 else "Accounts"),
-            voice.listed([f"{each} ({tail(iban)})" for each, iban in accounts]),
-        ),
-    ]
+    rows = [(voice.gettext("Bank" if len(banks) == 1 else "Banks"), voice.listed(banks))]
+    rows += [(f"{each.account} {tail(each.iban)}", _stands(voice, each)) for each in accounts]
     return Letter(
         locale=voice.locale,
         subject=told,
@@ -172,11 +191,25 @@ def done(
         small=(
             voice.gettext(
                 "Nothing is asked of you: transactions come in by themselves."
-                if runs
-                else "The link is not switched on yet; the row says what comes next."
+                if all(map(_runs, accounts))
+                else "Something is still to be done here; the row says what comes next."
             ),
         ),
     )
+
+
+def _runs(each: Gained) -> bool:
+    return each.row.severity is Severity.OK
+
+
+def _stands(voice: Voice, each: Gained) -> str:
+    if not _runs(each):
+        return voice.gettext(TO_DO.get(each.row.key, each.row.chip))
+    active = voice.gettext(each.row.chip)
+    if not each.fetched:
+        return active
+    came = voice.ngettext("%(n)s transaction fetched", "%(n)s transactions fetched", each.fetched)
+    return f"{active}, {came}"
 
 
 def _what(
