@@ -125,8 +125,11 @@ def _reminders_overtaken() -> dict[str, ColumnElement[bool]]:
     tried for so long that the next one says it better."""
     newer = aliased(Mail)
     about = exists().where(Reminder.mail_id == Mail.id)
-    until = func.coalesce(Account.valid_until, Account.ended_at)
-    still = about.where(Account.id == Reminder.account_id, until == Reminder.valid_until)
+    still = about.where(
+        Account.id == Reminder.account_id,
+        Account.authorised_at == Reminder.authorised_at,
+        or_(Account.expires_at.is_(None), Account.expires_at == Reminder.valid_until),
+    )
     return {
         "renewed": and_(Mail.kind == "reminder", about, not_(still)),
         "newer": and_(

@@ -89,7 +89,7 @@ def tell_renewals(services: Services, at: Moment) -> int:
 
 
 def _tell_renewal(services: Services, session: Session, grant_id: int, at: Moment) -> int:
-    """One mail for each bank, because each was one step there; of a permission it is one for all."""
+    """A mail for each bank, because each was one step there; of a permission one for all."""
     grant = session.get_one(Grant, grant_id)
     hold(session, grant.administration_id)
     groups: dict[tuple[int | None, str], list[Account]] = {}

@@ -587,13 +587,15 @@ class Mail(Model):
 
 class Reminder(Model):
     """That a threshold of one authorisation was dealt with: a mail, or rightly none (`mail_id`
-    None). An authorisation is an account and the day it ends; a renewal is another one."""
+    None). An authorisation is an account, when the bank gave it, and the day in Amsterdam on which it
+    ends, whose last instant is `valid_until`; a renewal is another one."""
 
     __tablename__ = "reminders"
-    __table_args__ = (UniqueConstraint("account_id", "valid_until", "threshold"),)
+    __table_args__ = (UniqueConstraint("account_id", "authorised_at", "valid_until", "threshold"),)
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    authorised_at: Mapped[datetime]
     valid_until: Mapped[datetime]
     threshold: Mapped[int]
     at: Mapped[datetime]
