@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, aliased
 
 from banklink.actions.services import Missing, Refused, Services
 from banklink.core.calendar import Moment
-from banklink.core.deliveries import KEPT, PERSISTENCE, STALE, next_pause
+from banklink.core.deliveries import GIVEN_UP, KEPT, PERSISTENCE, STALE, next_pause
 from banklink.mail.letters import Letter, write
 from banklink.mail.smtp import NotNow, Outgoing, PostError, Send, Unsendable
 from banklink.mail.trial import trial_letter
@@ -52,6 +52,7 @@ def queue(
     holder_id: int | None = None,
     invitation_id: int | None = None,
     user_id: int | None = None,
+    true_until: datetime | None = None,
 ) -> Mail | None:
     """Put a letter into the outbox. `key` says what it is about: where one with the same key was
     queued before, nothing happens and None is returned. The caller has taken hold of what makes two
@@ -82,6 +83,7 @@ def queue(
         created_at=at.now,
         wanted_at=at.real,
         due_at=at.real,
+        true_until=true_until,
     )
     session.add(mail)
     session.flush()
@@ -116,7 +118,11 @@ def _overtaken(at: Moment, *, posts: bool = True) -> dict[str, ColumnElement[boo
         ),
         "expired": invitation(Invitation.expires_at <= at.now),
         **_reminders_overtaken(),
-        "stale": and_(Mail.tries == 0, Mail.wanted_at < at.real - (STALE if posts else KEPT)),
+        "late": and_(Mail.true_until.isnot(None), Mail.true_until <= at.now),
+        "stale": or_(
+            and_(Mail.tries == 0, Mail.wanted_at < at.real - (STALE if posts else KEPT)),
+            Mail.wanted_at < at.real - (GIVEN_UP if posts else KEPT),
+        ),
     }
 
 
@@ -324,7 +330,7 @@ def send_again(services: Services, mail_id: int, at: Moment, *, copies: int = 0)
     person saw, so that pressing twice sends one. Returns the number of the mail that will go.
 
     Raises Missing, and Refused: no_mail_server, wiped, withdrawn, answered, expired, renewed,
-    forgotten.
+    late, forgotten.
     """
     with services.store.write() as session:
         mail = session.scalar(select(Mail).where(Mail.id == mail_id).with_for_update())
@@ -378,6 +384,7 @@ def _copy(session: Session, services: Services, mail: Mail, at: Moment, copies: 
             created_at=at.now,
             wanted_at=at.real,
             due_at=at.real,
+            true_until=mail.true_until,
         )
         session.add(made)
         session.flush()

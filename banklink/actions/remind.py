@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, defer
 
 from banklink.actions import unsubscribe
 from banklink.actions.colleagues import bookkeepers, who_helps
-from banklink.actions.invite import KINDS, address, ask_for, open_invitation
+from banklink.actions.invite import KINDS, address, ask_for
 from banklink.actions.outbox import queue
 from banklink.actions.people import checked_email
 from banklink.actions.services import Refused, Services
@@ -291,14 +291,6 @@ def _mail(
     people = bookkeepers(session, [first.administration.id])[first.administration.id]
     helper = who_helps(people, first.connection.switched_by if first.connection else None)
     name, email = " ".join(holder.name.split()), checked_email(holder.email)
-    open_one = open_invitation(
-        session,
-        at,
-        administration_id=first.administration.id,
-        purpose=Purpose.RENEW,
-        email=email,
-        bank=bank,
-    )
     invitation, token = ask_for(
         session,
         at,
@@ -310,7 +302,6 @@ def _mail(
         connections=[each.id for each in connections],
         bank=bank,
         holder_id=holder.id,
-        message=open_one.message if open_one else "",
         by_reminder=True,
     )
     voice = Voice(locale)
@@ -341,6 +332,7 @@ def _mail(
         administration_id=first.administration.id,
         holder_id=holder.id,
         invitation_id=invitation.id,
+        true_until=reminders.true_until(first.term, at.now) if first.term else None,
     )
     if mail is not None:
         for own in used:

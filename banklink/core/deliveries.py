@@ -22,12 +22,15 @@ STALE = timedelta(days=2)
 """A mail that nobody tried to send for so long (no mail server was set, or nothing ran) does not
 go out by itself any more: what it says may long be otherwise."""
 
+GIVEN_UP = PERSISTENCE + 2 * PAUSES[-1]
+"""Nor does one that was tried, once its last try is long overdue: nothing ran meanwhile."""
+
 KEPT = timedelta(days=30)
 """So long a mail can still be read after it was sent or set aside; then its content, which may hold
 a link that lets somebody in, is wiped."""
 
 
-OVERTAKEN = frozenset({"withdrawn", "answered", "expired", "renewed", "newer", "forgotten"})
+OVERTAKEN = frozenset({"withdrawn", "answered", "expired", "renewed", "newer", "late", "forgotten"})
 """Why a mail was set aside that was no longer to be sent; that is no trouble."""
 
 

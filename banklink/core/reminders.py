@@ -15,7 +15,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from banklink.core.calendar import Moment, amsterdam_day, amsterdam_hour, time_of_day
+from banklink.core.calendar import (
+    Moment,
+    amsterdam_day,
+    amsterdam_hour,
+    start_of_day,
+    time_of_day,
+)
 
 THRESHOLDS = (30, 14, 7, 1, 0, -7, -30)
 """From early to late, which is from least to most urgent."""
@@ -135,6 +141,14 @@ def next_look(of: Term | None, after: datetime | None = None) -> datetime | None
 def days_to(of: Term, now: datetime) -> int:
     """Whole Dutch days until the last valid day; 0 on it, negative after it."""
     return (of.last_day - amsterdam_day(now)).days
+
+
+def true_until(of: Term, now: datetime) -> datetime | None:
+    """Until when a reminder written now may still go: what says *today* or *tomorrow* until the end
+    of the day, everything else until the next one says it better; None after the last."""
+    if days_to(of, now) in (0, 1) or amsterdam_day(now) == of.without_from:
+        return start_of_day(amsterdam_day(now) + timedelta(days=1))
+    return next_look(of, now)
 
 
 def covered(threshold: int, last_mail: datetime | None, now: datetime) -> bool:

@@ -546,7 +546,8 @@ class Mail(Model):
     with the same key is not queued.
 
     `created_at`, `sent_at` and `refused_at` are business time; `wanted_at` (since when it is to be
-    sent), `due_at` and `claimed_until` machine time. `sent_at` None and `refused_at` None: still to
+    sent), `due_at` and `claimed_until` machine time. `true_until` (business time): from then on it
+    would say what is not so any more. `sent_at` None and `refused_at` None: still to
     be sent. `refused_at`: given up or set aside, `error` says why; a person may send it again.
     `sealed` is empty once its content was wiped.
     """
@@ -578,6 +579,7 @@ class Mail(Model):
     created_at: Mapped[datetime]
     wanted_at: Mapped[datetime]
     due_at: Mapped[datetime]
+    true_until: Mapped[datetime | None]
     tries: Mapped[int] = mapped_column(default=0, server_default="0")
     claimed_until: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]

@@ -849,6 +849,39 @@ def test_a_reminder_that_still_waits_when_it_is_overtaken_does_not_go(desk: Desk
     ]
 
 
+def test_today_is_not_mailed_tomorrow(desk: Desk) -> None:
+    """The machine, or its mail server, stands still over the weekend."""
+    desk.account("Jan", 4300, "2026-10-15")
+    remind(desk.services, desk.at("2026-10-15 10:00").time.moment())
+    deliver(desk.services, desk.at("2026-10-15 23:59").time.moment())
+    assert [mail.error for mail in desk.mails()] == [None]
+    deliver(desk.services, desk.at("2026-10-16 00:00").time.moment())
+    assert [mail.error for mail in desk.mails()] == ["late"]
+
+
+def test_who_asks_every_bank_for_long_keeps_no_mail_waiting(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, mailed = threading.Event(), threading.Event()
+    for name in jobs.JOBS:
+        slow = name in ("grants", "fetches")
+
+        def act(_services: Any, _at: Any, slow: bool = slow, name: str = name) -> int:
+            if slow:
+                gate.wait(20)
+            elif name == "mails":
+                mailed.set()
+            return 0
+
+        monkeypatch.setitem(jobs.JOBS, name, (60, act))
+    scheduler = jobs.start(desk.services, desk.time)
+    try:
+        assert mailed.wait(5)
+    finally:
+        gate.set()
+        scheduler.shutdown(wait=True)
+
+
 def test_a_fault_with_one_holder_does_not_keep_the_others_waiting(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

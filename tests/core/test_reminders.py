@@ -27,6 +27,7 @@ from banklink.core.reminders import (
     paused,
     schedule,
     term,
+    true_until,
     writing_hours,
 )
 
@@ -127,6 +128,24 @@ def test_the_next_look_is_the_next_threshold() -> None:
     assert next_look(of, utc("2026-06-14T08:00")) == utc("2026-06-30T08:00")
     assert next_look(of, utc("2026-08-13T08:00")) is None
     assert next_look(None) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "until"),
+    [
+        ("2026-06-14T08:00", "2026-06-30T08:00"),
+        ("2026-07-07T08:00", "2026-07-13T08:00"),
+        ("2026-07-13T08:00", "2026-07-13T22:00"),  # *tomorrow*
+        ("2026-07-14T08:00", "2026-07-14T22:00"),  # *today*
+        ("2026-07-15T08:00", "2026-07-15T22:00"),  # *since today*
+        ("2026-07-16T08:00", "2026-07-21T08:00"),
+        ("2026-08-13T08:00", None),
+    ],
+)
+def test_a_reminder_may_go_as_long_as_it_is_true_and_none_says_it_better(
+    now: str, until: str | None
+) -> None:
+    assert true_until(ending("2026-07-14"), utc(now)) == (utc(until) if until else None)
 
 
 def test_a_bank_that_ends_it_early_moves_the_last_day() -> None:

@@ -148,7 +148,7 @@ def test_an_old_mail_waits_for_a_person_after_a_mail_server_was_set(
     assert deliver(office.services, office.at()) == 0
     guest = office.signed_in("sanne@kantoor.nl")
     page = soup(guest.get("/outbox"))
-    assert "twee dagen niet geprobeerd" in words(page.main)
+    assert "dagenlang niet worden verstuurd" in words(page.main)
     button = page.select_one(f"#mail-{number}-send")
     assert words(button) == "Versturen"
     answer = guest.press(f"/outbox/{number}/send", {"copies": "0"})
