@@ -58,7 +58,7 @@ def test_the_demo_stays_so_when_the_jobs_have_run(tmp_path: Path) -> None:
 MAILS = (
     "reminder Jan de Vries De bankkoppeling van Bakkerij De Vries is al 7 dagen verlopen",
     "reminder Jan de Vries Bankkoppeling Bakkerij De Vries: toestemming loopt tot *",
-    "digest Sanne Jansen 6 bankkoppelingen vragen aandacht",
+    "digest Sanne Jansen 8 bankkoppelingen vragen aandacht",
 )
 """What fell due in the two weeks before it begins, but for what a mail three days before had told."""
 

@@ -20,32 +20,45 @@ NOT_MAILED = {
     "no_address": N_("none: no e-mail address"),
     "off": N_("none: wants no reminders"),
     "refused": N_("could not be delivered"),
+    "waits": N_("not sent yet"),
 }
 """Why a holder was not reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One connection of the digest. `row`: of the table; `days`: until the permission ends,
-    negative after it, None where that says nothing. `mailed_at`: the last mail to the holder about
-    it; `unreached`: a code of NOT_MAILED."""
+    """One connection of the digest. `row`: of the table; `silent`: why nothing comes in although
+    all is well; `days`: until the permission ends, negative after it, None where that says nothing.
+    `mailed_at`: when a mail to the holder about it was last sent; `unreached`: a code of
+    NOT_MAILED."""
 
     administration: str
     account: str
     iban: str
     holder: str | None
     row: Row
+    silent: Overlay | None
     days: int | None
     mailed_at: datetime | None
     unreached: str | None
     url: str
 
 
-def digest(voice: Voice, *, name: str, lines: Sequence[Line], url: str, app: str) -> Letter:
-    """`url`: where all of it stands; `lines`: most urgent first."""
+def digest(
+    voice: Voice,
+    *,
+    name: str,
+    lines: Sequence[Line],
+    attention: int,
+    provider: str,
+    url: str,
+    app: str,
+) -> Letter:
+    """`url`: where all of it stands; `lines`: most urgent first; `attention`: how many links the
+    page says need action where these are."""
     shown = lines[:MOST]
     parts: list[Paragraph | Table | Button] = [
-        Paragraph(_counted(voice, lines)),
+        Paragraph(_counted(voice, lines, attention)),
         Table(
             head=(
                 voice.gettext("Account"),
@@ -53,7 +66,7 @@ def digest(voice: Voice, *, name: str, lines: Sequence[Line], url: str, app: str
                 voice.gettext("Status"),
                 voice.gettext("Last mail"),
             ),
-            rows=tuple(_cells(voice, line) for line in shown),
+            rows=tuple(_cells(voice, line, provider) for line in shown),
             links=tuple(line.url for line in shown),
         ),
     ]
@@ -85,8 +98,10 @@ def digest(voice: Voice, *, name: str, lines: Sequence[Line], url: str, app: str
     )
 
 
-def _counted(voice: Voice, lines: Sequence[Line]) -> str:
-    broken = sum(line.row.severity is Severity.ERROR for line in lines)
+def _counted(voice: Voice, lines: Sequence[Line], attention: int) -> str:
+    """Where the page has another number, it is said which."""
+    acting = sum(line.row.severity is Severity.ERROR for line in lines)
+    broken = sum(line.row.severity is Severity.ERROR or line.silent is not None for line in lines)
     ending = len(lines) - broken
     told = []
     if broken:
@@ -103,21 +118,34 @@ def _counted(voice: Voice, lines: Sequence[Line]) -> str:
                 ending,
             )
         )
+    if attention > acting:
+        told.append(
+            voice.ngettext(
+                "The page says that %(n)s link needs action: it also counts what is still to be set"
+                " up.",
+                "The page says that %(n)s links need action: it also counts what is still to be set"
+                " up.",
+                attention,
+            )
+        )
     return " ".join(told)
 
 
-def _cells(voice: Voice, line: Line) -> tuple[str, ...]:
-    well = line.row.severity is not Severity.ERROR
-    status = voice.gettext(OVERLAYS[Overlay.EXPIRING] if well else line.row.chip)
+def _cells(voice: Voice, line: Line, provider: str) -> tuple[str, ...]:
+    broken = line.row.severity is Severity.ERROR
+    overlay = line.silent or Overlay.EXPIRING
+    status = voice.gettext(line.row.chip if broken else OVERLAYS[overlay], provider=provider)
     return (
         f"{line.administration} · {line.account} {tail(line.iban)}",
         line.holder or "–",
-        status if line.days is None else f"{status}, {_days(voice, line.days)}",
+        status if line.days is None else f"{status}, {_days(voice, line.days, broken=broken)}",
         _mailed(voice, line),
     )
 
 
-def _days(voice: Voice, days: int) -> str:
+def _days(voice: Voice, days: int, *, broken: bool) -> str:
+    if broken and days >= 0:
+        return voice.gettext("since today")
     if days == 0:
         return voice.gettext("today is the last day")
     if days < 0:

@@ -589,8 +589,8 @@ class Mail(Model):
 
 class Reminder(Model):
     """That a threshold of one authorisation was dealt with: a mail, or rightly none (`mail_id`
-    None). An authorisation is an account, when the bank gave it, and the day in Amsterdam on which it
-    ends, whose last instant is `valid_until`; a renewal is another one."""
+    None). An authorisation is an account, when the bank gave it, and the day in Amsterdam on which
+    it ends, whose last instant is `valid_until`; a renewal is another one."""
 
     __tablename__ = "reminders"
     __table_args__ = (UniqueConstraint("account_id", "authorised_at", "valid_until", "threshold"),)

@@ -1009,6 +1009,7 @@ def test_a_digest_says_what_was_mailed_and_why_nothing_could_be(desk: Desk) -> N
     remind(desk.services, desk.at("2026-09-15 10:00").time.moment())
     with desk.services.store.write() as session:
         session.scalars(select(Mail).where(Mail.name == "Piet")).one().refused_at = desk.time.at
+        session.scalars(select(Mail).where(Mail.name == "Jan")).one().sent_at = desk.time.at
     assert digest(desk.services, desk.at("2026-09-15 10:05").time.moment()) == 0, "still unread"
     jobs.run("expiries", desk.services, desk.time)
     assert digest(desk.services, desk.time.moment()) == 1
@@ -1029,7 +1030,7 @@ def test_a_digest_says_what_was_mailed_and_why_nothing_could_be(desk: Desk) -> N
             (4301, "Piet", "Verlopen, 3 dagen geleden", "kon niet worden bezorgd"),
             (4302, "Noor", "Verlopen, 2 dagen geleden", "geen: geen e-mailadres"),
             (4303, "Omar", "Verlopen, 1 dag geleden", "geen: wil geen herinneringen"),
-            (4304, "Kees", "Verloopt binnenkort, nog 7 dagen", "15 september 2026"),
+            (4304, "Kees", "Verloopt binnenkort, nog 7 dagen", "nog niet verstuurd"),
         )
     ]
     places = [text.find(line) for line in lines]
@@ -1038,6 +1039,40 @@ def test_a_digest_says_what_was_mailed_and_why_nothing_could_be(desk: Desk) -> N
     assert (
         f"/?administration={jan.administration_id}&connection={jan.id}#connection-{jan.id}" in text
     )
+
+
+def test_a_digest_tells_what_is_silent_and_counts_as_the_page_does(desk: Desk) -> None:
+    """On the last day an account still runs; what the bank ended this morning does not."""
+    desk.account("Jan", 4300, "2026-09-15")
+    desk.account("Piet", 4301, "2026-12-12")
+    desk.account("Kees", 4302, "2026-12-12")
+    stale = desk.account("Noor", 4303, "2026-12-12")
+    desk.account("Omar", 4304, "2026-12-12", on=False)
+    desk.at("2026-09-15 09:00").change("Piet", ended="expired")
+    desk.change("Kees", outage=True)
+    desk.set(stale, last_success=local("2026-09-13 12:00"))
+    jobs.run("expiries", desk.services, desk.at("2026-09-15 10:00").time)
+    assert digest(desk.services, desk.time.moment()) == 1
+    (mail,) = desk.mails("digest")
+    text = " ".join(desk.letter(mail)["text"].split())
+    for said in (
+        "Bij 3 koppelingen komen geen mutaties binnen. Van 1 koppeling loopt de toestemming"
+        " binnenkort af. Op de pagina staat dat 2 koppelingen actie vragen: die telt ook mee wat nog"
+        " ingericht moet worden.",
+        "Piet Status: Verlopen, sinds vandaag",
+        "Kees Status: Storing bij de bank",
+        "Noor Status: Al een tijd niets opgehaald",
+        "Jan Status: Verloopt binnenkort, vandaag de laatste dag",
+    ):
+        assert said in text, text
+    assert "4304" not in text
+    desk.at("2026-09-16 09:00").change("Kees", outage=False)
+    jobs.run("expiries", desk.services, desk.time)
+    assert digest(desk.services, desk.at("2026-09-16 10:00").time.moment()) == 1, "Jan has ended"
+    digest(desk.services, desk.at("2026-09-17 10:00").time.moment())
+    desk.change("Kees", outage=True)
+    digest(desk.services, desk.at("2026-09-18 10:00").time.moment())
+    assert len(desk.mails("digest")) == 2, "an outage that is short is no news of its own"
 
 
 def test_only_who_works_here_and_keeps_books_gets_a_digest(desk: Desk) -> None:
