@@ -359,6 +359,26 @@ def hindrance(session: Session, services: Services, mail: Mail, at: Moment) -> s
     return None
 
 
+def sent_by_hand(services: Services, mail_id: int, at: Moment, *, actor: str) -> None:
+    """Somebody copied it and sent it themselves: from now on it counts as sent, and does not go by
+    itself any more. Pressing twice is no mistake.
+
+    Raises Missing, and Refused: sent, being_sent.
+    """
+    with services.store.write() as session:
+        mail = session.scalar(select(Mail).where(Mail.id == mail_id).with_for_update())
+        if mail is None:
+            raise Missing
+        if mail.sent_at is not None:
+            if mail.sent_by is None:
+                raise Refused("sent")
+            return
+        if mail.claimed_until is not None and mail.claimed_until > at.real:
+            raise Refused("being_sent")
+        mail.sent_at, mail.sent_by = at.now, actor
+        mail.refused_at = mail.error = mail.claimed_until = None
+
+
 def copies_of(session: Session, mail_id: int) -> int:
     """How often it was sent again as a new mail."""
     wanted = select(func.count(Mail.id)).where(Mail.key.startswith(f"again {mail_id} "))

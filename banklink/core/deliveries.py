@@ -46,7 +46,8 @@ class Stage(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What is known about one mail. `sent_at` is business time, `next_try` machine time; `error`
-    a code: a word, and the numbers the mail server gave."""
+    a code: a word, and the numbers the mail server gave. `sent_by`: who sent it themselves, from
+    another program."""
 
     mail_id: int
     stage: Stage
@@ -56,6 +57,7 @@ class Delivery:
     tries: int
     next_try: datetime | None
     error: str | None
+    sent_by: str | None = None
 
 
 def stage_of(*, error: str | None, sent_at: datetime | None, refused_at: datetime | None) -> Stage:

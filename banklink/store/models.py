@@ -549,7 +549,8 @@ class Mail(Model):
     sent), `due_at` and `claimed_until` machine time. `true_until` (business time): from then on it
     would say what is not so any more. `sent_at` None and `refused_at` None: still to
     be sent. `refused_at`: given up or set aside, `error` says why; a person may send it again.
-    `sealed` is empty once its content was wiped.
+    `sent_by`: who sent it from a mail program of their own. `sealed` is empty once its content was
+    wiped.
     """
 
     __tablename__ = "outbox"
@@ -583,6 +584,7 @@ class Mail(Model):
     tries: Mapped[int] = mapped_column(default=0, server_default="0")
     claimed_until: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
+    sent_by: Mapped[str | None]
     refused_at: Mapped[datetime | None]
     error: Mapped[str | None]
 

@@ -39,6 +39,8 @@ WHY: dict[str, str] = {
     "newer": N_("a newer reminder goes instead"),
     "forgotten": N_("nothing is kept of this person any more"),
     "wiped": N_("its content was wiped after 30 days"),
+    "sent": N_("it was sent already"),
+    "being_sent": N_("it is being sent just now"),
     "no_mail_server": N_("no mail server is set up"),
 }
 """What a code of a delivery means, as the rest of a sentence."""
@@ -66,7 +68,11 @@ class State:
 def state_of(delivery: Delivery, at: Moment, *, posts: bool) -> State:
     """`posts`: whether a mail server is set up."""
     if delivery.stage is Stage.SENT and delivery.sent_at is not None:
-        return State("well", _("Sent"), when(delivery.sent_at, at.today))
+        sent = when(delivery.sent_at, at.today)
+        if delivery.sent_by is not None:
+            detail = _("by %(who)s, %(when)s", who=delivery.sent_by, when=sent)
+            return State("well", _("Sent by hand"), detail)
+        return State("well", _("Sent"), sent)
     written = when(delivery.created_at, at.today)
     reason = why(delivery.error) if delivery.error else ""
     if delivery.stage is Stage.REFUSED:
