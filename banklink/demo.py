@@ -22,7 +22,7 @@ from banklink.actions.fetch import fetch
 from banklink.actions.observe import observe
 from banklink.actions.remind import remind
 from banklink.actions.services import Services
-from banklink.actions.settle import settle, term_of
+from banklink.actions.settle import end_known, settle, term_of
 from banklink.core.calendar import Moment, end_of_validity
 from banklink.core.reminders import last_morning, schedule
 from banklink.examples import (
@@ -182,7 +182,8 @@ def _mails(services: Services, at: Moment) -> None:
                     session.add(
                         Reminder(
                             account_id=account.id,
-                            valid_until=account.valid_until,
+                            authorised_at=account.authorised_at,
+                            valid_until=end_known(account),
                             threshold=threshold,
                             at=fell_due,
                         )

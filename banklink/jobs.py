@@ -43,6 +43,10 @@ JOBS = {
 }
 """Name → seconds between two looks, and the action that does what is due by then."""
 
+SLOW = frozenset({"grants", "fetches"})
+"""Those that ask the provider about every account, which can take long; they have threads of their
+own, so that mails and reminders never wait for them."""
+
 
 def run(name: str, services: Services, clock: Clock) -> int:
     """One look of one job. Returns how many items it did; a failure is logged, the next look
@@ -65,7 +69,7 @@ def start(services: Services, clock: Clock) -> BackgroundScheduler:
     """Start the scheduler; its first looks come at once, which catches up after a pause."""
     scheduler = BackgroundScheduler(
         timezone=UTC,
-        executors={"default": ThreadPoolExecutor(2)},
+        executors={"default": ThreadPoolExecutor(2), "slow": ThreadPoolExecutor(len(SLOW))},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     for name, (seconds, _) in JOBS.items():
@@ -74,6 +78,7 @@ def start(services: Services, clock: Clock) -> BackgroundScheduler:
             "interval",
             seconds=seconds,
             id=name,
+            executor="slow" if name in SLOW else "default",
             args=(name, services, clock),
             next_run_time=datetime.now(UTC),
         )

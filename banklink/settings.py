@@ -550,6 +550,16 @@ def _is_host(text: str) -> bool:
     return True
 
 
+def _is_domain(text: str) -> bool:
+    """Whether it can be written down for a mail server (mail/addresses.py, wire_address)."""
+    try:
+        written = text.encode("idna").decode("ascii")
+    except UnicodeError:
+        return False
+    label = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+    return len(written) <= 253 and re.fullmatch(rf"({label}\.)*{label}", written) is not None
+
+
 def _mail_from(text: str) -> tuple[str, str]:
     """Name and address of `address` or `Name <address>`."""
     found = re.fullmatch(r"(?:(?P<name>[^<>]*)<)?(?P<address>[^<>\s]+)(?(name)>)", text)
@@ -561,6 +571,12 @@ def _mail_from(text: str) -> tuple[str, str]:
         raise SettingsError(
             f"BANKLINK_MAIL_FROM is {text!r}; it must be an address like post@example.nl, or a name"
             " with the address behind it: Kantoor Sanne <post@example.nl>."
+        )
+    local, _at, domain = found["address"].rpartition("@")
+    if len(local) > 64 or not _is_domain(domain):
+        raise SettingsError(
+            f"BANKLINK_MAIL_FROM is {text!r}; no mail server takes mails from such an address."
+            " Check what stands before and behind the @."
         )
     name = (found["name"] or "").strip().strip('"').strip()
     if not name.isprintable():

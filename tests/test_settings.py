@@ -213,6 +213,10 @@ WRONG: list[tuple[str, dict[str, str], str]] = [
         "Choose another",
     ),
     *(
+        ("BANKLINK_MAIL_FROM", {**SMTP, "BANKLINK_MAIL_FROM": wrong}, "behind the @")
+        for wrong in (f"post@{'a' * 64}.example", f"{'a' * 65}@kantoor.example")
+    ),
+    *(
         ("BANKLINK_MAIL_FROM", {**SMTP, "BANKLINK_MAIL_FROM": wrong}, "Kantoor Sanne <post@")
         for wrong in (
             "Kantoor Sanne",

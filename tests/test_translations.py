@@ -122,6 +122,7 @@ def test_the_sources_are_really_read() -> None:
         ("x = f\"{a or _('One')}\"", ["One"]),
         ('_("One" if x else "Two")', ["One", "Two"]),
         ('web.ngettext("%(n)s day", "%(n)s days", n)', [("%(n)s day", "%(n)s days")]),
+        ('say = voice.gettext\nsay("One")\nother("Two")', ["One"]),
         ('_(SENTENCES["key"])\nother("One")\n_(x)', []),
     ],
 )

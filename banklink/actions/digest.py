@@ -5,22 +5,29 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, exists, false, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select, update
+from sqlalchemy.orm import Session, defer
 
 from banklink.actions.colleagues import ROLES, can_read_mail, language, row_address
 from banklink.actions.outbox import queue
 from banklink.actions.remind import overdue
 from banklink.actions.services import Services
-from banklink.core.calendar import Moment, start_of_day
+from banklink.actions.settle import term_of
+from banklink.core.calendar import STALE_AFTER, Moment, start_of_day
 from banklink.core.deliveries import OVERTAKEN
 from banklink.core.facts import Grant as GrantState
 from banklink.core.facts import Switch
-from banklink.core.reminders import TOLD_TO_BOOKKEEPER, waits_for_facts, writing_hours
-from banklink.core.statuses import BY_KEY, Severity, Status
+from banklink.core.reminders import (
+    TOLD_TO_BOOKKEEPER,
+    days_to,
+    waits_for_facts,
+    writing_hours,
+)
+from banklink.core.statuses import BY_KEY, Overlay, Severity, Status
 from banklink.mail.bookkeepers import Line
 from banklink.mail.bookkeepers import digest as letter_of
 from banklink.mail.voice import Voice
@@ -34,12 +41,15 @@ from banklink.store.models import (
     Mail,
     Membership,
     Reminder,
+    Summary,
     User,
 )
 
 log = logging.getLogger(__name__)
 
 _BROKEN = [row.key for row in BY_KEY.values() if row.severity is Severity.ERROR]
+_SILENT = (Overlay.PROVIDER_OUTAGE, Overlay.BANK_OUTAGE, Overlay.STALE)
+_STALE = "stale"
 _MONDAY = 0
 _HOLDERS_TURN = frozenset(
     {
@@ -87,10 +97,12 @@ def _not_today(at: Moment) -> ColumnElement[bool]:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What there is to say. `ending`: whether a threshold of an authorisation is today; `open`:
-    what is broken, as remembered for the next day."""
+    """What there is to say. `attention`: how many links the page says need action where these are;
+    `ending`: whether a threshold of an authorisation is today; `open`: what is broken or brought
+    nothing for long, as remembered for the next day."""
 
     lines: list[Line]
+    attention: int
     ending: bool
     open: dict[str, str]
 
@@ -121,6 +133,8 @@ def _digest(services: Services, user_id: int, at: Moment) -> int:
                 voice,
                 name=user.name,
                 lines=found.lines,
+                attention=found.attention,
+                provider=office.provider,
                 url=f"{office.origin}/",
                 app=office.app,
             ),
@@ -158,26 +172,43 @@ def _found(services: Services, session: Session, user: User, at: Moment) -> _Fou
     names = {each.id: each.name for each in mine}
     ending = _ending(session, names, at)
     wanted: dict[int, set[int]] = defaultdict(set)
-    for administration_id, connection_id in (*_broken(session, names), *ending):
+    for administration_id, connection_id in (*_troubled(session, names, at), *ending):
         wanted[administration_id].add(connection_id)
     today = {connection_id for _, connection_id in ending}
     told: list[tuple[str, Record]] = []
     for administration_id, ids in wanted.items():
         for each in records(session, administration_id, at, only=ids):
-            broken = each.diagnosis.row.severity is Severity.ERROR
-            if each.shown and (broken or each.connection.id in today):
+            if each.shown and (_is_broken(each) or _silent(each) or each.connection.id in today):
                 told.append((names[administration_id], each))
     told.sort(key=lambda one: _order(*one))
     last = _last_mails(session, [each for _, each in told])
     return _Found(
         lines=[_line(services, name, each, last) for name, each in told],
+        attention=_attention(session, {each.connection.administration_id for _, each in told}),
         ending=any(each.connection.id in today for _, each in told),
         open={
-            str(each.connection.id): each.diagnosis.row.key
+            str(each.connection.id): _STALE if not _is_broken(each) else each.diagnosis.row.key
             for _, each in told
-            if each.diagnosis.row.severity is Severity.ERROR
+            if _is_broken(each) or _silent(each) is Overlay.STALE
         },
     )
+
+
+def _is_broken(each: Record) -> bool:
+    return each.diagnosis.row.severity is Severity.ERROR
+
+
+def _silent(each: Record) -> Overlay | None:
+    """Why nothing comes in although all is well; the gravest."""
+    if each.diagnosis.status is not Status.ACTIVE:
+        return None
+    return next((one for one in _SILENT if one in each.diagnosis.overlays), None)
+
+
+def _attention(session: Session, administration_ids: Collection[int]) -> int:
+    """How many links of these the page says need action."""
+    wanted = Summary.administration_id.in_(administration_ids)
+    return int(session.scalar(select(func.sum(Summary.attention)).where(wanted)) or 0)
 
 
 def _ending(session: Session, names: dict[int, str], at: Moment) -> list[tuple[int, int]]:
@@ -207,23 +238,44 @@ def _ending(session: Session, names: dict[int, str], at: Moment) -> list[tuple[i
     ]
 
 
-def _broken(session: Session, names: dict[int, str]) -> list[tuple[int, int]]:
-    """What the history last said is broken; whether it still is, is diagnosed."""
+def _troubled(session: Session, names: dict[int, str], at: Moment) -> list[tuple[int, int]]:
+    """What the history last said is broken, what an outage keeps from coming in, and what brought
+    nothing for long; whether it is so, is diagnosed."""
+    long_ago = at.now - STALE_AFTER
+    outage = exists().where(
+        Account.grant_id == Grant.id,
+        Grant.administration_id == Connection.administration_id,
+        Grant.holder_id == Connection.selected_id,
+        Account.iban == Connection.iban,
+        Account.currency == Connection.currency,
+        Account.outage_since.is_not(None),
+    )
+    stale = and_(
+        or_(Connection.last_success.is_not(None), Connection.switched_at.is_not(None)),
+        or_(Connection.last_success.is_(None), Connection.last_success < long_ago),
+        or_(Connection.switched_at.is_(None), Connection.switched_at < long_ago),
+    )
     return [
         (administration_id, connection_id)
         for administration_id, connection_id in session.execute(
             select(Connection.administration_id, Connection.id).where(
                 Connection.administration_id.in_(names),
                 Connection.switch == Switch.ON.value,
-                Connection.noted.in_(_BROKEN),
+                or_(
+                    Connection.noted.in_(_BROKEN),
+                    Connection.outage_since.is_not(None),
+                    outage,
+                    stale,
+                ),
             )
         )
     ]
 
 
-def _order(name: str, each: Record) -> tuple[bool, int, str, int]:
+def _order(name: str, each: Record) -> tuple[bool, bool, int, str, int]:
     return (
-        each.diagnosis.row.severity is not Severity.ERROR,
+        not _is_broken(each),
+        _silent(each) is None,
         _days(each) or 0,
         name,
         each.connection.id,
@@ -231,22 +283,30 @@ def _order(name: str, each: Record) -> tuple[bool, int, str, int]:
 
 
 def _days(each: Record) -> int | None:
-    holder = each.facts.holders.get(each.facts.selected or "")
-    shown = {Status.AUTHORISATION_EXPIRED, Status.ACTIVE}
-    return holder.days_left if holder is not None and each.diagnosis.status in shown else None
+    """Until the last valid day, negative after it. What the bank ended before its date has had its
+    last day, whatever the date says."""
+    share = each.selected_share
+    if share is None or share.account is None or (of := term_of(share.account)) is None:
+        return None
+    if each.diagnosis.status not in (Status.AUTHORISATION_EXPIRED, Status.ACTIVE):
+        return None
+    return days_to(of, each.facts.now) if each.facts.now is not None else None
 
 
-def _line(services: Services, administration: str, each: Record, last: dict[int, Mail]) -> Line:
+def _line(services: Services, administration: str, each: Record, last: Mapping[int, _Last]) -> Line:
     connection, share = each.connection, each.selected_share
-    mail = last.get(connection.id)
+    mail = last.get(connection.id, _Last(None, None))
     unreached = None
     if share is not None and each.diagnosis.status in _HOLDERS_TURN:
         if not share.holder.email:
             unreached = "no_address"
         elif share.holder.reminders_off_at is not None:
             unreached = "off"
-        elif mail is not None and mail.refused_at is not None and mail.error not in OVERTAKEN:
+        elif mail.bounced:
             unreached = "refused"
+        elif mail.waits:
+            unreached = "waits"
+    silent = _silent(each)
     name = each.journal.name if each.journal is not None else ""
     return Line(
         administration=administration,
@@ -254,36 +314,76 @@ def _line(services: Services, administration: str, each: Record, last: dict[int,
         iban=connection.iban,
         holder=share.holder.name if share else None,
         row=each.diagnosis.row,
-        days=_days(each),
-        mailed_at=mail.created_at if mail is not None else None,
+        silent=silent,
+        days=None if silent and not _ends_soon(each) else _days(each),
+        mailed_at=mail.sent_at,
         unreached=unreached,
         url=row_address(services, connection),
     )
 
 
-def _last_mails(session: Session, found: list[Record]) -> dict[int, Mail]:
-    """By connection: the last mail that asked the holder for it, by a person or by the clock."""
-    by_connection = {each.connection.id for each in found}
+def _ends_soon(each: Record) -> bool:
+    return _days(each) in TOLD_TO_BOOKKEEPER
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """What was last written to the holder about a connection. `any`: also what is not sent."""
+
+    any: Mail | None
+    sent_at: datetime | None
+
+    @property
+    def bounced(self) -> bool:
+        mail = self.any
+        return mail is not None and mail.refused_at is not None and mail.error not in OVERTAKEN
+
+    @property
+    def waits(self) -> bool:
+        mail = self.any
+        if mail is None or self.sent_at is not None:
+            return False
+        return mail.sent_at is None and mail.refused_at is None
+
+
+def _last_mails(session: Session, found: list[Record]) -> dict[int, _Last]:
+    """By connection: the last mail that asked the holder for it, by a person or by the clock, and
+    the last that was sent."""
     by_account = {
         share.account.id: each.connection.id
         for each in found
         if (share := each.selected_share) is not None and share.account is not None
     }
-    last: dict[int, Mail] = {}
-    for connection_id, mail in session.execute(
-        select(InvitationAccount.connection_id, Mail)
+    newest: dict[int, int] = {}
+    newest_sent: dict[int, int] = {}
+    ours = InvitationAccount.connection_id.in_([each.connection.id for each in found])
+    asked = (
+        select(InvitationAccount.connection_id, func.max(Mail.id))
         .join(Mail, Mail.invitation_id == InvitationAccount.invitation_id)
-        .where(InvitationAccount.connection_id.in_(by_connection))
-        .order_by(Mail.id)
-    ):
-        last[connection_id] = mail
-    for account_id, mail in session.execute(
-        select(Reminder.account_id, Mail)
+        .where(ours, Mail.user_id.is_(None))
+        .group_by(InvitationAccount.connection_id)
+    )
+    reminded = (
+        select(Reminder.account_id, func.max(Mail.id))
         .join(Mail, Mail.id == Reminder.mail_id)
         .where(Reminder.account_id.in_(by_account))
-        .order_by(Mail.id)
-    ):
-        known = last.get(by_account[account_id])
-        if known is None or known.id < mail.id:
-            last[by_account[account_id]] = mail
-    return last
+        .group_by(Reminder.account_id)
+    )
+    for into, only in ((newest, ()), (newest_sent, (Mail.sent_at.is_not(None),))):
+        for connection_id, mail_id in session.execute(asked.where(*only)):
+            into[connection_id] = mail_id
+        for account_id, mail_id in session.execute(reminded.where(*only)):
+            connection_id = by_account[account_id]
+            into[connection_id] = max(mail_id, into.get(connection_id, 0))
+    wanted = Mail.id.in_({*newest.values(), *newest_sent.values()})
+    mails = {
+        mail.id: mail
+        for mail in session.scalars(select(Mail).where(wanted).options(defer(Mail.sealed)))
+    }
+    return {
+        connection_id: _Last(
+            mails[mail_id],
+            mails[sent].sent_at if (sent := newest_sent.get(connection_id)) else None,
+        )
+        for connection_id, mail_id in newest.items()
+    }

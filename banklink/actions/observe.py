@@ -125,16 +125,19 @@ def _update(
     authorised_anew = shown.authorised_at is not None and shown.authorised_at != row.authorised_at
     if authorised_anew and row.authorised_at is not None:
         row.renewed_at = at.now
-    ending = row.authorised_at, row.valid_until, row.ended
-    if authorised_anew or shown.valid_until != row.valid_until:
+    ending = row.authorised_at, row.expires_at, row.ended
+    expires_at = end_of_validity(shown.valid_until) if shown.valid_until else None
+    # A provider may shift the instant by seconds at every look; the day is what counts.
+    if authorised_anew or expires_at != row.expires_at:
         row.expiry_noted = False
-    row.ref, row.name, row.bank = shown.ref, shown.name, shown.bank
+    # The name of a bank is asked for apart, and not always to be had.
+    row.ref, row.name, row.bank = shown.ref, shown.name, shown.bank or row.bank
     row.authorised_at, row.valid_until = shown.authorised_at, shown.valid_until
-    row.expires_at = end_of_validity(shown.valid_until) if shown.valid_until else None
+    row.expires_at = expires_at
     if shown.ended != row.ended:
         row.ended = shown.ended
         row.ended_at = at.now if shown.ended else None
-    if ending != (row.authorised_at, row.valid_until, row.ended):
+    if ending != (row.authorised_at, row.expires_at, row.ended):
         plan_reminders(row)
     row.synchronized_at = shown.synchronized_at
     row.available_from, row.history_from = shown.available_from, shown.history_from

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, aliased
 
 from banklink.actions.services import Missing, Refused, Services
 from banklink.core.calendar import Moment
-from banklink.core.deliveries import KEPT, PERSISTENCE, STALE, next_pause
+from banklink.core.deliveries import GIVEN_UP, KEPT, PERSISTENCE, STALE, next_pause
 from banklink.mail.letters import Letter, write
 from banklink.mail.smtp import NotNow, Outgoing, PostError, Send, Unsendable
 from banklink.mail.trial import trial_letter
@@ -52,6 +52,7 @@ def queue(
     holder_id: int | None = None,
     invitation_id: int | None = None,
     user_id: int | None = None,
+    true_until: datetime | None = None,
 ) -> Mail | None:
     """Put a letter into the outbox. `key` says what it is about: where one with the same key was
     queued before, nothing happens and None is returned. The caller has taken hold of what makes two
@@ -82,6 +83,7 @@ def queue(
         created_at=at.now,
         wanted_at=at.real,
         due_at=at.real,
+        true_until=true_until,
     )
     session.add(mail)
     session.flush()
@@ -116,7 +118,11 @@ def _overtaken(at: Moment, *, posts: bool = True) -> dict[str, ColumnElement[boo
         ),
         "expired": invitation(Invitation.expires_at <= at.now),
         **_reminders_overtaken(),
-        "stale": and_(Mail.tries == 0, Mail.wanted_at < at.real - (STALE if posts else KEPT)),
+        "late": and_(Mail.true_until.isnot(None), Mail.true_until <= at.now),
+        "stale": or_(
+            and_(Mail.tries == 0, Mail.wanted_at < at.real - (STALE if posts else KEPT)),
+            Mail.wanted_at < at.real - (GIVEN_UP if posts else KEPT),
+        ),
     }
 
 
@@ -125,8 +131,11 @@ def _reminders_overtaken() -> dict[str, ColumnElement[bool]]:
     tried for so long that the next one says it better."""
     newer = aliased(Mail)
     about = exists().where(Reminder.mail_id == Mail.id)
-    until = func.coalesce(Account.valid_until, Account.ended_at)
-    still = about.where(Account.id == Reminder.account_id, until == Reminder.valid_until)
+    still = about.where(
+        Account.id == Reminder.account_id,
+        Account.authorised_at == Reminder.authorised_at,
+        or_(Account.expires_at.is_(None), Account.expires_at == Reminder.valid_until),
+    )
     return {
         "renewed": and_(Mail.kind == "reminder", about, not_(still)),
         "newer": and_(
@@ -321,7 +330,7 @@ def send_again(services: Services, mail_id: int, at: Moment, *, copies: int = 0)
     person saw, so that pressing twice sends one. Returns the number of the mail that will go.
 
     Raises Missing, and Refused: no_mail_server, wiped, withdrawn, answered, expired, renewed,
-    forgotten.
+    late, forgotten.
     """
     with services.store.write() as session:
         mail = session.scalar(select(Mail).where(Mail.id == mail_id).with_for_update())
@@ -350,6 +359,26 @@ def hindrance(session: Session, services: Services, mail: Mail, at: Moment) -> s
     return None
 
 
+def sent_by_hand(services: Services, mail_id: int, at: Moment, *, actor: str) -> None:
+    """Somebody copied it and sent it themselves: from now on it counts as sent, and does not go by
+    itself any more. Pressing twice is no mistake.
+
+    Raises Missing, and Refused: sent, being_sent.
+    """
+    with services.store.write() as session:
+        mail = session.scalar(select(Mail).where(Mail.id == mail_id).with_for_update())
+        if mail is None:
+            raise Missing
+        if mail.sent_at is not None:
+            if mail.sent_by is None:
+                raise Refused("sent")
+            return
+        if mail.claimed_until is not None and mail.claimed_until > at.real:
+            raise Refused("being_sent")
+        mail.sent_at, mail.sent_by = at.now, actor
+        mail.refused_at = mail.error = mail.claimed_until = None
+
+
 def copies_of(session: Session, mail_id: int) -> int:
     """How often it was sent again as a new mail."""
     wanted = select(func.count(Mail.id)).where(Mail.key.startswith(f"again {mail_id} "))
@@ -375,6 +404,7 @@ def _copy(session: Session, services: Services, mail: Mail, at: Moment, copies: 
             created_at=at.now,
             wanted_at=at.real,
             due_at=at.real,
+            true_until=mail.true_until,
         )
         session.add(made)
         session.flush()

@@ -9,18 +9,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from banklink.actions import unsubscribe
 from banklink.actions.colleagues import bookkeepers, who_helps
-from banklink.actions.invite import KINDS, address, ask_for, open_invitation
+from banklink.actions.invite import KINDS, address, ask_for
 from banklink.actions.outbox import queue
 from banklink.actions.people import checked_email
 from banklink.actions.services import Refused, Services
-from banklink.actions.settle import hold_all, term_of
+from banklink.actions.settle import end_known, hold_all, same_bank, term_of
 from banklink.core import reminders
 from banklink.core.calendar import Moment
 from banklink.core.facts import Grant as GrantState
@@ -34,6 +34,7 @@ from banklink.store.models import (
     Account,
     Administration,
     Connection,
+    Event,
     Grant,
     Holder,
     Invitation,
@@ -43,6 +44,9 @@ from banklink.store.models import (
 )
 
 log = logging.getLogger(__name__)
+
+_BANK = func.coalesce(Account.bank, func.substr(Account.iban, 5, 4))
+"""As settle.bank_of has it."""
 
 QUIET = timedelta(hours=24)
 """So long after a person asked for it, the clock does not ask for the same."""
@@ -56,10 +60,10 @@ def remind(services: Services, at: Moment) -> int:
         return 0
     with services.store.read() as session:
         due = session.execute(
-            select(Grant.holder_id, Account.bank, func.min(Account.remind_at))
+            select(Grant.holder_id, _BANK, func.min(Account.remind_at))
             .join(Account, Account.grant_id == Grant.id)
             .where(Account.remind_at <= moment.now)
-            .group_by(Grant.holder_id, Account.bank)
+            .group_by(Grant.holder_id, _BANK)
             .order_by(func.min(Account.remind_at), Grant.holder_id)
         ).all()
     queued = 0
@@ -95,9 +99,7 @@ class _Own:
         )
 
 
-def _remind(
-    services: Services, session: Session, holder_id: int, bank: str | None, at: Moment
-) -> int:
+def _remind(services: Services, session: Session, holder_id: int, bank: str, at: Moment) -> int:
     hold_all(
         session,
         session.scalars(select(Grant.administration_id).where(Grant.holder_id == holder_id)),
@@ -106,6 +108,7 @@ def _remind(
     if reminders.waits_for_facts(at) and _unseen(session, holder_id, at):
         return 0
     everything = _own(session, holder_id, bank)
+    declined_at = _declined_at(session, holder, bank)
     mailable: list[tuple[int, _Own]] = []
     for own in everything:
         account = own.account
@@ -118,7 +121,10 @@ def _remind(
         _note(session, own, due.passed, at)
         if due.mail is None:
             continue
-        if own.wanted:
+        needless = reminders.paused(due.mail, declined_at, at.now) or reminders.covered(
+            due.mail, _last_told(session, own), at.now
+        )
+        if own.wanted and not needless:
             mailable.append((due.mail, own))
         else:
             _note(session, own, (due.mail,), at)
@@ -126,7 +132,7 @@ def _remind(
         return 0
     mailable.sort(key=lambda each: (-reminders.urgency(each[0]), each[1].account.id))
     mail = None
-    if _may_be_mailed(session, holder, bank, everything, at):
+    if _may_be_mailed(session, holder, bank, at):
         mail = _mail(services, session, holder, bank, mailable, everything, at)
     for threshold, own in mailable:
         _note(session, own, (threshold,), at, mail)
@@ -148,7 +154,36 @@ def overdue(at: Moment) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _own(session: Session, holder_id: int, bank: str | None) -> list[_Own]:
+def _declined_at(session: Session, holder: Holder, bank: str) -> datetime | None:
+    """When this holder last said no to renewing here."""
+    return session.scalar(
+        select(func.max(Invitation.declined_at)).where(
+            Invitation.holder_id == holder.id,
+            Invitation.purpose == Purpose.RENEW.value,
+            Invitation.bank == bank,
+        )
+    )
+
+
+def _last_told(session: Session, own: _Own) -> datetime | None:
+    """When a mail that was not set aside last named this account with the day it ends now."""
+    if own.connection is None or own.term is None:
+        return None
+    last = session.scalar(
+        select(Event)
+        .where(Event.connection_id == own.connection.id, Event.kind == "reminded")
+        .order_by(Event.id.desc())
+        .limit(1)
+    )
+    if last is None or last.params.get("until") != own.term.last_day.isoformat():
+        return None
+    if last.params.get("holder") != own.connection.selected_id:
+        return None
+    mail = session.get(Mail, last.params.get("mail", 0), options=[defer(Mail.sealed)])
+    return last.at if mail is not None and mail.refused_at is None else None
+
+
+def _own(session: Session, holder_id: int, bank: str) -> list[_Own]:
     rows = session.execute(
         select(Account, Grant.state, Administration, Connection, Journal.name)
         .join(Grant, Grant.id == Account.grant_id)
@@ -167,10 +202,7 @@ def _own(session: Session, holder_id: int, bank: str | None) -> list[_Own]:
             & (Journal.iban == Account.iban)
             & (Journal.currency == Account.currency),
         )
-        .where(
-            Grant.holder_id == holder_id,
-            Account.bank.is_(None) if bank is None else Account.bank == bank,
-        )
+        .where(Grant.holder_id == holder_id, same_bank(bank))
         .order_by(Account.id)
     )
     return [
@@ -189,15 +221,12 @@ def _noted(session: Session, account: Account) -> set[int]:
     return set(
         session.scalars(
             select(Reminder.threshold).where(
-                Reminder.account_id == account.id, Reminder.valid_until == _until(account)
+                Reminder.account_id == account.id,
+                Reminder.authorised_at == account.authorised_at,
+                Reminder.valid_until == end_known(account),
             )
         )
     )
-
-
-def _until(account: Account) -> object:
-    """What tells one authorisation of an account from another."""
-    return account.valid_until or account.ended_at
 
 
 def _note(
@@ -207,7 +236,8 @@ def _note(
         session.add(
             Reminder(
                 account_id=own.account.id,
-                valid_until=_until(own.account),
+                authorised_at=own.account.authorised_at,
+                valid_until=end_known(own.account),
                 threshold=threshold,
                 at=at.now,
                 mail_id=mail.id if mail else None,
@@ -215,9 +245,7 @@ def _note(
         )
 
 
-def _may_be_mailed(
-    session: Session, holder: Holder, bank: str | None, everything: Sequence[_Own], at: Moment
-) -> bool:
+def _may_be_mailed(session: Session, holder: Holder, bank: str, at: Moment) -> bool:
     if holder.reminders_off_at is not None or holder.forgotten_at is not None:
         return False
     if not holder.email or not _sound(holder.email):
@@ -228,7 +256,7 @@ def _may_be_mailed(
         .where(
             Invitation.holder_id == holder.id,
             Invitation.purpose == Purpose.RENEW.value,
-            Invitation.bank == _bank(bank, everything),
+            Invitation.bank == bank,
             Mail.kind.in_(KINDS),
             Mail.refused_at.is_(None),
         )
@@ -245,16 +273,11 @@ def _sound(email: str) -> bool:
     return True
 
 
-def _bank(bank: str | None, everything: Sequence[_Own]) -> str:
-    """As invitations name it: where the provider gives no name, the bank's code in the IBAN."""
-    return bank or everything[0].account.iban[4:8]
-
-
 def _mail(
     services: Services,
     session: Session,
     holder: Holder,
-    bank: str | None,
+    bank: str,
     mailable: Sequence[tuple[int, _Own]],
     everything: Sequence[_Own],
     at: Moment,
@@ -262,21 +285,12 @@ def _mail(
     threshold, first = mailable[0]
     assert holder.email is not None
     office, locale = services.office, holder.locale or services.office.locale
-    named = _bank(bank, everything)
     used = [own for _, own in mailable]
     used += [own for own in everything if own.wanted and own not in used]
     connections = [own.connection for own in used if own.connection is not None]
     people = bookkeepers(session, [first.administration.id])[first.administration.id]
     helper = who_helps(people, first.connection.switched_by if first.connection else None)
     name, email = " ".join(holder.name.split()), checked_email(holder.email)
-    open_one = open_invitation(
-        session,
-        at,
-        administration_id=first.administration.id,
-        purpose=Purpose.RENEW,
-        email=email,
-        bank=named,
-    )
     invitation, token = ask_for(
         session,
         at,
@@ -286,9 +300,8 @@ def _mail(
         name=name,
         locale=locale,
         connections=[each.id for each in connections],
-        bank=named,
+        bank=bank,
         holder_id=holder.id,
-        message=open_one.message if open_one else "",
         by_reminder=True,
     )
     voice = Voice(locale)
@@ -298,7 +311,7 @@ def _mail(
         Occasion(
             today=at.today,
             name=name,
-            bank=named,
+            bank=bank,
             accounts=[_ending(own, voice, at) for own in used],
             office=office.name,
             helper=helper.name if helper else office.name,
@@ -314,16 +327,34 @@ def _mail(
         kind="reminder",
         email=email,
         name=name,
-        key=f"reminder:{first.account.id}:{_until(first.account)}:{threshold}",
+        key=_key(first.account, threshold),
         reply_to=helper.email if helper else None,
         administration_id=first.administration.id,
         holder_id=holder.id,
         invitation_id=invitation.id,
+        true_until=reminders.true_until(first.term, at.now) if first.term else None,
     )
     if mail is not None:
-        for connection in connections:
-            add_event(session, connection, "reminded", at, holder=holder.id, threshold=threshold)
+        for own in used:
+            if own.connection is None or own.term is None:
+                continue
+            add_event(
+                session,
+                own.connection,
+                "reminded",
+                at,
+                holder=holder.id,
+                threshold=threshold,
+                until=own.term.last_day.isoformat(),
+                mail=mail.id,
+            )
     return mail
+
+
+def _key(account: Account, threshold: int) -> str:
+    began, end = account.authorised_at, end_known(account)
+    assert began is not None and end is not None
+    return f"reminder:{account.id}:{began.isoformat()}:{end.isoformat()}:{threshold}"
 
 
 def _ending(own: _Own, voice: Voice, at: Moment) -> Ending:

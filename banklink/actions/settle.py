@@ -4,13 +4,13 @@ connections switch on, what works again becomes due, and the history is told."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from banklink.actions.services import Missing, Stale
-from banklink.core.calendar import Moment
+from banklink.core.calendar import Moment, end_of_validity
 from banklink.core.coverage import default_start, earliest_start
 from banklink.core.facts import Switch
 from banklink.core.reminders import Term, next_look, term
@@ -102,6 +102,23 @@ def term_of(account: Account) -> Term | None:
         ended=account.ended,
         ended_at=account.ended_at,
     )
+
+
+def end_known(account: Account) -> datetime | None:
+    """The last instant of the day on which its authorisation ends, as far as is known; with
+    `authorised_at` it tells one authorisation from another (Reminder)."""
+    end = account.valid_until or account.ended_at
+    return None if end is None else end_of_validity(end)
+
+
+def bank_of(account: Account) -> str:
+    """As the provider calls it, else as the IBAN does (invite.bank_of)."""
+    return account.bank or account.iban[4:8]
+
+
+def same_bank(bank: str) -> ColumnElement[bool]:
+    """The condition of a query for accounts at this bank."""
+    return func.coalesce(Account.bank, func.substr(Account.iban, 5, 4)) == bank
 
 
 def _switch_on_armed(session: Session, each: Record, at: Moment) -> None:

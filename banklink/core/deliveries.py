@@ -22,12 +22,15 @@ STALE = timedelta(days=2)
 """A mail that nobody tried to send for so long (no mail server was set, or nothing ran) does not
 go out by itself any more: what it says may long be otherwise."""
 
+GIVEN_UP = PERSISTENCE + 2 * PAUSES[-1]
+"""Nor does one that was tried, once its last try is long overdue: nothing ran meanwhile."""
+
 KEPT = timedelta(days=30)
 """So long a mail can still be read after it was sent or set aside; then its content, which may hold
 a link that lets somebody in, is wiped."""
 
 
-OVERTAKEN = frozenset({"withdrawn", "answered", "expired", "renewed", "newer", "forgotten"})
+OVERTAKEN = frozenset({"withdrawn", "answered", "expired", "renewed", "newer", "late", "forgotten"})
 """Why a mail was set aside that was no longer to be sent; that is no trouble."""
 
 
@@ -43,7 +46,8 @@ class Stage(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What is known about one mail. `sent_at` is business time, `next_try` machine time; `error`
-    a code: a word, and the numbers the mail server gave."""
+    a code: a word, and the numbers the mail server gave. `sent_by`: who sent it themselves, from
+    another program."""
 
     mail_id: int
     stage: Stage
@@ -53,6 +57,7 @@ class Delivery:
     tries: int
     next_try: datetime | None
     error: str | None
+    sent_by: str | None = None
 
 
 def stage_of(*, error: str | None, sent_at: datetime | None, refused_at: datetime | None) -> Stage:

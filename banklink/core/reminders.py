@@ -2,6 +2,11 @@
 
 A threshold is a number of days before the last valid day, negative after it; each falls due at ten
 in the morning in Amsterdam. Of what was missed only the most urgent is still said.
+
+Every threshold of an authorisation is dealt with once: with a mail, or rightly with none. None
+where a mail of the last days already told that holder of this account and its date (`covered`), and
+none for a while after they said no (`paused`); the last two days are an exception to the one, the
+last week to the other.
 """
 
 from __future__ import annotations
@@ -10,7 +15,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from banklink.core.calendar import Moment, amsterdam_day, amsterdam_hour, time_of_day
+from banklink.core.calendar import (
+    Moment,
+    amsterdam_day,
+    amsterdam_hour,
+    start_of_day,
+    time_of_day,
+)
 
 THRESHOLDS = (30, 14, 7, 1, 0, -7, -30)
 """From early to late, which is from least to most urgent."""
@@ -24,6 +35,19 @@ SHORT_TERM = 60
 ASKED_FOR = 60
 """So many days after the end nobody is asked any more: whoever looks again after months, or begins
 to use this program late, does not write to people about what they have long forgotten."""
+
+COVERS = 3
+"""So many days after a mail to a holder about a bank, what falls due for another account that stood
+in it needs no mail of its own."""
+
+ALWAYS = frozenset({1, 0})
+"""Thresholds that are mailed however short ago the last mail was."""
+
+AFTER_A_NO = timedelta(days=14)
+"""So long after a holder refused to renew they are left alone."""
+
+DESPITE_A_NO = frozenset({7, 1, 0})
+"""Thresholds at which they are asked again all the same."""
 
 MORNING, EVENING = 10, 20
 """Between these hours in Amsterdam mails may be written that nobody waits for."""
@@ -117,6 +141,30 @@ def next_look(of: Term | None, after: datetime | None = None) -> datetime | None
 def days_to(of: Term, now: datetime) -> int:
     """Whole Dutch days until the last valid day; 0 on it, negative after it."""
     return (of.last_day - amsterdam_day(now)).days
+
+
+def true_until(of: Term, now: datetime) -> datetime | None:
+    """Until when a reminder written now may still go: what says *today* or *tomorrow* until the end
+    of the day, everything else until the next one says it better; None after the last."""
+    if days_to(of, now) in (0, 1) or amsterdam_day(now) == of.without_from:
+        return start_of_day(amsterdam_day(now) + timedelta(days=1))
+    return next_look(of, now)
+
+
+def covered(threshold: int, last_mail: datetime | None, now: datetime) -> bool:
+    """Whether a mail says it already. `last_mail`: when this holder was last reminded of this
+    account, with the date on which it ends now, be it in a mail for another one at the bank."""
+    if last_mail is None or threshold in ALWAYS:
+        return False
+    return (amsterdam_day(now) - amsterdam_day(last_mail)).days <= COVERS
+
+
+def paused(threshold: int, declined_at: datetime | None, now: datetime) -> bool:
+    """Whether it is too soon to ask again. `declined_at`: when this holder last refused to renew at
+    this bank."""
+    if declined_at is None or threshold in DESPITE_A_NO:
+        return False
+    return now - declined_at < AFTER_A_NO
 
 
 def urgency(threshold: int) -> int:

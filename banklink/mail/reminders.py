@@ -32,7 +32,8 @@ class Occasion:
     the one the reminder is for first. `helper`: who answers a reply. `unsubscribe`: where the
     reader stops these mails.
 
-    The sentences speak of what ends on the same day as the first; the list below has them all.
+    The sentences speak of what ends on the same day as the first, and name it; the list below has
+    them all and says which these are.
     """
 
     today: date
@@ -48,7 +49,12 @@ class Occasion:
 def reminder(threshold: int, voice: Voice, about: Occasion) -> Letter:
     """The mail for one of core.reminders.THRESHOLDS."""
     first = about.accounts[0]
-    along = [each for each in about.accounts if each.last_day == first.last_day]
+    along = [
+        each
+        for each in about.accounts
+        if (each.last_day, each.over_since) == (first.last_day, first.over_since)
+    ]
+    others = [each for each in about.accounts if each not in along]
     values = {
         "firms": _firms(voice, along),
         "bank": about.bank,
@@ -64,13 +70,16 @@ def reminder(threshold: int, voice: Voice, about: Occasion) -> Letter:
         subject, before, after = _words_at_the_end(voice, first, about.today, values)
     else:
         subject, before, after = _words(threshold, voice, values)
+    if threshold == -30 and not others:
+        # With another account here it would not be true: later mails list this one too.
+        after += " " + voice.gettext("This is the last reminder.")
     parts: list[Part] = [
         Paragraph(before),
         Button(voice.gettext("Renew at %(bank)s", bank=about.bank), about.url),
         Paragraph(after),
     ]
     if len(about.accounts) > 1 or threshold != 30:
-        parts.append(Facts(tuple(_facts(voice, about.accounts))))
+        parts.append(Facts(tuple(_facts(voice, along, others))))
     return Letter(
         locale=voice.locale,
         subject=subject,
@@ -111,8 +120,8 @@ def _words(threshold: int, voice: Voice, values: dict[str, object]) -> tuple[str
         return (
             _("%(days)s days left: renew the bank link of %(firms)s"),
             _(
-                "Your permission at %(bank)s ends in %(days)s days (%(day)s). One renewal covers"
-                " all your accounts at this bank."
+                "Your permission at %(bank)s (%(accounts)s) ends in %(days)s days (%(day)s). One"
+                " renewal covers all your accounts at this bank."
             ),
             _("Already renewed? Please ignore this message."),
         )
@@ -120,15 +129,15 @@ def _words(threshold: int, voice: Voice, values: dict[str, object]) -> tuple[str
         return (
             _("%(days)s days left: transactions stop on %(day)s unless you renew"),
             _(
-                "On %(day)s we stop receiving transactions for %(firms)s. Renew (about 2 minutes,"
-                " keep the card of account %(account)s at hand):"
+                "On %(day)s we stop receiving transactions of %(bank)s (%(accounts)s) for"
+                " %(firms)s. Renew (about 2 minutes, keep the card of account %(account)s at hand):"
             ),
             _("Trouble? Reply to this mail, %(helper)s will help."),
         )
     if threshold == 1:
         return (
             _("The bank link of %(firms)s expires tomorrow"),
-            _("Your permission at %(bank)s ends tomorrow. Renew today:"),
+            _("Your permission at %(bank)s (%(accounts)s) ends tomorrow. Renew today:"),
             _(
                 "If you cannot, nothing you already have is lost: after renewing we fetch the"
                 " missed days as far back as %(bank)s allows."
@@ -138,8 +147,8 @@ def _words(threshold: int, voice: Voice, values: dict[str, object]) -> tuple[str
         return (
             _("The bank link of %(firms)s expired %(days)s days ago"),
             _(
-                "Since %(since)s no transactions of %(bank)s arrive for %(firms)s. Renewing takes"
-                " about 2 minutes:"
+                "Since %(since)s no transactions of %(bank)s (%(accounts)s) arrive for %(firms)s."
+                " Renewing takes about 2 minutes:"
             ),
             _(
                 "After renewing we fetch the missed days as far back as %(bank)s allows. Is this"
@@ -150,13 +159,10 @@ def _words(threshold: int, voice: Voice, values: dict[str, object]) -> tuple[str
     return (
         _("Renew or no longer in use? The bank link of %(firms)s"),
         _(
-            "Your permission at %(bank)s ended on %(day)s, %(days)s days ago. Is the account still"
-            " in use? Renewing takes about 2 minutes:"
+            "Your permission at %(bank)s (%(accounts)s) ended on %(day)s, %(days)s days ago. Is the"
+            " account still in use? Renewing takes about 2 minutes:"
         ),
-        _(
-            "Is it no longer in use? Reply to this mail, then %(helper)s switches the link off."
-            " This is the last reminder."
-        ),
+        _("Is it no longer in use? Reply to this mail, then %(helper)s switches the link off."),
     )
 
 
@@ -173,16 +179,16 @@ def _words_at_the_end(
         return (
             _("The bank link of %(firms)s expires today"),
             _(
-                "Today is the last day on which transactions of %(bank)s arrive. Renew today and"
-                " nothing is interrupted:"
+                "Today is the last day on which transactions of %(bank)s (%(accounts)s) arrive."
+                " Renew today and nothing is interrupted:"
             ),
             _("Later too, the link becomes active again by itself once you have renewed."),
         )
     return (
         _("The bank link of %(firms)s has expired"),
-        _("Since today no transactions arrive from %(bank)s. Repair:")
+        _("Since today no transactions arrive from %(bank)s (%(accounts)s). Repair:")
         if first.over_since == today
-        else _("Since %(since)s no transactions arrive from %(bank)s. Repair:"),
+        else _("Since %(since)s no transactions arrive from %(bank)s (%(accounts)s). Repair:"),
         _("The link becomes active again by itself."),
     )
 
@@ -204,10 +210,12 @@ def _ibans(accounts: Sequence[Ending]) -> list[str]:
     return list(dict.fromkeys(each.iban for each in accounts))
 
 
-def _facts(voice: Voice, accounts: Sequence[Ending]) -> list[tuple[str, str]]:
-    several = len({each.administration for each in accounts}) > 1
+def _facts(
+    voice: Voice, along: Sequence[Ending], others: Sequence[Ending]
+) -> list[tuple[str, str]]:
+    several = len({each.administration for each in (*along, *others)}) > 1
     found = []
-    for each in accounts:
+    for number, each in enumerate((*along, *others)):
         what = f"{each.name} {tail(each.iban)}"
         if several:
             what = f"{each.administration}: {what}"
@@ -217,5 +225,7 @@ def _facts(voice: Voice, accounts: Sequence[Ending]) -> list[tuple[str, str]]:
             until = voice.gettext("expired on %(date)s", date=voice.day(each.last_day))
         else:
             until = voice.gettext("valid until %(date)s", date=voice.day(each.last_day))
+        if others and number < len(along):
+            until = voice.gettext("%(until)s – this mail is about it", until=until)
         found.append((what, until))
     return found

@@ -237,6 +237,10 @@ def _check(stage: str, number: int, answer: bytes | str) -> None:
         raise NotNow(f"login {numbers}", whole=True)
     if number == 421:
         raise NotNow(f"busy {numbers}", whole=True)
+    policy_says = detail is not None and detail[0].startswith("5.7.")
+    if stage == "recipient" and 500 <= number < 600 and policy_says:
+        # Policy: it does not take mails from us, whomever they are for (RFC 3463).
+        raise NotNow(f"relay {numbers}", whole=True)
     if 500 <= number < 600 and stage != "sender":
         raise Unsendable(f"{stage} {numbers}")
     # A refused sender is our setting and no fault of this mail.

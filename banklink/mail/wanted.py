@@ -19,25 +19,25 @@ def asked_again_letter(
 ) -> Letter:
     """`name` is the recipient of the invitation that expired, `url` the row where it is sent
     again."""
-    say = voice.gettext
+    _ = voice.gettext
     return Letter(
         locale=voice.locale,
-        subject=say(
+        subject=_(
             "%(name)s asks for a new link for %(firms)s",
             name=name,
             firms=voice.listed(administrations),
         ),
-        greeting=say("Dear %(name)s,", name=to),
+        greeting=_("Dear %(name)s,", name=to),
         parts=(
             Paragraph(
-                say(
+                _(
                     "%(name)s opened the invitation for the bank link of %(firms)s, but it has"
                     " expired. One press in the row sends a new one.",
                     name=name,
                     firms=voice.listed(administrations),
                 )
             ),
-            Button(say("To the row"), url),
+            Button(_("To the row"), url),
         ),
         closing=app,
     )

@@ -22,6 +22,7 @@ def delivery(mail: Mail) -> Delivery:
         tries=mail.tries,
         next_try=mail.due_at if stage is Stage.FAILING else None,
         error=mail.error,
+        sent_by=mail.sent_by,
     )
 
 

@@ -546,9 +546,11 @@ class Mail(Model):
     with the same key is not queued.
 
     `created_at`, `sent_at` and `refused_at` are business time; `wanted_at` (since when it is to be
-    sent), `due_at` and `claimed_until` machine time. `sent_at` None and `refused_at` None: still to
+    sent), `due_at` and `claimed_until` machine time. `true_until` (business time): from then on it
+    would say what is not so any more. `sent_at` None and `refused_at` None: still to
     be sent. `refused_at`: given up or set aside, `error` says why; a person may send it again.
-    `sealed` is empty once its content was wiped.
+    `sent_by`: who sent it from a mail program of their own. `sealed` is empty once its content was
+    wiped.
     """
 
     __tablename__ = "outbox"
@@ -578,22 +580,26 @@ class Mail(Model):
     created_at: Mapped[datetime]
     wanted_at: Mapped[datetime]
     due_at: Mapped[datetime]
+    true_until: Mapped[datetime | None]
     tries: Mapped[int] = mapped_column(default=0, server_default="0")
     claimed_until: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
+    sent_by: Mapped[str | None]
     refused_at: Mapped[datetime | None]
     error: Mapped[str | None]
 
 
 class Reminder(Model):
     """That a threshold of one authorisation was dealt with: a mail, or rightly none (`mail_id`
-    None). An authorisation is an account and the day it ends; a renewal is another one."""
+    None). An authorisation is an account, when the bank gave it, and the day in Amsterdam on which
+    it ends, whose last instant is `valid_until`; a renewal is another one."""
 
     __tablename__ = "reminders"
-    __table_args__ = (UniqueConstraint("account_id", "valid_until", "threshold"),)
+    __table_args__ = (UniqueConstraint("account_id", "authorised_at", "valid_until", "threshold"),)
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    authorised_at: Mapped[datetime]
     valid_until: Mapped[datetime]
     threshold: Mapped[int]
     at: Mapped[datetime]

@@ -96,6 +96,7 @@ ACCESS: dict[str, Who] = {
     "outbox.mail": Who.SIGNED_IN,
     "outbox.html": Who.SIGNED_IN,
     "outbox.send": Who.SIGNED_IN,
+    "outbox.sent": Who.SIGNED_IN,
     "outbox.test": Who.OWNER,
     "maintenance.rows": Who.READER,
     "maintenance.refresh": Who.BOOKKEEPER,

@@ -11,6 +11,7 @@ from banklink.web.i18n import _, when
 
 WHY: dict[str, str] = {
     "recipient": N_("the mail server refuses this address"),
+    "relay": N_("the mail server does not take mails from us"),
     "recipient_later": N_("the mail server takes nothing for this address just now"),
     "content": N_("the mail server refuses this mail"),
     "content_later": N_("the mail server does not take this mail just now"),
@@ -29,14 +30,17 @@ WHY: dict[str, str] = {
     "busy": N_("the mail server takes no mails just now"),
     "fault": N_("a fault on our side, the log has more"),
     "unreadable": N_("it does not open with the keys that are set"),
-    "stale": N_("nobody tried to send it for two days"),
+    "stale": N_("it could not be sent for days"),
     "withdrawn": N_("the invitation was withdrawn"),
     "answered": N_("the invitation was answered by then"),
     "expired": N_("the invitation had expired by then"),
     "renewed": N_("the permission was renewed by then"),
+    "late": N_("what it says is no longer so by now"),
     "newer": N_("a newer reminder goes instead"),
     "forgotten": N_("nothing is kept of this person any more"),
     "wiped": N_("its content was wiped after 30 days"),
+    "sent": N_("it was sent already"),
+    "being_sent": N_("it is being sent just now"),
     "no_mail_server": N_("no mail server is set up"),
 }
 """What a code of a delivery means, as the rest of a sentence."""
@@ -64,7 +68,11 @@ class State:
 def state_of(delivery: Delivery, at: Moment, *, posts: bool) -> State:
     """`posts`: whether a mail server is set up."""
     if delivery.stage is Stage.SENT and delivery.sent_at is not None:
-        return State("well", _("Sent"), when(delivery.sent_at, at.today))
+        sent = when(delivery.sent_at, at.today)
+        if delivery.sent_by is not None:
+            detail = _("by %(who)s, %(when)s", who=delivery.sent_by, when=sent)
+            return State("well", _("Sent by hand"), detail)
+        return State("well", _("Sent"), sent)
     written = when(delivery.created_at, at.today)
     reason = why(delivery.error) if delivery.error else ""
     if delivery.stage is Stage.REFUSED:

@@ -119,6 +119,23 @@ def send(mail_id: int) -> Answer:
     return redirect(url_for("outbox.mail", mail_id=going), 303)
 
 
+@blueprint.post("/<int:mail_id>/sent")
+def sent(mail_id: int) -> Answer:
+    """Somebody sent it from their own mail program."""
+    with house().services.store.read() as session:
+        _mine(session, mail_id)
+    try:
+        acting.sent_by_hand(house().services, mail_id, at(), actor=person().name)
+    except Missing:
+        abort(404)
+    except Refused as error:
+        return _mail_page(
+            mail_id, error, _("Nothing was noted: %(why)s.", why=why(error.code))
+        ), 409
+    say("ok", _("Noted: you sent it yourself. It does not go out from here any more."))
+    return redirect(url_for("outbox.mail", mail_id=mail_id), 303)
+
+
 # -- what is shown -------------------------------------------------------------------------------
 
 
@@ -266,7 +283,21 @@ def _send_button(mail: Mail, title: str, copies: int = 0) -> Button:
     )
 
 
-def _mail_page(mail_id: int, error: Refused | None = None) -> str:
+def _sent_button(mail: Mail, title: str) -> Button | None:
+    """For who copied it; a mail that goes by itself needs no such word."""
+    if _posts() and mail.refused_at is None:
+        return None
+    label = _("I have sent it myself")
+    return Button(
+        action="sent",
+        label=label,
+        name=_("%(action)s: %(title)s", action=label, title=title),
+        method="post",
+        url=url_for("outbox.sent", mail_id=mail.id),
+    )
+
+
+def _mail_page(mail_id: int, error: Refused | None = None, text: str | None = None) -> str:
     services = house().services
     with services.store.read() as session:
         found = _mine(session, mail_id)
@@ -278,7 +309,7 @@ def _mail_page(mail_id: int, error: Refused | None = None) -> str:
     g.frames = True
     notice = said()
     if error is not None:
-        text = _("It was not sent: %(why)s.", why=why(error.code))
+        text = text or _("It was not sent: %(why)s.", why=why(error.code))
         notice = Notice(tone="error", text=text)
     return render_template(
         "outbox/mail.html",
@@ -293,7 +324,10 @@ def _mail_page(mail_id: int, error: Refused | None = None) -> str:
         press=None
         if hindered or waits
         else _send_button(found, (content or {}).get("subject") or "", copies),
-        by_hand=not _posts() and content is not None,
+        by_hand=not _posts() and content is not None and found.sent_at is None,
+        sent=_sent_button(found, content["subject"] or "")
+        if content and found.sent_at is None
+        else None,
         notice=notice,
         back=Link(label=_("To the outbox"), url=url_for("outbox.page")),
     )
@@ -313,4 +347,6 @@ def _facts(
     found.append((_("Written"), moment(mail.created_at)))
     if mail.sent_at:
         found.append((_("Sent"), moment(mail.sent_at)))
+    if mail.sent_by:
+        found.append((_("Sent by hand by"), mail.sent_by))
     return found

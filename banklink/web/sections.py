@@ -20,6 +20,8 @@ def sections() -> tuple[Link, ...]:
     administration_id, role = _here(person.id)
     may = ROLES.get(role or "", Who.PUBLIC)
     here = (request.blueprint or "").split(".")[0]
+    if here == "outbox" and not person.is_owner:
+        here = "holders"  # where they come from; an owner has it among the settings
     links = []
     if _several(person.id):
         links.append(
@@ -48,7 +50,7 @@ def sections() -> tuple[Link, ...]:
             Link(
                 label=house().settings.provider_name,
                 url=url_for("holders.page", administration=administration_id),
-                current=here in ("holders", "consents", "outbox"),
+                current=here in ("holders", "consents"),
             )
         )
         links.append(

@@ -333,6 +333,42 @@ def test_mails_of_weeks_ago_do_not_all_fly_out_when_a_mail_server_is_set(office:
     assert ids(office.box)[1:] == [office.mail(old[1]).message_id]
 
 
+def test_a_mail_that_was_tried_once_does_not_fly_out_after_a_week_of_standstill(
+    office: Office,
+) -> None:
+    number = office.write()
+    office.box.once["RCPT"] = "451 later"
+    office.deliver()
+    office.later(days=6)
+    assert office.deliver() == 0
+    assert (office.box.letters, office.mail(number).error) == ([], "stale")
+
+
+def test_what_holds_until_tonight_does_not_go_tomorrow(office: Office) -> None:
+    tonight = office.at().now + timedelta(hours=8)
+    number = office.write(true_until=tonight)
+    again = office.write(true_until=tonight)
+    office.box.answers["RCPT"] = "451 later"
+    office.deliver()
+    office.later(hours=9)
+    office.box.answers.clear()
+    assert office.deliver() == 0
+    assert {office.mail(each).error for each in (number, again)} == {"late"}
+    with pytest.raises(Refused, match="late"):
+        send_again(office.services, number, office.at())
+
+
+def test_a_server_that_relays_nothing_for_us_loses_nobody_their_mail(office: Office) -> None:
+    """One hour of a wrong setting; the addresses are fine."""
+    numbers = [office.write() for _ in range(3)]
+    office.box.answers["RCPT"] = "554 5.7.1 relay access denied"
+    office.deliver()
+    assert [office.mail(each).refused_at for each in numbers] == [None] * 3
+    office.box.answers.clear()
+    office.later(minutes=10)
+    assert office.deliver() == 3
+
+
 OVERTAKEN: list[tuple[str, Callable[[datetime], dict[str, Any]]]] = [
     ("withdrawn", lambda now: {"withdrawn_at": now}),
     ("answered", lambda now: {"accepted_at": now}),

@@ -19,12 +19,15 @@ from banklink.core.reminders import (
     THRESHOLDS,
     Due,
     Term,
+    covered,
     days_to,
     due,
     last_morning,
     next_look,
+    paused,
     schedule,
     term,
+    true_until,
     writing_hours,
 )
 
@@ -127,6 +130,24 @@ def test_the_next_look_is_the_next_threshold() -> None:
     assert next_look(None) is None
 
 
+@pytest.mark.parametrize(
+    ("now", "until"),
+    [
+        ("2026-06-14T08:00", "2026-06-30T08:00"),
+        ("2026-07-07T08:00", "2026-07-13T08:00"),
+        ("2026-07-13T08:00", "2026-07-13T22:00"),  # *tomorrow*
+        ("2026-07-14T08:00", "2026-07-14T22:00"),  # *today*
+        ("2026-07-15T08:00", "2026-07-15T22:00"),  # *since today*
+        ("2026-07-16T08:00", "2026-07-21T08:00"),
+        ("2026-08-13T08:00", None),
+    ],
+)
+def test_a_reminder_may_go_as_long_as_it_is_true_and_none_says_it_better(
+    now: str, until: str | None
+) -> None:
+    assert true_until(ending("2026-07-14"), utc(now)) == (utc(until) if until else None)
+
+
 def test_a_bank_that_ends_it_early_moves_the_last_day() -> None:
     began, until = utc("2026-01-15T09:00"), utc("2026-07-14T09:00")
     assert term(began, until) == Term(began, date(2026, 7, 14))
@@ -140,6 +161,37 @@ def test_a_bank_that_ends_it_early_moves_the_last_day() -> None:
     assert term(began, None) is None
     assert term(None, until) is None
     assert term(began, None, ended="expired", ended_at=utc("2026-03-01T15:00")) == early
+
+
+@pytest.mark.parametrize(
+    ("threshold", "last_mail", "now", "expected"),
+    [
+        pytest.param(14, None, "2026-07-14T08:00", False, id="never mailed"),
+        pytest.param(14, "2026-07-13T08:00", "2026-07-14T08:00", True, id="yesterday"),
+        pytest.param(14, "2026-07-11T08:05", "2026-07-14T08:00", True, id="three days ago"),
+        pytest.param(14, "2026-07-10T21:59", "2026-07-14T08:00", False, id="four days ago"),
+        pytest.param(1, "2026-07-13T08:00", "2026-07-14T08:00", False, id="the day before, always"),
+        pytest.param(0, "2026-07-13T08:00", "2026-07-14T08:00", False, id="the last day, always"),
+        pytest.param(-7, "2026-07-13T08:00", "2026-07-14T08:00", True, id="after the end"),
+    ],
+)
+def test_what_a_mail_of_the_last_days_told_is_not_told_again_so_soon(
+    threshold: int, last_mail: str | None, now: str, expected: bool
+) -> None:
+    assert covered(threshold, utc(last_mail) if last_mail else None, utc(now)) is expected
+
+
+@pytest.mark.parametrize(
+    ("threshold", "days", "expected"),
+    [(30, 0, True), (14, 13, True), (14, 14, False), (7, 1, False), (1, 1, False), (0, 1, False),
+     (-7, 9, True), (-30, 13, True), (-30, 14, False)],
+)  # fmt: skip
+def test_who_said_no_is_left_alone_until_the_last_week(
+    threshold: int, days: int, expected: bool
+) -> None:
+    now = utc("2026-07-14T08:00")
+    assert paused(threshold, now - timedelta(days=days), now) is expected
+    assert not paused(threshold, None, now)
 
 
 @pytest.mark.parametrize(

@@ -250,6 +250,7 @@ def test_an_answering_address_that_cannot_be_written_is_left_out(mailbox: Mailbo
         ("END", "451 4.7.1 later", NotNow, "content 451 4.7.1", False),
         ("MAIL", "553 5.7.1 not your address", NotNow, "sender 553 5.7.1", True),
         ("MAIL", "421 4.3.2 going down", NotNow, "busy 421 4.3.2", True),
+        ("RCPT", "554 5.7.1 relay denied", NotNow, "relay 554 5.7.1", True),
         ("RCPT", "530 5.7.0 sign in first", NotNow, "login 530 5.7.0", True),
         ("RCPT", HANG_UP, NotNow, "hung_up", True),
         ("END", HANG_UP, NotNow, "hung_up", True),

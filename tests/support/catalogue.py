@@ -59,15 +59,30 @@ def msgids() -> dict[Msgid, list[str]]:
 def python_msgids(source: str) -> Iterator[Msgid]:
     """Read from the syntax tree: Babel's own reader misses a call inside an f-string, and takes
     the key of `_(SENTENCES["key"])` for a sentence."""
-    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    tree = ast.parse(source)
+    keywords = {**KEYWORDS, **_other_names(tree)}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     for call in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
         name = getattr(call.func, "id", getattr(call.func, "attr", ""))
-        if name not in KEYWORDS:
+        if name not in keywords:
             continue
-        wanted = len(KEYWORDS[name] or (1,))
+        wanted = len(keywords[name] or (1,))
         given = [_sentences(argument) for argument in call.args[:wanted]]
         if len(given) == wanted:
             yield from (each if wanted > 1 else each[0] for each in zip(*given, strict=False))
+
+
+def _other_names(tree: ast.Module) -> dict[str, tuple[int, ...] | None]:
+    """What a module calls them besides: `say = voice.gettext`."""
+    return {
+        target.id: KEYWORDS[node.value.attr]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Attribute)
+        and node.value.attr in KEYWORDS
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
 
 
 def _sentences(argument: ast.expr) -> list[str]:

@@ -88,6 +88,7 @@ TABLE = {
     "GET /outbox/<mail_id>": "signed in",
     "GET /outbox/<mail_id>/html": "signed in",
     "POST /outbox/<mail_id>/send": "signed in",
+    "POST /outbox/<mail_id>/sent": "signed in",
     "POST /outbox/test": "owner",
     "GET /account": "signed in",
     "POST /account": "signed in",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,7 +17,9 @@ from banklink.actions.outbox import deliver, queue, wipe
 from banklink.core.deliveries import Delivery, Stage
 from banklink.core.invitations import Purpose
 from banklink.mail.invitations import invitation_letter
+from banklink.mail.smtp import Smtp
 from banklink.mail.voice import Voice
+from banklink.settings import SmtpSettings
 from banklink.store.models import Mail
 from banklink.web.mail_words import WHY, state_of, why
 from tests.support.mailbox import Mailbox, mailbox_fixture
@@ -148,7 +151,7 @@ def test_an_old_mail_waits_for_a_person_after_a_mail_server_was_set(
     assert deliver(office.services, office.at()) == 0
     guest = office.signed_in("sanne@kantoor.nl")
     page = soup(guest.get("/outbox"))
-    assert "twee dagen niet geprobeerd" in words(page.main)
+    assert "dagenlang niet worden verstuurd" in words(page.main)
     button = page.select_one(f"#mail-{number}-send")
     assert words(button) == "Versturen"
     answer = guest.press(f"/outbox/{number}/send", {"copies": "0"})
@@ -270,6 +273,51 @@ def test_what_was_sent_can_be_sent_again_and_twice_pressed_goes_once(
     again = soup(guest.get(f"/outbox/{number}")).select_one('[name="copies"]')
     assert str(again["value"]) == "1"
     assert guest.press(f"/outbox/{number}/send", {"copies": "٣"}).status_code == 303
+
+
+def test_a_mail_that_somebody_sent_themselves_counts_as_sent_and_never_goes_by_itself(
+    postless: Office, mailbox: Mailbox
+) -> None:
+    books, _ = postless.administration("Bakkerij De Vries")
+    postless.user("sanne@kantoor.nl", {books: "bookkeeper"})
+    guest = postless.signed_in("sanne@kantoor.nl")
+    number = write(postless, books)
+    page = soup(guest.get(f"/outbox/{number}"))
+    assert "BANKLINK_" not in words(soup(guest.get("/outbox")).main), "that is for the owner"
+    assert words(page.select_one('[data-action="sent"]')) == "Ik heb hem zelf verstuurd"
+    for _time in range(2):
+        answer = guest.press(f"/outbox/{number}/sent")
+        assert answer.status_code == 303
+    page = soup(guest.get(answer.location))
+    assert "Zelf verstuurd door Sanne" in words(page.select_one(".mail-state"))
+    assert not page.select('[data-action="sent"]')
+    assert "Zelf verstuurd door Sanne" in listed(guest)[0]
+    assert "Niet verstuurd" not in listed(guest)[0]
+    later = dataclasses.replace(
+        postless.services,
+        post=Smtp(SmtpSettings(mailbox.host, mailbox.port, "none", "post@kantoor.example")),
+    )
+    assert deliver(later, postless.at()) == 0 and mailbox.letters == []
+
+
+def test_what_the_server_took_cannot_be_called_sent_by_hand(office: Office) -> None:
+    books, _ = office.administration("Bakkerij De Vries")
+    office.user("sanne@kantoor.nl", {books: "bookkeeper"})
+    office.user("eva@kantoor.nl")
+    number = write(office, books)
+    deliver(office.services, office.at())
+    answer = office.signed_in("sanne@kantoor.nl").press(f"/outbox/{number}/sent")
+    assert answer.status_code == 409 and "al verstuurd" in words(soup(answer).main)
+    assert office.signed_in("eva@kantoor.nl").press(f"/outbox/{number}/sent").status_code == 404
+
+
+@pytest.mark.parametrize("owner", [True, False])
+def test_one_section_is_the_current_one(office: Office, owner: bool) -> None:
+    books, _ = office.administration("Bakkerij De Vries")
+    office.user("sanne@kantoor.nl", {books: "administrator"}, owner=owner)
+    page = soup(office.signed_in("sanne@kantoor.nl").get("/outbox"))
+    (current,) = page.select('nav.sections [aria-current="page"]')
+    assert (words(current) == "Instellingen") is owner
 
 
 def test_a_wiped_mail_says_so_and_cannot_be_sent(office: Office) -> None:
