@@ -45,6 +45,8 @@ FREQUENCY = "4_a_day"
 """Unattended (RTS art. 36(5)(b)); more when somebody waits."""
 RETENTION = "proof_5_years"
 ZONE = "Europe/Amsterdam"
+SEEN = "provider"
+"""The channel of what nobody came here for."""
 
 _BY_THE_BANK = ("expired", "withdrawn_at_bank")
 """Ends of an authorisation; the permission to read at the provider goes on."""
@@ -124,7 +126,7 @@ def came_back_for(session: Session, grant: Grant, attempt: Attempt) -> None:
         select(Account).where(Account.grant_id == grant.id, renewed_now)
     ):
         record = spoken.get(_key(account))
-        if record is not None and record.channel == "provider":
+        if record is not None and record.channel == SEEN:
             _came_with(record, attempt)
 
 
@@ -162,7 +164,7 @@ def _write(
         valid_until=first.valid_until if first else None,
         valid_source="bank" if first and first.valid_until else "unknown",
         frequency=FREQUENCY,
-        channel="provider",
+        channel=SEEN,
         provider_consent=holder.subject,
         predecessor_id=before.id if before is not None else None,
         retention=RETENTION,

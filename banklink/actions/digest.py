@@ -252,7 +252,7 @@ def _line(services: Services, administration: str, each: Record, last: dict[int,
         administration=administration,
         account=name or (share.account.name or "" if share and share.account else ""),
         iban=connection.iban,
-        holder=share.holder.name if share else None,
+        holder=share.name if share else None,
         row=each.diagnosis.row,
         days=_days(each),
         mailed_at=mail.created_at if mail is not None else None,
@@ -273,7 +273,7 @@ def _last_mails(session: Session, found: list[Record]) -> dict[int, Mail]:
     for connection_id, mail in session.execute(
         select(InvitationAccount.connection_id, Mail)
         .join(Mail, Mail.invitation_id == InvitationAccount.invitation_id)
-        .where(InvitationAccount.connection_id.in_(by_connection))
+        .where(InvitationAccount.connection_id.in_(by_connection), Mail.user_id.is_(None))
         .order_by(Mail.id)
     ):
         last[connection_id] = mail

@@ -235,6 +235,7 @@ def _tell(
             name=user.name,
             key=f"done:{key or _renewal(grant, account, authorised)}:{user.id}",
             administration_id=administration.id,
+            holder_id=holder.id,
             user_id=user.id,
         )
 
