@@ -3,6 +3,8 @@ all there."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from banklink.actions import forget as forgetting
 from banklink.actions import revoke
 from banklink.actions.consents import of_holder
 from banklink.actions.depart import depart
@@ -42,7 +45,7 @@ from banklink.store.models import (
     User,
 )
 
-from .conftest import BAKERY, ELSEWHERE, HERE, SANNE, SAVINGS, Books, House, account, at_once, fails
+from .conftest import BAKERY, ELSEWHERE, HERE, SANNE, SAVINGS, Books, House, account, fails
 
 NAME, EMAIL, CALLED = "Jan de Vries", "jan@devries.example", "Meneer Jan"
 SHOWN = {
@@ -411,19 +414,41 @@ def test_an_invitation_of_several_books_goes_on_for_the_others(house: House) -> 
         assert asked == [cafe.connection().id]
 
 
-def test_two_administrations_that_forget_at_once_leave_nothing(two: tuple[Books, Books]) -> None:
-    who = int(two[0].holder())
-    answers = at_once(2, lambda number: end(two[number], who))
-    assert sorted(each.everywhere for each in answers) == [False, True]
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> threading.Thread:
+    """Begins when it is decided what goes, and has time to get in between."""
+    other, wipe = threading.Thread(target=act), forgetting._wipe
+
+    def slow(*args: Any, **more: Any) -> None:
+        if not other.ident:
+            other.start()
+            other.join(0.7)
+        wipe(*args, **more)
+
+    monkeypatch.setattr(forgetting, "_wipe", slow)
+    return other
+
+
+def test_two_administrations_that_forget_at_once_leave_nothing(
+    two: tuple[Books, Books], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who, done = int(two[0].holder()), []
+    other = meanwhile(monkeypatch, lambda: done.append(end(two[1], who)))
+    done.append(end(two[0], who))
+    other.join(30)
+    assert sorted(each.everywhere for each in done) == [False, True]
     assert NAME not in everything(two[0]) and EMAIL not in everything(two[0])
 
 
-def test_who_gives_access_elsewhere_at_that_very_moment_has_a_name_there(known: Books) -> None:
-    """Whoever comes first: an administration that reads knows of whom."""
+def test_who_gives_access_elsewhere_at_that_very_moment_has_a_name_there(
+    known: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An administration that reads knows of whom."""
     who, house = int(known.holder()), known.house
     cafe = house.books(journals=[BAKERY], name="Café")
     answer = cafe.visit(cafe.depart(Action.GRANT), tick=[BAKERY])
-    at_once(2, lambda number: end(known, who) if number else cafe.come_back(answer))
+    other = meanwhile(monkeypatch, lambda: cafe.come_back(answer))
+    end(known, who)
+    other.join(30)
     assert cafe.grant().state == "active"
     assert cafe.record().shares[str(who)].name == NAME
     with house.services.store.read() as session:
