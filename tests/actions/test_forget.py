@@ -421,7 +421,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> thread
     def slow(*args: Any, **more: Any) -> None:
         if not other.ident:
             other.start()
-            other.join(0.7)
+            other.join(1)
         wipe(*args, **more)
 
     monkeypatch.setattr(forgetting, "_wipe", slow)
