@@ -22,7 +22,7 @@ run: .venv/.run ## Start Banklink with its demo, http://localhost:5000 (PORT=…
 
 install: .venv/.run ## Make the environment and start nothing
 
-test: .venv/.dev ## All tests (ARGS=… goes to pytest, for example ARGS="-k renew")
+test: .venv/.dev ## All tests (ARGS=… goes to pytest: ARGS="-k renew", ARGS="-n 2 --dist loadfile")
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/.dev ## Formatting, lint, types and templates

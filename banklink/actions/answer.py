@@ -230,6 +230,15 @@ def decline(services: Services, token: str, at: Moment) -> None:
             add_event(session, row.connection, "invitation_declined", at, invitation=invitation.id)
 
 
+def reopen(services: Services, token: str, at: Moment) -> None:
+    """Whoever said no may still say yes. Raises Missing, Refused closed."""
+    with services.store.write() as session:
+        invitation = _opened(session, token)
+        if invitation.declined_at is None or at.now >= invitation.expires_at:
+            raise Refused("closed")
+        invitation.declined_at = None
+
+
 def ask_again(services: Services, token: str, at: Moment) -> None:
     """The link is too old: who asked is told that a new one is wanted, once. Raises Missing,
     Refused closed where a new one would be against somebody's will."""

@@ -263,6 +263,9 @@ def _finish(services: Services, attempt_id: int, at: Moment) -> None:
         )
         _end_finishing(services, attempt, at, "unproven")
         return
+    except _SomebodyElse:
+        _end_finishing(services, attempt, at, "somebody_else")
+        return
     except _Withdrawn:
         _end_finishing(services, attempt, at, "withdrawn")
         return
@@ -342,6 +345,10 @@ def _take_grant(services: Services, attempt: Attempt, at: Moment) -> list[int]:
         stored = _ours(session, attempt)
         if too_late(session, attempt, person):
             raise _Withdrawn
+        if attempt.invitation_id is not None and not _concerned(session, attempt, accounts):
+            # Somebody else followed the link: they were asked for nothing, so nothing of theirs is
+            # read, and what runs through them stays as it is.
+            raise _SomebodyElse
         grant = _grant(session, attempt, person, at)
         if grant.credentials is not None:
             give_back(
@@ -361,12 +368,29 @@ def _take_grant(services: Services, attempt: Attempt, at: Moment) -> list[int]:
             for number in attempt.params.get("chosen") or [connection.id]
         ]
         stored.outcome, verdict = _verdict(connection, wanted, before, accounts, at)
-        stored.params = {**verdict, "chosen": [each.iban for each in wanted]}
+        stored.params = {**verdict, "shared": [each.iban for each in wanted]}
         stored.parked, stored.ended_at, stored.finishing_until = None, at.real, None
         due = settle(session, attempt.administration_id, at, actor=attempt.actor or None)
         stored.params = {**stored.params, "version": connection.version}
         taken_in(services, session, stored, grant, at)
         return due
+
+
+class _SomebodyElse(Exception):
+    """Who gave permission shares none of the accounts they were invited for."""
+
+
+def _concerned(session: Session, attempt: Attempt, accounts: Sequence[ProviderAccount]) -> bool:
+    """Whether any account that was asked for is among those shared."""
+    wanted = {
+        (connection.iban, connection.currency)
+        for connection in session.scalars(
+            select(Connection).where(
+                Connection.id.in_(attempt.params.get("chosen") or [attempt.connection_id])
+            )
+        )
+    }
+    return any((each.iban, each.currency) in wanted for each in accounts)
 
 
 class _Unproven(Exception):

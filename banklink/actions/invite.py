@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from banklink.actions import throttle
@@ -58,15 +58,22 @@ def open_invitation(
     purpose: Purpose,
     email: str,
     bank: str | None = None,
+    holder_id: int | None = None,
+    by_reminder: bool = False,
 ) -> Invitation | None:
-    """The one that lets this person in for this purpose now: there is never a second
-    (domain.md A1)."""
+    """The one that lets this person in for this purpose now: of those written by people there is
+    never a second (domain.md A1), nor of those by the clock. Several people may share one address;
+    who is known (`holder_id`) is told apart by that."""
+    unknown = Invitation.holder_id.is_(None)
+    same = unknown if holder_id is None else or_(unknown, Invitation.holder_id == holder_id)
     return session.scalar(
         select(Invitation)
         .where(
             Invitation.administration_id == administration_id,
             Invitation.purpose == purpose.value,
             Invitation.email == email,
+            Invitation.by_reminder.is_(by_reminder),
+            same,
             Invitation.bank.is_(None) if bank is None else Invitation.bank == bank,
             *still_open(at),
         )
@@ -113,6 +120,8 @@ def ask_for(
         purpose=purpose,
         email=email,
         bank=bank,
+        holder_id=holder_id,
+        by_reminder=by_reminder,
     )
     if found is None:
         found = Invitation(
@@ -130,7 +139,7 @@ def ask_for(
     found.holder_id = holder_id or found.holder_id
     found.expires_at, found.asked_again_at = start_of_day(at.today + LASTS + _DAY), None
     if actor is not None:
-        found.created_by, found.created_by_id, found.by_reminder = actor, actor_id, False
+        found.created_by, found.created_by_id = actor, actor_id
     session.flush()
     there = set(
         session.scalars(
@@ -314,6 +323,13 @@ def send(
             hold(session, administration_id)
         found = _mine(session, administration_id, connections, at)
         throttle.count(session, at, what="invite", who=str(actor_id), most=MOST_IN_TEN_MINUTES)
+        holder_id = holder_id or session.scalar(
+            select(Holder.id)
+            .join(Grant, Grant.holder_id == Holder.id)
+            .where(Grant.administration_id == administration_id, func.lower(Holder.email) == email)
+        )
+        if holder_id is None and purpose is Purpose.REPAIR:
+            purpose = Purpose.CONNECT  # who never gave permission is not asked for it again
         before = open_invitation(
             session,
             at,
@@ -321,16 +337,11 @@ def send(
             purpose=purpose,
             email=email,
             bank=bank,
+            holder_id=holder_id,
         )
-        asked = before is not None and not before.by_reminder
-        if before and asked and by_mail and set(connections) <= _accounts(session, before):
+        if before is not None and by_mail and set(connections) <= _accounts(session, before):
             until = amsterdam_day(before.expires_at - _DAY)
             raise Refused("already_invited", field="email", name=before.name, until=until)
-        holder_id = holder_id or session.scalar(
-            select(Holder.id)
-            .join(Grant, Grant.holder_id == Holder.id)
-            .where(Grant.administration_id == administration_id, func.lower(Holder.email) == email)
-        )
         invitation, token = ask_for(
             session,
             at,
@@ -372,8 +383,9 @@ def send_again(
             purpose=Purpose(old.purpose),
             email=old.email,
             bank=old.bank,
+            holder_id=old.holder_id,
         )
-        if newer is None and old.declined_at is None:
+        if newer is None and old.declined_at is None and not old.by_reminder:
             old.expires_at = at.now + _DAY  # so that it is this one that lives on
             session.flush()
         invitation, token = ask_for(

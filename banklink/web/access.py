@@ -52,6 +52,7 @@ ACCESS: dict[str, Who] = {
     "landing.page": Who.PUBLIC,
     "landing.allow": Who.PUBLIC,
     "landing.decline": Who.PUBLIC,
+    "landing.reopen": Who.PUBLIC,
     "landing.ask": Who.PUBLIC,
     "landing.finish": Who.PUBLIC,
     "landing.thanks": Who.PUBLIC,

@@ -60,7 +60,7 @@ def words(asked: Asked, at: Moment, *, posts: bool) -> Words:
         "email": invitation.email,
         "name": invitation.name,
     }
-    until = _(
+    until = "· " + _(
         "good until %(date)s", date=day(amsterdam_day(invitation.expires_at - timedelta(seconds=1)))
     )
     if invitation.asked_again_at is not None and state not in OPEN:

@@ -420,7 +420,7 @@ def invite(administration_id: int) -> Answer:
         abort(404)
     if not sent.mailed:
         return _handed(administration_id, sent.url, sent.invitation.name)
-    say("ok", _posted(_("Invitation to %(email)s.", email=sent.invitation.email)))
+    say("ok", _posted(sent.invitation.email))
     return redirect(_url(administration_id), 303)
 
 
@@ -433,10 +433,10 @@ def _purpose(administration_id: int, chosen: list[int]) -> Purpose:
     return Purpose.REPAIR if known else Purpose.CONNECT
 
 
-def _posted(what: str) -> str:
+def _posted(email: str) -> str:
     if house().services.office.sender is not None:
-        return f"{what} {_('It is on its way.')}"
-    return f"{what} {_('No mail server is set up, so it waits in the outbox.')}"
+        return _("The mail to %(email)s is on its way.", email=email)
+    return _("The mail to %(email)s waits in the outbox: no mail server is set up.", email=email)
 
 
 def _handed(administration_id: int, url: str, name: str) -> Answer:
@@ -486,7 +486,7 @@ def again(administration_id: int, invitation_id: int) -> Answer:
         sent = inviting.send_again(
             house().services, invitation_id, at(), actor=person().name, actor_id=person().id
         )
-        say("ok", _posted(_("Sent again to %(email)s.", email=sent.invitation.email)))
+        say("ok", _posted(sent.invitation.email))
 
     return _press(administration_id, invitation_id, do)
 

@@ -45,7 +45,7 @@ def request_(connection_id: int) -> Answer:
             actor=person().name,
             actor_id=person().id,
         )
-        return _posted(_("Renewal request to %(email)s.", email=letter.recipient.email))
+        return _posted(letter.recipient.email)
 
     return press(connection_id, do)
 
@@ -117,17 +117,18 @@ def _sent(sent: Sent) -> Notice:
             ),
             copy=sent.url,
         )
-    return _posted(_("Invitation to %(email)s.", email=sent.invitation.email))
+    return _posted(sent.invitation.email)
 
 
-def _posted(what: str) -> Notice:
-    """Sent, or where it waits as long as no mail server is set up."""
+def _posted(email: str) -> Notice:
+    """Where the mail is: on its way, or waiting as long as no mail server is set up."""
     if house().services.office.sender is not None:
-        return Notice(tone="ok", text=f"{what} {_('It is on its way; the row follows by itself.')}")
+        said = _("The mail to %(email)s is on its way; the row follows by itself.", email=email)
+        return Notice(tone="ok", text=said)
     label = _("To the outbox")
     return Notice(
         tone="ok",
-        text=f"{what} {_('No mail server is set up, so it waits in the outbox.')}",
+        text=_("The mail to %(email)s waits in the outbox: no mail server is set up.", email=email),
         button=Button(
             action="outbox", label=label, name=label, method="get", url=url_for("outbox.page")
         ),
@@ -161,7 +162,7 @@ def send_again(connection_id: int) -> Answer:
             )
         except Missing:
             raise Refused("invitation_over") from None
-        return _posted(_("Sent again to %(email)s.", email=sent.invitation.email))
+        return _posted(sent.invitation.email)
 
     return press(connection_id, do)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
+from babel.lists import format_list
 from flask import Blueprint, g, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
@@ -22,7 +23,7 @@ from banklink.translations import LOCALES
 from banklink.web import consent_words, signing
 from banklink.web.consent_words import ConsentText, masked
 from banklink.web.context import at, browser, house
-from banklink.web.i18n import _, day_of
+from banklink.web.i18n import _, day_of, locale
 from banklink.web.limits import Limit
 from banklink.web.viewmodel import Choice, Link
 
@@ -46,9 +47,13 @@ _OVER: dict[str, tuple[str, str]] = {
     ),
     State.DECLINED: (
         N_("You did not allow this"),
+        N_("Nothing is shared by it. %(sender)s sees that. Did you change your mind?"),
+    ),
+    "not_renewed": (
+        N_("You do not renew it now"),
         N_(
-            "Nothing is shared. Did you change your mind? Ask %(sender)s to send the invitation"
-            " again."
+            "What still holds goes on until it ends; nothing is asked of your bank. %(sender)s sees"
+            " that. Did you change your mind?"
         ),
     ),
     State.WITHDRAWN: (
@@ -265,6 +270,12 @@ def decline(token: str) -> Answer:
     return _press(token, lambda: answering.decline(house().services, token, at()))
 
 
+@blueprint.post("/invitation/<token>/reopen")
+def reopen(token: str) -> Answer:
+    """After a no, as long as the invitation is good."""
+    return _press(token, lambda: answering.reopen(house().services, token, at()))
+
+
 @blueprint.post("/invitation/<token>/ask")
 def ask(token: str) -> Answer:
     return _press(token, lambda: answering.ask_again(house().services, token, at()))
@@ -329,6 +340,14 @@ _RETURNED: dict[str, tuple[str, str, str]] = {
         "error",
         N_("The bank has an outage"),
         N_("Nothing was changed. Try again later; the link stays good."),
+    ),
+    "somebody_else": (
+        "error",
+        N_("That is not your account"),
+        N_(
+            "The account that is asked for is not among those you shared, so nothing was kept and"
+            " nothing of yours is read. Forward the mail to the account holder, or try again."
+        ),
     ),
     "other_account": (
         "error",
@@ -454,11 +473,19 @@ def _safe(attempt: Attempt) -> str:
             "You can withdraw your permission at any time in %(provider)s.", provider=_provider()
         )
     return _(
-        "Your bank lets it be read until %(date)s; then you are asked again. You can withdraw your"
-        " permission at any time in %(provider)s.",
+        "%(office)s may now read %(accounts)s. Your bank allows that until %(date)s; then you are"
+        " asked again. You can withdraw your permission at any time in %(provider)s.",
+        office=house().settings.office,
+        accounts=format_list([masked(each) for each in _read_now(attempt)], locale=locale()),
         date=day_of(datetime.fromisoformat(until)),
         provider=_provider(),
     )
+
+
+def _read_now(attempt: Attempt) -> list[str]:
+    """The accounts the step was about, as far as it said."""
+    params = attempt.params or {}
+    return [str(each) for each in params.get("shared") or [params.get("iban") or ""]]
 
 
 def _provider() -> str:
@@ -481,13 +508,17 @@ def _sender(found: Request | None) -> str:
 def _over(
     what: str, found: Request | None, status: int, *, token: str | None = None
 ) -> tuple[str, int]:
-    title, text = _OVER[what]
+    renewing = found is not None and found.purpose is Purpose.RENEW
+    title, text = _OVER["not_renewed" if what == State.DECLINED and renewing else what]
     names = {
         "sender": _sender(found),
         "date": day_of(found.invitation.expires_at - timedelta(seconds=1)) if found else "",
     }
     button = None
     more: tuple[str, ...] = ()
+    still = found is not None and at().now < found.invitation.expires_at
+    if what == State.DECLINED and still and token is not None:
+        button = (_("Open the invitation again"), url_for("landing.reopen", token=token))
     if what == State.EXPIRED and found is not None and token is not None:
         if found.invitation.asked_again_at is None:
             label = _("Ask %(sender)s for a new one", sender=names["sender"])

@@ -206,6 +206,7 @@ def row_view(
             fragment=_fragment(record, "details"),
         ),
         notice=_attempt_notice(record, reader),
+        waits=Overlay.INVITED in diagnosis.overlays,
     )
     if record.hidden:
         view = replace(

@@ -224,6 +224,7 @@ class RowView:
     panel: Details | Form | Explained | None = None
     show: Button | None = None  # re-reads the row; offered when it changed under an open form
     digest: str = ""
+    waits: bool = False  # for somebody else, who was asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

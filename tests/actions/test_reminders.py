@@ -680,9 +680,10 @@ def test_a_request_in_person_counts_for_a_day_and_its_message_stays(desk: Desk) 
     assert remind(desk.services, desk.at("2026-10-01 10:00").time.moment()) == 0
     assert remind(desk.services, desk.at("2026-10-08 10:00").time.moment()) == 1
     with desk.services.store.read() as session:
-        (invitation,) = session.scalars(select(Invitation))
-    assert invitation.message == "Hoi, zou je dit willen vernieuwen?"
-    assert (invitation.by_reminder, invitation.created_by) == (False, SANNE)
+        own, clocks = session.scalars(select(Invitation).order_by(Invitation.id))
+    assert own.message == "Hoi, zou je dit willen vernieuwen?"
+    assert (own.by_reminder, own.created_by) == (False, SANNE)
+    assert (clocks.by_reminder, clocks.message) == (True, "")
 
 
 def test_after_a_pause_what_the_provider_shows_is_read_before_anybody_is_written_to(

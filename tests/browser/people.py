@@ -182,13 +182,14 @@ class Person:
         expect(self.row(account).locator(".overlay-armed")).to_be_visible()
 
     def grant(self, account: str, *ticks: str, how: str = "allow", **bank: Any) -> None:
-        """Give permission from the row, for `ticks` and nothing else; the row's own account is ticked
-        by the app already. Ends on the row again."""
+        """Give permission from the row, for `ticks` beside what the app ticked by itself: what is
+        shared already, and the row's own account, which is unticked where `ticks` leaves it out.
+        Ends on the row again."""
         self.choose(account, "grant")
         self.page.wait_for_url(re.compile("/oauth2/consent"))
-        boxes = self.page.locator("#consent [data-iban]")
-        for box in boxes.all():
-            self.tick(box, box.get_attribute("data-iban") in (ticks or (account,)))
+        wanted = ticks or (account,)
+        for each in dict.fromkeys((*wanted, account)):
+            self.tick(self.page.locator(f'#consent [data-iban="{each}"]'), each in wanted)
         self.press(self.page.locator(f'[data-action="{how}"]'))
         self.at_bank(**bank)
 

@@ -39,6 +39,8 @@ PICTURES = {
     "list-phone": Picture("page", width=390, height=1210),
     "activate": Picture("activate-preview", OPEN),
     "details": Picture("details-expired", OPEN),
+    "repair": Picture("repair", OPEN),
+    "landing-phone": Picture("landing", width=390, height=900),
     "transactions": Picture("transactions", height=600),
     "help": Picture("help", height=640),
     "bank": Picture("bank-consent", height=700),

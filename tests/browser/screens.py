@@ -451,7 +451,7 @@ def _thanks(how: str) -> Callable[[Person], None]:
             # Whoever confirms has renewed it: the walk in another language takes the next one.
             found = next(
                 each
-                for name in ("renewing", "expiring")
+                for name in ("renewing", "not_completed", "never_connected")
                 if (each := record(session, connection_id(house, IBANS[name]), at)) is not None
                 and each.diagnosis.renewable
             )

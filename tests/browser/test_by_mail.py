@@ -354,10 +354,11 @@ def test_whoever_backs_out_of_renewing_a_healthy_link_leaves_it_as_it_was(
     expect(row.locator(".until")).to_contain_text("180")
 
 
-def test_somebody_elses_yes_shares_their_account_and_not_the_one_that_was_asked_for(
+def test_somebody_elses_yes_shares_nothing(
     office: Office, hands: Person, elsewhere: Person
 ) -> None:
-    """The mail was forwarded to a holder who has another account: the row stays as it is."""
+    """The mail was forwarded to a holder who has another account: the row stays as it is, and
+    nothing of theirs is kept."""
     holder = new_holder(office.house, "mwrong", 233, "Houder gevraagd")
     other = new_holder(office.house, "mother", 234, "Houder ander")
     letter = _asked(office, hands, holder)
@@ -368,10 +369,11 @@ def test_somebody_elses_yes_shares_their_account_and_not_the_one_that_was_asked_
     elsewhere.page.locator(f'#consent [data-iban="{other.iban}"]').check()
     elsewhere.page.locator('[data-action="allow"]').click()
     elsewhere.at_bank()
-    expect(elsewhere.page.locator("h1")).to_have_text("Dat was een andere rekening")
+    expect(elsewhere.page.locator("h1")).to_have_text("Dat is niet jouw rekening")
     assert holder.iban not in elsewhere.page.content()
     hands.home()
     hands.shows(holder.iban, "r3")
+    expect(hands.row(other.iban)).to_have_count(0)
     elsewhere.page.goto(link_in(letter))
     expect(elsewhere.page.locator("#allow-button")).to_be_visible()
 

@@ -80,6 +80,9 @@ def test_the_keyboard_alone_connects_activates_renews_and_repairs(
 
     walk_to(page, holder.iban)
     page.keyboard.press("a")
+    expect(hands.row(holder.iban).locator(".wizard")).to_be_visible()
+    tab_to(page, f'tbody[data-iban="{holder.iban}"] [id$="-myself"]')
+    page.keyboard.press("Enter")
     page.wait_for_url(re.compile("/oauth2/consent"))
     tab_to(page, f'#consent [data-iban="{holder.iban}"]')
     if not page.locator(":focus").is_checked():

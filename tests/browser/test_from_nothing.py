@@ -159,6 +159,7 @@ def test_from_an_empty_folder_to_the_first_transactions(watched: Watched, tmp_pa
             expect(step.locator(".first-row")).to_have_count(2)
             shot(page, "start-last-step")
             step.locator("[id$=-primary]").first.click()
+            page.locator(".wizard [id$=-myself]").click()
             connect(page)
 
             page.wait_for_url(re.compile(rf"^{re.escape(origin)}/\?"))

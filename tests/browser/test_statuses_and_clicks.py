@@ -412,3 +412,24 @@ def test_another_holder_takes_over_in_one_click(hands: Person, house: TestHouse)
     assert clicks[1:] == []
     expect(hands.row(account).locator(".notice.ok")).to_contain_text("Rekeninghouder gewijzigd.")
     complete(house, hands.administration_id, account)
+
+
+def test_access_is_withdrawn_in_two_clicks(hands: Person, house: TestHouse) -> None:
+    """From the list of account holders: one asks and says what stops, the second does it."""
+    holder = new_holder(house, "intrek", 42)
+    hands.sign_in_as(holder.email)
+    _granted(hands, holder)
+    hands.activate(holder.iban)
+    page = hands.page
+    page.goto(f"{house.origin}/holders?administration={hands.administration_id}")
+    mine = page.locator(".holders > li", has_text=holder.email)
+    with hands.counting() as clicks:
+        hands.press(mine.locator('[data-action="withdraw"]'))
+        expect(page.locator("#confirm")).to_contain_text("Deze koppelingen stoppen")
+        expect(page.locator("#confirm")).to_contain_text("Bank intrek (Actief)")
+        hands.press(page.locator("#confirm-yes"))
+        expect(page.locator(".now .notice")).to_contain_text("bevestigde op")
+    assert len(clicks) == 2, clicks
+    hands.home()
+    hands.shows(holder.iban, "r2")
+    complete(house, hands.administration_id, holder.iban)

@@ -28,6 +28,7 @@ TABLE = {
     "GET /invitation/<token>": "everybody",
     "POST /invitation/<token>/allow": "everybody",
     "POST /invitation/<token>/decline": "everybody",
+    "POST /invitation/<token>/reopen": "everybody",
     "POST /invitation/<token>/ask": "everybody",
     "POST /invitation/<token>/finish": "everybody",
     "GET /holders": "signed in",

@@ -21,6 +21,7 @@ from banklink.store.models import (
     Attempt,
     Connection,
     Grant,
+    Holder,
     Invitation,
     InvitationLink,
     Mail,
@@ -255,6 +256,8 @@ def test_whoever_says_no_is_believed(
     assert count(house, Attempt) == attempts
     row = row_of(visitor.get("/"), books.id("unticked"))
     assert "Karel Zuid gaf geen toestemming" in words(row)
+    assert press(stranger, address, "reopen").status_code == 303, "and may still say yes"
+    assert stranger.get(address).status_code == 200
 
 
 def test_a_withdrawn_link_lets_nobody_in(
@@ -496,14 +499,44 @@ def test_a_request_pressed_twice_is_one_mail(
 
 
 def test_what_the_clock_wrote_does_not_stop_a_letter_in_person(
+    visitor: Visitor, stranger: Visitor, books: Books, house: TestHouse
+) -> None:
+    """Nor does taking back one's own letter take back what the clock wrote."""
+    address = link_for(visitor, books)
+    clock = newest(house).id
+    with house.services.store.write() as session:
+        session.get_one(Invitation, clock).by_reminder = True
+    assert ask(visitor, books, "unticked").status_code == 303
+    own = newest(house).id
+    assert own != clock
+    data = {"invitation": str(own), "version": books.version("unticked")}
+    visitor.press(f"/connections/{books.id('unticked')}/invitation/withdraw", data)
+    assert stranger.get(address).status_code == 200
+
+
+def test_who_never_gave_permission_is_not_asked_for_it_again(
     visitor: Visitor, books: Books, house: TestHouse
 ) -> None:
     ask(visitor, books, "unticked")
+    assert newest(house).purpose == "connect"
+    ask(visitor, books, "unticked", email="piet@devries.example", name="Piet Bakker")
+    assert newest(house).purpose == "repair"
+
+
+def test_two_people_of_one_address_have_an_invitation_each(house: TestHouse) -> None:
     with house.services.store.write() as session:
-        session.get_one(Invitation, newest(house).id).by_reminder = True
-    assert ask(visitor, books, "unticked").status_code == 303
-    with house.services.store.read() as session:
-        assert not session.get_one(Invitation, newest(house).id).by_reminder
+        jan, piet = session.scalars(
+            select(Holder.id).where(Holder.name.in_(("Jan de Vries", "Piet Bakker")))
+        )
+        made = {
+            inviting.ask_for(
+                session, house.at(), administration_id=1, purpose=Purpose.RENEW, bank="Demobank",
+                email="info@devries.example", name="X", locale="nl", connections=[1],
+                holder_id=holder, by_reminder=True,
+            )[0].id
+            for holder in (jan, piet, jan)
+        }  # fmt: skip
+    assert len(made) == 2
 
 
 def test_somebody_elses_wish_for_a_new_link_of_the_clock_reaches_the_books(
