@@ -272,6 +272,8 @@ def ask_again(services: Services, token: str, at: Moment) -> None:
                 email=user.email,
                 name=user.name,
                 administration_id=invitation.administration_id,
+                holder_id=invitation.holder_id,
+                invitation_id=invitation.id,
                 user_id=user.id,
             )
 

@@ -23,7 +23,7 @@ from banklink.actions.depart import hashed
 from banklink.actions.fetch import fetch_all
 from banklink.actions.give_back import give_back
 from banklink.actions.observe import observe, store_accounts
-from banklink.actions.revoke import too_late
+from banklink.actions.revoke import subjects, too_late
 from banklink.actions.services import Missing, Services
 from banklink.actions.settle import WAITING, hold, settle
 from banklink.actions.sign_in import plain_email
@@ -434,13 +434,16 @@ def _refreshed(
 
 
 def _grant(session: Session, attempt: Attempt, person: Person, at: Moment) -> Grant:
+    # Locked: whoever is forgotten in other books at this moment is known again here afterwards.
     holder = session.scalar(
-        select(Holder).where(Holder.provider == attempt.provider, Holder.subject == person.subject)
+        select(Holder)
+        .where(Holder.provider == attempt.provider, Holder.subject.in_(subjects(person.subject)))
+        .with_for_update()
     )
     if holder is None:
         holder = Holder(provider=attempt.provider, subject=person.subject, name=person.name)
         session.add(holder)
-    holder.name = person.name
+    holder.name, holder.subject = person.name, person.subject
     holder.email = plain_email(person.email) if person.email else holder.email
     holder.forgotten_at = None
     session.flush()

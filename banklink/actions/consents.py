@@ -9,7 +9,7 @@ withdrawn_at_bank, forgotten. One that is not the last of its chain stays as it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -45,7 +45,11 @@ FREQUENCY = "4_a_day"
 """Unattended (RTS art. 36(5)(b)); more when somebody waits."""
 RETENTION = "proof_5_years"
 ZONE = "Europe/Amsterdam"
+SEEN = "provider"
+"""The channel of what nobody came here for."""
 
+_BY_THE_BANK = ("expired", "withdrawn_at_bank")
+"""Ends of an authorisation; the permission to read at the provider goes on."""
 _LAPSED = frozenset({Authorisation.EXPIRED, Authorisation.REVOKED})
 
 
@@ -55,25 +59,48 @@ _LAPSED = frozenset({Authorisation.EXPIRED, Authorisation.REVOKED})
 def permitted(
     services: Services, session: Session, grant: Grant, attempt: Attempt, at: Moment
 ) -> None:
-    """Somebody came back with a permission; what they share is stored. Also where that is nothing
-    of what was asked for: it is a permission all the same, and takes the place of the earlier."""
-    earlier = _of_grant(session, grant.id)
+    """Somebody came back with a permission; what they share is stored. The record is of what this
+    step was for and of what came along with it: an account that was shared before and did not
+    change keeps its own, on the text that was shown for it. Also where that is nothing of what was
+    asked for: it is a permission all the same."""
     listed = session.scalars(
         select(Account).where(Account.grant_id == grant.id, Account.listed).order_by(Account.id)
     ).all()
     asked = _asked_for(session, attempt)
+    spoken = _latest(session, grant.id)
+    given = [
+        each
+        for each in listed
+        if _meant(each, attempt, asked) or _came_along(each, grant, spoken.get(_key(each)), at)
+    ]
     invitation = (
         session.get_one(Invitation, attempt.invitation_id)
         if attempt.invitation_id is not None
         else None
     )
-    for accounts in _by_authorisation(listed) or [[]]:
+    for accounts in _by_authorisation(given) or [[]]:
         record = _write(services, session, grant, accounts, at.now, asked)
         record.purpose = invitation.purpose if invitation is not None else "connect"
         _came_with(record, attempt)
-    for record in earlier:
-        if record.ended_at is None:
-            _end(record, at.now, "renewed")
+    _end_followed(session, grant.id, shared={_key(each) for each in listed}, at=at)
+
+
+def _meant(account: Account, attempt: Attempt, asked: frozenset[tuple[str, str]]) -> bool:
+    """Of several that were asked for, who came may have chosen some."""
+    chosen = attempt.params.get("chosen")
+    return (account.iban, account.currency) in asked and (not chosen or account.iban in chosen)
+
+
+def _came_along(account: Account, grant: Grant, spoken: Consent | None, at: Moment) -> bool:
+    """Whether an account nobody asked for is given by this step: shared for the first time, or
+    again after it had ended, or confirmed anew at the bank."""
+    if at.now in (grant.granted_at, account.listed_at, account.renewed_at):
+        return True
+    if spoken is None:
+        return False
+    if spoken.ended_reason is not None and spoken.ended_reason not in _BY_THE_BANK:
+        return True
+    return account.authorised_at is not None and account.authorised_at != spoken.sca_at
 
 
 def renewed(
@@ -99,7 +126,7 @@ def came_back_for(session: Session, grant: Grant, attempt: Attempt) -> None:
         select(Account).where(Account.grant_id == grant.id, renewed_now)
     ):
         record = spoken.get(_key(account))
-        if record is not None and record.channel == "provider":
+        if record is not None and record.channel == SEEN:
             _came_with(record, attempt)
 
 
@@ -137,7 +164,7 @@ def _write(
         valid_until=first.valid_until if first else None,
         valid_source="bank" if first and first.valid_until else "unknown",
         frequency=FREQUENCY,
-        channel="provider",
+        channel=SEEN,
         provider_consent=holder.subject,
         predecessor_id=before.id if before is not None else None,
         retention=RETENTION,
@@ -222,16 +249,27 @@ def _before(session: Session, grant_id: int, accounts: Sequence[Account]) -> Con
     return max(same or bare, key=lambda each: each.id, default=None)
 
 
-def _end_followed(session: Session, grant_id: int) -> None:
-    """A record of which every account is spoken of by a later one is over."""
+def _end_followed(
+    session: Session,
+    grant_id: int,
+    *,
+    shared: Container[Key] | None = None,
+    at: Moment | None = None,
+) -> None:
+    """A record of which every account is spoken of by a later one is over. With `shared`, the
+    accounts of a new permission, also one whose other accounts are no longer among them."""
     spoken = _latest(session, grant_id)
     records = _of_grant(session, grant_id)
     for record in records:
         if record.ended_at is not None:
             continue
-        later = [spoken[key] for key in _keys(record)] or list(records[-1:])
-        if all(each.id > record.id for each in later):
-            _end(record, max(each.given_at for each in later), "renewed")
+        keys = [key for key in _keys(record) if shared is None or key in shared]
+        if keys or not _keys(record):
+            later = [spoken[key] for key in keys] or list(records[-1:])
+            if all(each.id > record.id for each in later):
+                _end(record, max(each.given_at for each in later), "renewed")
+        elif at is not None:
+            _end(record, at.now, "renewed")
 
 
 # -- the end of it --------------------------------------------------------------------------------
@@ -241,7 +279,7 @@ def end(session: Session, grant_id: int, at: Moment, *, reason: str, by: str | N
     """The permission is over as a whole, also where an authorisation had lapsed already."""
     speaking = {each.id for each in _latest(session, grant_id).values()}
     for record in _of_grant(session, grant_id):
-        lapsed = record.ended_reason in ("expired", "withdrawn_at_bank")
+        lapsed = record.ended_reason in _BY_THE_BANK
         if record.ended_at is None or (lapsed and record.id in speaking):
             _end(record, at.now, reason, by)
 

@@ -177,7 +177,7 @@ def mark_revoked(
     if grant.credentials_version != version:
         return
     grant.state = GrantState.REVOKED.value
-    grant.revoked_at = at.now
+    grant.revoked_at, grant.withdrawn_here = at.now, reason == "withdrawn_here"
     grant.credentials = grant.access_expires_at = grant.refresh_until = None
     grant.credentials_version += 1
     grant.next_check_at = None

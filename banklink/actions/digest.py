@@ -312,7 +312,7 @@ def _line(services: Services, administration: str, each: Record, last: Mapping[i
         administration=administration,
         account=name or (share.account.name or "" if share and share.account else ""),
         iban=connection.iban,
-        holder=share.holder.name if share else None,
+        holder=share.name if share else None,
         row=each.diagnosis.row,
         silent=silent,
         days=None if silent and not _ends_soon(each) else _days(each),

@@ -252,7 +252,10 @@ def _pages(services: Services, job: _Job, at: Moment) -> int:
             raise ContractViolation("cursor_does_not_move")
         with services.store.write() as session:
             # Access withdrawn while the page was under way: it comes too late.
-            state = session.scalar(select(Grant.state).where(Grant.id == job.grant_id))
+            # One that is being withdrawn waits until the page is stored.
+            state = session.scalar(
+                select(Grant.state).where(Grant.id == job.grant_id).with_for_update(read=True)
+            )
             if state != GrantState.ACTIVE:
                 raise GrantRevoked("grant_not_active")
             added += _store_page(session, job, page)

@@ -230,7 +230,7 @@ def bank_of(found: Record, share: Share) -> str:
 
 def _the_holder(services: Services, found: Record) -> tuple[Recipient, ...]:
     share = found.concerned_share
-    if share is None:
+    if share is None or share.name is None:
         return ()
     holder = share.holder
     locale = holder.locale or services.office.locale
@@ -246,7 +246,7 @@ def purpose_of(found: Record) -> Purpose:
 
 def _recipients(services: Services, session: Session, found: Record) -> tuple[Recipient, ...]:
     concerned = found.concerned_share or found.selected_share
-    first = concerned.holder if concerned else None
+    first = concerned.holder if concerned and concerned.name is not None else None
     others = session.scalars(
         select(Holder)
         .join(Grant, Grant.holder_id == Holder.id)

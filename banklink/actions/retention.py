@@ -10,6 +10,7 @@ from sqlalchemy import CursorResult, String, delete, select, update
 from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
+from banklink.actions.forget import empty_left_over
 from banklink.actions.services import Services
 from banklink.core.calendar import Moment
 from banklink.store.models import Attempt, Consent, Invitation, InvitationLink
@@ -25,6 +26,7 @@ def delete_old(services: Services, at: Moment) -> int:
     leaves the database's files for good."""
     with services.store.write() as session:
         done = _records(session, at) + _attempts(session, at) + _invitations(session, at)
+        done += empty_left_over(session, at)
     services.store.scrub()
     return done
 

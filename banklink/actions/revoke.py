@@ -18,16 +18,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import CursorResult, exists, select, update
+from sqlalchemy import ColumnElement, CursorResult, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from banklink.actions import consents
 from banklink.actions.credentials import unseal
+from banklink.actions.depart import hashed
 from banklink.actions.give_back import give_back
-from banklink.actions.invite import still_open
+from banklink.actions.invite import books_of, still_open
 from banklink.actions.provider_settings import from_sealed
 from banklink.actions.services import Missing, Refused, Services, Stale
 from banklink.actions.settle import WAITING, hold, settle
+from banklink.actions.sign_in import plain_email
 from banklink.core.calendar import Moment
 from banklink.core.facts import Grant as GrantState
 from banklink.core.statuses import Action
@@ -38,9 +40,12 @@ from banklink.store.models import (
     Administration,
     Attempt,
     Connection,
+    Consent,
     Grant,
     Holder,
     Invitation,
+    InvitationAccount,
+    Mail,
     Revocation,
 )
 from banklink.store.vault import SealBroken
@@ -74,8 +79,8 @@ def withdraw(
     actor: str,
     seen: str | None = None,
 ) -> bool:
-    """*Toegang intrekken*. Returns whether the provider has confirmed it already. `seen`: since
-    when the person saw access given (`given`).
+    """*Toegang intrekken*. Returns whether the provider has confirmed it already. `seen`: which
+    permission the person saw (`given`).
 
     Raises Missing, Refused not_shared when there is nothing (any more) to withdraw, and Stale when
     access was given anew since.
@@ -85,16 +90,22 @@ def withdraw(
         grant = grant_of(session, administration_id, holder_id)
         if grant.state != GrantState.ACTIVE:
             raise Refused("not_shared")
-        if seen is not None and seen != given(grant):
+        if seen is not None and seen != given(session, grant):
             raise Stale(None)
         revocation = end_grant(session, grant, at, actor=actor, reason="withdrawn_here")
         settle(session, administration_id, at, actor=actor)
     return tell(services, revocation.id, at)
 
 
-def given(grant: Grant) -> str:
-    """Tells one permission of a holder from the next."""
-    return grant.granted_at.isoformat()
+def given(session: Session, grant: Grant) -> str:
+    """Tells one permission of a holder from the next, also one given while there was another: each
+    has its record."""
+    last = session.scalar(
+        select(func.max(Consent.id)).where(
+            Consent.grant_id == grant.id, Consent.channel != consents.SEEN
+        )
+    )
+    return f"{grant.granted_at.isoformat()} {last or 0}"
 
 
 def grant_of(session: Session, administration_id: int, holder_id: int) -> Grant:
@@ -119,7 +130,7 @@ def end_grant(
         session, provider, grant.credentials, at, reason="withdrawn", grant_id=grant.id
     )
     grant.state, grant.revoked_at = GrantState.REVOKED.value, at.now
-    grant.withdrawn_at = at.real
+    grant.withdrawn_at, grant.withdrawn_here = at.real, True
     grant.credentials = grant.access_expires_at = grant.refresh_until = None
     grant.credentials_version += 1
     grant.next_check_at = None
@@ -145,16 +156,60 @@ def _end_departures(session: Session, grant: Grant, at: Moment) -> None:
 
 
 def close_invitations(session: Session, grant: Grant, at: Moment, actor: str | None) -> None:
-    """Asking on for what was just ended would be against what somebody wants."""
+    """Asking on for what was just ended would be against what somebody wants. What is asked for
+    other books goes on."""
     holder = session.get_one(Holder, grant.holder_id)
-    same = Invitation.holder_id == holder.id
-    if holder.email is not None:
-        same |= Invitation.email == holder.email
-    session.execute(
-        update(Invitation)
-        .where(Invitation.administration_id == grant.administration_id, same, *still_open(at))
-        .values(withdrawn_at=at.now, withdrawn_by=actor)
+    for each in session.scalars(
+        select(Invitation)
+        .where(to_holder(holder), asks_of(grant.administration_id), *still_open(at))
+        .order_by(Invitation.id)
+        .with_for_update()
+    ):
+        if not leave_to_others(session, each, grant.administration_id):
+            each.withdrawn_at, each.withdrawn_by = at.now, actor
+    session.flush()
+
+
+def to_holder(holder: Holder) -> ColumnElement[bool]:
+    """Invitations to this person: known by number, or only by address."""
+    theirs = (Invitation.holder_id == holder.id) | (Invitation.accepted_by_id == holder.id)
+    if holder.email:
+        theirs |= func.lower(Invitation.email) == plain_email(holder.email)
+    return theirs
+
+
+def asks_of(administration_id: int) -> ColumnElement[bool]:
+    """Invitations that were made here, or ask for accounts of these books."""
+    return (Invitation.administration_id == administration_id) | exists().where(
+        InvitationAccount.invitation_id == Invitation.id,
+        InvitationAccount.connection_id == Connection.id,
+        Connection.administration_id == administration_id,
     )
+
+
+def leave_to_others(session: Session, invitation: Invitation, administration_id: int) -> bool:
+    """An invitation that asks for accounts of several books asks for those of these no more, and is
+    of one of the others from now on, with its mails. False, and nothing done, where there is no
+    other."""
+    others = books_of(session, invitation.id) - {administration_id}
+    if not others:
+        return False
+    session.execute(
+        delete(InvitationAccount).where(
+            InvitationAccount.invitation_id == invitation.id,
+            InvitationAccount.connection_id.in_(
+                select(Connection.id).where(Connection.administration_id == administration_id)
+            ),
+        )
+    )
+    if invitation.administration_id == administration_id:
+        invitation.administration_id = min(others)
+        session.execute(
+            update(Mail)
+            .where(Mail.invitation_id == invitation.id, Mail.administration_id == administration_id)
+            .values(administration_id=invitation.administration_id)
+        )
+    return True
 
 
 def tell_history(
@@ -185,7 +240,7 @@ def too_late(session: Session, attempt: Attempt, person: Person) -> bool:
         .where(
             Grant.administration_id == attempt.administration_id,
             Holder.provider == attempt.provider,
-            Holder.subject == person.subject,
+            Holder.subject.in_(subjects(person.subject)),
         )
     )
     return withdrawn is not None and attempt.created_at <= withdrawn
@@ -234,11 +289,12 @@ def tell(services: Services, revocation_id: int, at: Moment) -> bool:
         row = session.get_one(Revocation, revocation_id)
     own = None
     try:
-        # Before the claim: settings changed meanwhile must not carry tokens to another server.
+        # Before the claim, which holds only as long as nothing else was set since the row was
+        # read: settings changed meanwhile must not carry tokens to another server.
         provider: BankProvider = services.providers[row.provider]
         if row.settings is not None:
             provider = own = from_sealed(services, row.settings)
-        job = _claim(services, revocation_id, at)
+        job = _claim(services, row, at)
         if job is None:
             return False
         provider.revoke(job.credentials, subject=job.subject, reference=job.reference)
@@ -264,8 +320,9 @@ def tell(services: Services, revocation_id: int, at: Moment) -> bool:
     return True
 
 
-def _claim(services: Services, revocation_id: int, at: Moment) -> _Job | None:
-    """By one conditional UPDATE: two workers tell it once. Raises _NotNow and _Nothing."""
+def _claim(services: Services, seen: Revocation, at: Moment) -> _Job | None:
+    """By one conditional UPDATE: two workers tell it once, and to the service it was `seen` to be
+    for. Raises _NotNow and _Nothing."""
     until = at.real + _LEASE
     with services.store.write() as session:
         taken = cast(
@@ -273,7 +330,8 @@ def _claim(services: Services, revocation_id: int, at: Moment) -> _Job | None:
             session.execute(
                 update(Revocation)
                 .where(
-                    Revocation.id == revocation_id,
+                    Revocation.id == seen.id,
+                    Revocation.settings.is_not_distinct_from(seen.settings),
                     Revocation.confirmed_at.is_(None),
                     Revocation.due_at <= at.real,
                     Revocation.claimed_until.is_(None) | (Revocation.claimed_until < at.real),
@@ -284,7 +342,7 @@ def _claim(services: Services, revocation_id: int, at: Moment) -> _Job | None:
         if taken.rowcount != 1:
             return None
     with services.store.read() as session:
-        row = session.get_one(Revocation, revocation_id)
+        row = session.get_one(Revocation, seen.id)
         grant = session.get(Grant, row.grant_id) if row.grant_id is not None else None
         credentials = _opened(services, row.sealed)
         if credentials is None or credentials.refresh_token is None:
@@ -321,7 +379,11 @@ def _something_else_hangs_on_it(session: Session, grant: Grant, at: Moment) -> b
     under_way = select(Attempt.id).where(
         Attempt.purpose == Action.GRANT.value,
         Attempt.parked.is_not(None)
-        | (Attempt.consumed_at.is_(None) & (Attempt.created_at > at.real - _MAY_COME_BACK)),
+        | (
+            # Not back yet, or back and what it brought is being taken in.
+            (Attempt.consumed_at.is_(None) | Attempt.outcome.is_(None))
+            & (Attempt.created_at > at.real - _MAY_COME_BACK)
+        ),
     )
     return bool(session.scalar(select(exists(shared) | exists(under_way))))
 
@@ -353,3 +415,30 @@ def _confirmed(services: Services, revocation_id: int, at: Moment, error: str | 
         if grant is not None and row.reason == "withdrawn":
             consents.confirm(session, grant.id, at, withdrawn_by=row.created_at)
             tell_history(session, grant, "access_end_confirmed", at)
+        if grant is not None:
+            holder = session.get_one(Holder, grant.holder_id, with_for_update=True)
+            if holder.forgotten_at is not None:
+                hide_subject(session, holder)
+
+
+# -- the number of who is forgotten ---------------------------------------------------------------
+
+_HIDDEN = "forgotten:"
+
+
+def hide_subject(session: Session, holder: Holder) -> None:
+    """The provider's number for somebody who is forgotten goes as soon as nothing has to be told
+    about them any more. What takes its place recognises them when they bring the number again, and
+    does not tell it."""
+    untold = select(Revocation.id).where(
+        Revocation.confirmed_at.is_(None),
+        Revocation.grant_id.in_(select(Grant.id).where(Grant.holder_id == holder.id)),
+    )
+    session.flush()
+    if not session.scalar(select(exists(untold))) and not holder.subject.startswith(_HIDDEN):
+        holder.subject = subjects(holder.subject)[1]
+
+
+def subjects(subject: str) -> tuple[str, str]:
+    """What a holder with this number is known by: it, or what took its place."""
+    return subject, _HIDDEN + hashed(subject)

@@ -237,6 +237,7 @@ def _tell(
             name=user.name,
             key=f"done:{key}:{user.id}",
             administration_id=administration.id,
+            holder_id=holder.id,
             user_id=user.id,
         )
 

@@ -46,7 +46,8 @@ class Trouble(StrEnum):
 class HolderFacts:
     """One holder's side of one IBAN.
 
-    `listed`: the provider shows us the account through this holder's grant (ticked and present in
+    `withdrawn_here`: the grant was ended by somebody here, not by the holder. `listed`: the
+    provider shows us the account through this holder's grant (ticked and present in
     the entrepreneur app; Banklink cannot tell the two apart). `days_left`: whole Dutch days until
     the last valid day, None when no date is known.
     """
@@ -59,6 +60,7 @@ class HolderFacts:
     valid_until: datetime | None = None
     granted_at: datetime | None = None
     revoked_at: datetime | None = None
+    withdrawn_here: bool = False
     listed_at: datetime | None = None
     unlisted_at: datetime | None = None
     authorised_at: datetime | None = None

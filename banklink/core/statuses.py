@@ -224,6 +224,7 @@ TABLE: tuple[Row, ...] = (
             " to the selected user's entrepreneur app."
         ),
         (
+            N_("Access was withdrawn here on %(withdrawn)s. Fetched transactions stay."),
             N_("%(holder)s withdrew access on %(revoked)s. Fetched transactions stay."),
             N_("Access was withdrawn. Fetched transactions stay."),
         ),

@@ -160,6 +160,7 @@ def holder_facts(share: Share, now: datetime) -> HolderFacts:
         valid_until=valid_until,
         granted_at=share.grant.granted_at,
         revoked_at=share.grant.revoked_at,
+        withdrawn_here=bool(share.grant.withdrawn_here),
         listed_at=account.listed_at if account else None,
         unlisted_at=account.unlisted_at if account else None,
         authorised_at=account.authorised_at if account else None,

@@ -233,7 +233,8 @@ class Grant(Model):
     """A holder lets Banklink read accounts for one administration. `credentials` is sealed.
 
     `withdrawn_at`: when somebody here last withdrew it (machine time, as departures are): what left
-    before that brings nothing back. `forgotten_at`: since when the holder has no name here.
+    before that brings nothing back. `withdrawn_here`: it ended (`revoked_at`) by somebody here and
+    not by the holder. `forgotten_at`: since when the holder has no name here.
     `refresh_until` leases the refresh of its tokens to one caller (machine time); the compare of
     `credentials_version` makes a slow one lose.
     """
@@ -248,6 +249,7 @@ class Grant(Model):
     granted_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
     withdrawn_at: Mapped[datetime | None]
+    withdrawn_here: Mapped[bool] = mapped_column(default=False, server_default=false())
     forgotten_at: Mapped[datetime | None]
     credentials: Mapped[str | None] = mapped_column(Text)
     credentials_version: Mapped[int] = mapped_column(default=0)
@@ -574,7 +576,7 @@ class Mail(Model):
     administration_id: Mapped[int | None] = mapped_column(
         ForeignKey("administrations.id"), index=True
     )
-    holder_id: Mapped[int | None] = mapped_column(ForeignKey("holders.id"))
+    holder_id: Mapped[int | None] = mapped_column(ForeignKey("holders.id"), index=True)
     invitation_id: Mapped[int | None] = mapped_column(ForeignKey("invitations.id"), index=True)
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime]

@@ -141,7 +141,7 @@ ACCESS: dict[str, Who] = {
     "account.save_password": Who.SIGNED_IN,
     "account.end_session": Who.SIGNED_IN,
     "consents.page": Who.READER,
-    "consents.download": Who.READER,
+    "consents.download": Who.BOOKKEEPER,
     "consents.do_withdraw": Who.BOOKKEEPER,
     "consents.do_forget": Who.ADMINISTRATOR,
     "people.members": Who.READER,

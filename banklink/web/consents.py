@@ -31,6 +31,7 @@ from banklink.store.models import (
     Administration,
     Connection,
     Consent,
+    FetchRun,
     Grant,
     Holder,
     Revocation,
@@ -132,17 +133,18 @@ def _page(
         current = _shown_first(kept)
         earlier = [each for each in kept if each not in current]
         url = _url(administration_id, holder_id)
+        full = may_change()
         view = render_template(
             "consents/page.html",
             name=name,
             administration=administration.name,
-            email=None if grant.forgotten_at else holder.email,
+            email=holder.email if full and not grant.forgotten_at else None,
             back=_back(administration_id),
             notice=said(),
             state=_state(session, grant, kept, name),
             accounts=_accounts(session, grant, holder) if shares else (),
-            current=[_record(each) for each in current],
-            earlier=[_record(each) for each in earlier],
+            current=[_record(each, full) for each in current],
+            earlier=[_record(each, full) for each in earlier],
             earlier_title=ngettext(
                 "%(n)s earlier permission", "%(n)s earlier permissions", len(earlier)
             ),
@@ -155,7 +157,7 @@ def _page(
             if may_forget and confirm is None
             else None,
             download=Link(label=_("Download the record"), url=f"{url}/consents.json")
-            if kept
+            if kept and full
             else None,
         )
     return view, status
@@ -201,6 +203,11 @@ def _shown_first(kept: Sequence[Consent]) -> list[Consent]:
 
 
 def _none_kept(grant: Grant) -> str:
+    if grant.forgotten_at is not None:
+        return _(
+            "This permission was of %(date)s, from before records were kept.",
+            date=day_of(grant.granted_at),
+        )
     return _(
         "This permission is of %(date)s, from before records were kept. The next one has its own.",
         date=day_of(grant.granted_at),
@@ -217,7 +224,7 @@ def _state(session: Session, grant: Grant, kept: Sequence[Consent], name: str) -
         return Notice(tone="ok", text=text)
     ended = next((each for each in kept if each.ended_reason in _OURS), None)
     words = {"provider": provider, "date": _day(grant.revoked_at), "name": name}
-    if grant.withdrawn_at is None or (kept and kept[0].ended_reason not in _OURS):
+    if not grant.withdrawn_here:
         text = _("%(name)s no longer allows reading; seen on %(date)s.", **words)
         return Notice(tone="info", text=text)
     if _waits(session, grant):
@@ -284,10 +291,11 @@ def _accounts(session: Session, grant: Grant, holder: Holder) -> tuple[tuple[str
 # -- one record -----------------------------------------------------------------------------------
 
 
-def _record(each: Consent) -> RecordView:
+def _record(each: Consent, full: bool) -> RecordView:
+    """`full`: also on which text, from where and how it was chosen; not for who only reads."""
     provider = house().settings.provider_name
     text = None
-    if each.text_params and each.text_id in TEXTS:
+    if full and each.text_params and each.text_id in TEXTS:
         text = rendered(each.text_id, each.text_language, each.text_params)
         if text.hash != each.text_hash:
             text = None
@@ -297,9 +305,9 @@ def _record(each: Consent) -> RecordView:
         current=each.ended_at is None,
         when=moment(each.given_at),
         facts=_facts(each, provider),
-        rest=_rest(each, provider),
+        rest=_rest(each, provider, full),
         text=text,
-        text_of=_text_of(each, provider),
+        text_of=_text_of(each, provider) if full else None,
     )
 
 
@@ -351,26 +359,30 @@ def _ending(each: Consent, provider: str) -> str:
     return f"{sentence} · {_('confirmed by %(provider)s on %(date)s', **words)}"
 
 
-def _rest(each: Consent, provider: str) -> tuple[tuple[str, str], ...]:
+def _rest(each: Consent, provider: str, full: bool) -> tuple[tuple[str, str], ...]:
     since = [each.ip or "", each.user_agent or ""]
-    found = [
+    how: tuple[tuple[str, str], ...] = ()
+    if full:
+        how = (
+            (_("How chosen"), _chosen(each)),
+            (_("From where"), " · ".join(filter(None, since)) or _("not kept")),
+            (_("Text"), _technical_text(each)),
+            (_("Number"), _number(each)),
+        )
+    return (
         (_("What may be read"), _("Accounts, balances and transactions; paying is not possible")),
         (_("By whom"), f"{each.controller} · {provider}"),
-        (_("How chosen"), _chosen(each)),
         (_("Confirmed at the bank"), moment(each.sca_at) if each.sca_at else _("not yet")),
-        (_("From where"), " · ".join(filter(None, since)) or _("not kept")),
         (_("Why it may"), _("Explicit consent of the account holder (PSD2, art. 67)")),
         (_("How often"), _("At most 4 times a day by itself, and when somebody asks for it")),
-        (_("Text"), _technical_text(each)),
-        (_("Number"), _number(each)),
+        *how,
         (
             _("Kept until"),
             _("%(date)s, to be able to show that reading was allowed", date=day(each.delete_after))
             if each.delete_after
             else _("five years after its end, to be able to show that reading was allowed"),
         ),
-    ]
-    return tuple(found)
+    )
 
 
 def _technical_text(each: Consent) -> str:
@@ -418,7 +430,7 @@ def _withdrawing(
             ),
         ),
         url=f"{_url(administration.id, grant.holder_id)}/withdraw",
-        fields=(("seen", given(grant)),),
+        fields=(("seen", given(session, grant)),),
         yes=_("Withdraw access"),
         no=Link(label=_("Do not withdraw"), url=_url(administration.id, grant.holder_id)),
     )
@@ -454,6 +466,24 @@ def _fetched(session: Session, administration_id: int) -> str:
     return ngettext(
         "The %(n)s transaction that was fetched for this administration",
         "All %(n)s transactions that were fetched for this administration",
+        count or 0,
+    )
+
+
+def _fetched_through(session: Session, grant: Grant) -> str:
+    """What came through this one person; others may have brought the rest."""
+    count = session.scalar(
+        select(func.count(Transaction.id))
+        .join(FetchRun, FetchRun.id == Transaction.run_id)
+        .join(Connection, Connection.id == Transaction.connection_id)
+        .where(
+            Connection.administration_id == grant.administration_id,
+            FetchRun.holder_id == grant.holder_id,
+        )
+    )
+    return ngettext(
+        "The %(n)s transaction that came through this person",
+        "The %(n)s transactions that came through this person",
         count or 0,
     )
 
@@ -500,7 +530,7 @@ def do_withdraw(administration_id: int, holder_id: int) -> Answer:
 def _forgetting(
     session: Session, administration: Administration, grant: Grant, name: str
 ) -> Confirm:
-    reach = extent(session, administration.id, grant.holder_id)
+    reach = extent(session, administration.id, grant.holder_id, at())
     pseudonym = called(None, grant.holder_id)
     return Confirm(
         action="forget",
@@ -512,12 +542,15 @@ def _forgetting(
                 _("This stays, and why"),
                 (
                     _(
-                        "%(what)s: books have to be kept for seven years. That they came through"
-                        " this person stays as “%(pseudonym)s”.",
-                        what=_fetched(session, administration.id),
+                        "%(what)s: books have to be kept for seven years. Through whom they came"
+                        " reads “%(pseudonym)s”.",
+                        what=_fetched_through(session, grant),
                         pseudonym=pseudonym,
                     ),
-                    _("What happened and when, under the same number: it belongs to the books."),
+                    _(
+                        "Accounts of which transactions are in the books, with IBAN, and what"
+                        " happened and when, under the same number: it belongs to the books."
+                    ),
                     _(
                         "Of every permission when it was given, until when, on which text and how"
                         " it ended, for five years: to be able to show that reading was allowed."
@@ -526,7 +559,7 @@ def _forgetting(
             ),
         ),
         url=f"{_url(administration.id, grant.holder_id)}/forget",
-        fields=(("seen", given(grant)),),
+        fields=(("seen", given(session, grant)),),
         yes=_("Delete data"),
         no=Link(label=_("Do not delete"), url=_url(administration.id, grant.holder_id)),
     )
@@ -552,15 +585,18 @@ def _going(reach: Extent) -> tuple[str, ...]:
     if reach.elsewhere:
         who = _(
             "Name and e-mail address in this administration. They stay in %(elsewhere)s, where"
-            " this person is an account holder too.",
+            " this person is known too.",
             elsewhere=", ".join(reach.elsewhere),
         )
     return (
         who,
         _("Invitations to them, with what was written in them, and mails that were sent or wait"),
         _("Of the permissions: from where, with what browser, and which accounts"),
-        _("The keys with which their accounts are read"),
-        _("Names of accounts of which nothing was fetched"),
+        _("Mails to colleagues that name them: what was in them"),
+        _("The keys with which their accounts are read, and the provider's number for this person")
+        if not reach.elsewhere
+        else _("The keys with which their accounts are read"),
+        _("Accounts of theirs of which nothing was fetched"),
     )
 
 

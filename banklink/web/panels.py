@@ -246,7 +246,11 @@ def _rung_detail(step: Step, record: Record, holder: HolderFacts | None) -> str:
         if holder.grant == "active" and holder.granted_at:
             return _("%(name)s, since %(date)s", name=name, date=day_of(holder.granted_at))
         if holder.revoked_at:
-            return _("%(name)s, withdrawn %(date)s", name=name, date=day_of(holder.revoked_at))
+            if holder.withdrawn_here:
+                word = N_("%(name)s, withdrawn here %(date)s")
+            else:
+                word = N_("%(name)s, withdrawn %(date)s")
+            return _(word, name=name, date=day_of(holder.revoked_at))
         return name
     if step is Step.LISTED:
         if holder.visible and holder.listed_at:

@@ -313,6 +313,9 @@ class Names:
             "provider": reader.provider,
             "holder": called(holder.name, diagnosis.concerns) if holder else None,
             "revoked": _day_or_none(holder.revoked_at if holder else None),
+            "withdrawn": _day_or_none(
+                holder.revoked_at if holder and holder.withdrawn_here else None
+            ),
             "ended": _ended(holder),
             "attempted": _day_or_none(holder.attempted_at if holder else None),
             "fetched": when(connection.last_success, at.today) if connection.last_success else None,

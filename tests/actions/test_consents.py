@@ -59,7 +59,7 @@ def leave(books: Books, purpose: Action, iban: str = BAKERY, **more: Any) -> str
     )
 
 
-def invited(books: Books, purpose: Purpose = Purpose.CONNECT) -> int:
+def invited(books: Books, purpose: Purpose = Purpose.CONNECT, iban: str = BAKERY) -> int:
     with books.services.store.write() as session:
         invitation, _ = ask_for(
             session,
@@ -69,7 +69,7 @@ def invited(books: Books, purpose: Purpose = Purpose.CONNECT) -> int:
             email="jan@devries.example",
             name="Jan",
             locale="nl",
-            connections=[books.connection().id],
+            connections=[books.connection(iban).id],
         )
         return invitation.id
 
@@ -263,6 +263,41 @@ def test_a_renewal_of_one_account_leaves_the_others_record_open(house: House) ->
     books.come_back(books.visit(leave(books, Action.RENEW)))
     open_ones = [each for each in records(books) if each.ended_at is None]
     assert sorted(str(each.bank) for each in open_ones) == ["Demobank", "Voorbeeldbank"]
+
+
+def test_a_permission_for_one_account_leaves_the_record_of_others_as_it_was(house: House) -> None:
+    """Accounts of another bank, of two days, that this step was not about."""
+    books = house.books(
+        jan=[
+            account(BAKERY, since=10),
+            account(SAVINGS, since=20),
+            account(SHOP, in_app=False),
+        ],
+        shares={"jan": [BAKERY, SAVINGS]},
+        journals=[BAKERY, SAVINGS, SHOP],
+    )
+    before = {each.id: (each.accounts, each.channel, each.ended_at) for each in records(books)}
+    assert len(before) == 2
+    house.later(days=1)
+    number = invited(books, Purpose.REPAIR, SHOP)
+    url = leave(books, Action.GRANT, SHOP, invitation_id=number)
+    books.come_back(books.visit(url, tick=[BAKERY, SAVINGS, SHOP]))
+    found = records(books)
+    assert {
+        each.id: (each.accounts, each.channel, each.ended_at) for each in found[:2]
+    } == before, "what did not change keeps its own entry"
+    (new,) = found[2:]
+    assert [each["chosen"] for each in new.accounts["accounts"]] == ["asked"]
+    assert new.accounts["accounts"][0]["iban"].endswith("45\u00a067")
+    assert (new.bank, new.channel, new.text_id) == ("Voorbeeldbank", "invitation", "connect-1")
+
+
+def test_after_access_ended_a_new_permission_is_for_all_that_is_shared(linked: Books) -> None:
+    withdraw(linked.services, linked.id, int(linked.holder()), linked.house.at(), actor=SANNE)
+    linked.house.later(minutes=5)
+    linked.come_back(linked.visit(leave(linked, Action.GRANT), tick=[BAKERY, SAVINGS]))
+    assert [each.ended_reason for each in records(linked)] == ["withdrawn_here", None]
+    assert len(last(linked).accounts["accounts"]) == 2
 
 
 # -- how it ends --------------------------------------------------------------------------------

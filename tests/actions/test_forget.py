@@ -3,18 +3,25 @@ all there."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from banklink.actions import forget as forgetting
+from banklink.actions import revoke
 from banklink.actions.consents import of_holder
 from banklink.actions.depart import depart
 from banklink.actions.forget import extent, forget
 from banklink.actions.invite import ask_for
 from banklink.actions.observe import observe
 from banklink.actions.outbox import queue
+from banklink.actions.retention import delete_old
 from banklink.actions.revoke import given
 from banklink.actions.services import Refused, Stale
 from banklink.core.invitations import Purpose
@@ -22,6 +29,7 @@ from banklink.core.statuses import Action
 from banklink.mail.letters import Letter, Paragraph
 from banklink.providers.contract import Temporary
 from banklink.store.models import (
+    Account,
     Administration,
     Attempt,
     Base,
@@ -29,9 +37,12 @@ from banklink.store.models import (
     Grant,
     Holder,
     Invitation,
+    InvitationAccount,
     InvitationLink,
     Journal,
     Mail,
+    Membership,
+    User,
 )
 
 from .conftest import BAKERY, ELSEWHERE, HERE, SANNE, SAVINGS, Books, House, account, fails
@@ -47,7 +58,7 @@ SHOWN = {
 }
 
 
-def mail(books: Books, to: str, text: str, **more: Any) -> int:
+def mail(books: Books, to: str, text: str, *, sent: bool = False, **more: Any) -> int:
     with books.services.store.write() as session:
         letter = Letter("nl", text, f"Beste {to},", (Paragraph(text),), "Groet")
         made = queue(
@@ -55,13 +66,15 @@ def mail(books: Books, to: str, text: str, **more: Any) -> int:
             books.services,
             letter,
             books.house.at(),
-            kind="test",
+            kind=more.pop("kind", "test"),
             email=to,
             name=more.pop("name", to),
             administration_id=books.id,
             **more,
         )
         assert made is not None
+        if sent:
+            made.sent_at = books.house.at().now
         return made.id
 
 
@@ -111,10 +124,18 @@ def known(house: House) -> Books:
         consent=SHOWN,
     )
     mail(books, EMAIL, f"{NAME}, nog 7 dagen", name=NAME, holder_id=int(books.holder()))
-    mail(books, "sanne@kantoor.example", f"{NAME} ({EMAIL}) heeft vernieuwd")
-    sent = mail(books, "sanne@kantoor.example", f"{NAME} deed al eerder iets")
     with books.services.store.write() as session:
-        session.get_one(Mail, sent).sent_at = house.at().now
+        sanne = User(email="sanne@kantoor.example", name="Sanne")
+        session.add(sanne)
+        session.flush()
+        session.add(Membership(administration_id=books.id, user_id=sanne.id, role="bookkeeper"))
+        user = sanne.id
+    about: dict[str, Any] = {"user_id": user, "holder_id": int(books.holder()), "kind": "done"}
+    mail(books, "sanne@kantoor.example", f"{NAME} ({EMAIL}) heeft vernieuwd", **about)
+    mail(books, "sanne@kantoor.example", f"{NAME} deed al eerder iets", sent=True, **about)
+    for text in (f"Verlopen bij {NAME}", "Verlopen bij Piet"):
+        mail(books, "sanne@kantoor.example", text, sent=True, user_id=user, kind="digest")
+    with books.services.store.write() as session:
         session.add(
             Event(
                 administration_id=books.id,
@@ -126,6 +147,11 @@ def known(house: House) -> Books:
             )
         )
     return books
+
+
+def permission(books: Books) -> str:
+    with books.services.store.read() as session:
+        return given(session, books.grant())
 
 
 def end(books: Books, who: int, **more: Any) -> Any:
@@ -197,15 +223,57 @@ def test_of_a_permission_stays_what_proves_that_reading_was_allowed(known: Books
     assert (record.text_params, record.accounts) == ({}, {"count": 2})
 
 
-def test_mails_to_them_are_gone_and_those_to_others_go_without_the_name(known: Books) -> None:
+def test_mails_to_them_are_gone_and_of_those_about_them_the_content(known: Books) -> None:
     end(known, int(known.holder()))
     with known.services.store.read() as session:
         left = list(session.scalars(select(Mail).order_by(Mail.id)))
-    assert [each.email for each in left] == ["sanne@kantoor.example"] * 2
-    waits, sent = left
-    opened = known.services.vault.open(waits.sealed)
-    assert "Verwijderde rekeninghouder" in (opened["subject"] or "")
-    assert sent.sealed == "" and sent.sent_at is not None
+    assert [(each.kind, each.sealed == "") for each in left] == [
+        ("done", True),
+        ("digest", True),
+        ("digest", False),
+    ]
+    assert {each.email for each in left} == {"sanne@kantoor.example"}
+    assert all(each.sent_at is not None for each in left), "one without content cannot be sent"
+
+
+def test_mails_that_are_not_about_them_stay_to_the_letter(two: tuple[Books, Books]) -> None:
+    """A colleague of the same name signs; another administration writes to its own people."""
+    bakery, cafe = two
+    kept = [
+        mail(bakery, "piet@bakker.example", f"Groet, {NAME}"),
+        mail(cafe, EMAIL, f"{NAME}, nog 7 dagen", holder_id=int(cafe.holder())),
+    ]
+    with bakery.services.store.read() as session:
+        before = [session.get_one(Mail, each).sealed for each in kept]
+    end(bakery, int(bakery.holder()))
+    with bakery.services.store.read() as session:
+        assert [session.get_one(Mail, each).sealed for each in kept] == before
+
+
+def test_no_seal_of_the_outbox_is_opened_while_others_wait_to_write(
+    known: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing = []
+    store, vault = known.services.store, known.services.vault
+    opened, write = type(vault).open, type(store).write
+
+    @contextmanager
+    def watched(self: Any) -> Any:
+        with write(self) as session:
+            writing.append(session)
+            try:
+                yield session
+            finally:
+                writing.pop()
+
+    def look(self: Any, sealed: str) -> Any:
+        assert not writing, "a seal was opened with the database locked"
+        return opened(self, sealed)
+
+    monkeypatch.setattr(type(store), "write", watched)
+    monkeypatch.setattr(type(vault), "open", look)
+    monkeypatch.setattr(revoke, "tell", lambda *_: True)
+    end(known, int(known.holder()))
 
 
 def test_the_links_of_invitations_lead_nowhere(known: Books) -> None:
@@ -216,17 +284,38 @@ def test_the_links_of_invitations_lead_nowhere(known: Books) -> None:
         assert (invitation.name, invitation.email, invitation.message) == ("", "", "")
 
 
-def test_account_names_go_where_nothing_was_fetched(known: Books) -> None:
+def test_accounts_of_which_nothing_was_fetched_go(known: Books) -> None:
     who = int(known.holder())
     end(known, who)
-    shares = {iban: known.record(iban).shares[str(who)] for iban in (BAKERY, SAVINGS)}
-    assert shares[BAKERY].account is not None and shares[BAKERY].account.name is not None
-    assert shares[SAVINGS].account is not None and shares[SAVINGS].account.name is None
+    with known.services.store.read() as session:
+        (account_,) = session.scalars(select(Account))
+        assert (account_.iban, account_.name, account_.ref) == (BAKERY, "Zakelijk", None)
+        for each in session.scalars(select(Attempt)):
+            assert SAVINGS not in str(each.params) and SAVINGS not in str(each.consent)
+
+
+def test_the_providers_number_goes_once_the_provider_was_told(known: Books) -> None:
+    who, house = int(known.holder()), known.house
+    with known.services.store.read() as session:
+        number = session.get_one(Holder, who).subject
+    house.provider.instead["revoke"] = fails(Temporary("ConnectError"))
+    end(known, who)
+    del house.provider.instead["revoke"]
+    house.time.pushed += timedelta(minutes=10)
+    assert revoke.revoke_due(house.services, house.at()) == 1
+    assert number not in everything(known)
+
+
+def test_an_address_written_otherwise_is_the_same_address(known: Books) -> None:
+    with known.services.store.write() as session:
+        session.get_one(Holder, int(known.holder())).email = "Jan@DeVries.example"
+        for each in session.scalars(select(Invitation)):
+            each.accepted_by_id = None
+    end(known, int(known.holder()))
+    assert EMAIL not in everything(known).casefold()
 
 
 def test_somebody_who_works_here_too_keeps_their_name_as_a_colleague(known: Books) -> None:
-    from banklink.store.models import User
-
     with known.services.store.write() as session:
         session.add(User(email="jan@kantoor.example", name=NAME))
     end(known, int(known.holder()))
@@ -260,7 +349,7 @@ def test_another_administration_keeps_its_account_holder(two: tuple[Books, Books
     bakery, cafe = two
     who = int(bakery.holder())
     with bakery.services.store.read() as session:
-        assert extent(session, bakery.id, who).elsewhere == ("Café",)
+        assert extent(session, bakery.id, who, bakery.house.at()).elsewhere == ("Café",)
     done = end(bakery, who)
     assert not done.everywhere
     assert bakery.record().shares[str(who)].name is None, "here nobody reads the name any more"
@@ -269,6 +358,101 @@ def test_another_administration_keeps_its_account_holder(two: tuple[Books, Books
     observe(cafe.services, cafe.grant().id, cafe.house.at())
     end(cafe, who)
     assert NAME not in everything(cafe) and EMAIL not in everything(cafe)
+
+
+def invite(books: Books, *more: Books) -> int:
+    with books.services.store.write() as session:
+        invitation, _ = ask_for(
+            session,
+            books.house.at(),
+            administration_id=books.id,
+            purpose=Purpose.CONNECT,
+            email=EMAIL,
+            name=CALLED,
+            locale="nl",
+            connections=[each.connection().id for each in (books, *more)],
+        )
+        return invitation.id
+
+
+def test_who_was_only_asked_elsewhere_can_still_answer_there(house: House) -> None:
+    """No access there yet: the invitation, its link and its mail are that administration's."""
+    bakery = house.books(
+        jan=[account(BAKERY, since=10)], shares={"jan": [BAKERY]}, journals=[BAKERY]
+    )
+    cafe = house.books(journals=[BAKERY], name="Café")
+    who, number = int(bakery.holder()), invite(cafe)
+    sent = mail(cafe, EMAIL, "Geef toestemming", name=CALLED, invitation_id=number)
+    with house.services.store.read() as session:
+        assert extent(session, bakery.id, who, house.at()).elsewhere == ("Café",)
+    assert end(bakery, who).everywhere is False
+    with house.services.store.read() as session:
+        invitation = session.get_one(Invitation, number)
+        assert (invitation.email, invitation.name) == (EMAIL, CALLED)
+        assert invitation.withdrawn_at is None
+        assert len(session.scalars(select(InvitationLink)).all()) == 1
+        assert session.get_one(Mail, sent).sealed != ""
+        assert session.get_one(Holder, who).name == NAME
+    house.later(days=15)
+    delete_old(house.services, house.at())
+    with house.services.store.read() as session:
+        assert session.get_one(Holder, who).name == "", "it came to nothing"
+
+
+def test_an_invitation_of_several_books_goes_on_for_the_others(house: House) -> None:
+    bakery = house.books(
+        jan=[account(BAKERY, since=10)], shares={"jan": [BAKERY]}, journals=[BAKERY]
+    )
+    cafe = house.books(journals=[BAKERY], name="Café")
+    number = invite(bakery, cafe)
+    end(bakery, int(bakery.holder()))
+    with house.services.store.read() as session:
+        invitation = session.get_one(Invitation, number)
+        assert (invitation.administration_id, invitation.withdrawn_at) == (cafe.id, None)
+        assert invitation.email == EMAIL
+        asked = session.scalars(select(InvitationAccount.connection_id)).all()
+        assert asked == [cafe.connection().id]
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> threading.Thread:
+    """Begins when it is decided what goes, and has time to get in between."""
+    other, wipe = threading.Thread(target=act), forgetting._wipe
+
+    def slow(*args: Any, **more: Any) -> None:
+        if not other.ident:
+            other.start()
+            other.join(1)
+        wipe(*args, **more)
+
+    monkeypatch.setattr(forgetting, "_wipe", slow)
+    return other
+
+
+def test_two_administrations_that_forget_at_once_leave_nothing(
+    two: tuple[Books, Books], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who, done = int(two[0].holder()), []
+    other = meanwhile(monkeypatch, lambda: done.append(end(two[1], who)))
+    done.append(end(two[0], who))
+    other.join(30)
+    assert sorted(each.everywhere for each in done) == [False, True]
+    assert NAME not in everything(two[0]) and EMAIL not in everything(two[0])
+
+
+def test_who_gives_access_elsewhere_at_that_very_moment_has_a_name_there(
+    known: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An administration that reads knows of whom."""
+    who, house = int(known.holder()), known.house
+    cafe = house.books(journals=[BAKERY], name="Café")
+    answer = cafe.visit(cafe.depart(Action.GRANT), tick=[BAKERY])
+    other = meanwhile(monkeypatch, lambda: cafe.come_back(answer))
+    end(known, who)
+    other.join(30)
+    assert cafe.grant().state == "active"
+    assert cafe.record().shares[str(who)].name == NAME
+    with house.services.store.read() as session:
+        assert session.get_one(Holder, who).email == EMAIL
 
 
 def test_who_gives_permission_anew_is_somebody_again(known: Books) -> None:
@@ -308,6 +492,6 @@ def test_it_is_done_once_and_not_over_a_newer_permission(known: Books) -> None:
     who = int(known.holder())
     with pytest.raises(Stale):
         end(known, who, seen="2020-01-01T00:00:00+00:00")
-    end(known, who, seen=given(known.grant()))
+    end(known, who, seen=permission(known))
     with pytest.raises(Refused):
         end(known, who)

@@ -4,6 +4,7 @@ confirms, and nothing that was fetched is lost."""
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from banklink.actions import fetch as fetching
 from banklink.actions import revoke
 from banklink.actions.come_back import finish
 from banklink.actions.fetch import fetch
-from banklink.actions.give_back import give_back
+from banklink.actions.give_back import give_back, keep_address
 from banklink.actions.invite import ask_for
 from banklink.actions.observe import observe
 from banklink.actions.provider_settings import FIELDS
@@ -24,7 +26,14 @@ from banklink.core.invitations import Purpose
 from banklink.core.statuses import Action
 from banklink.providers.contract import Credentials, GrantRevoked, RateLimited, Temporary
 from banklink.simulator.model import Integration, TokenFamily
-from banklink.store.models import Attempt, Consent, Grant, Invitation, Revocation
+from banklink.store.models import (
+    Attempt,
+    Consent,
+    Grant,
+    Invitation,
+    InvitationAccount,
+    Revocation,
+)
 from banklink.store.vault import Vault
 
 from .conftest import (
@@ -53,6 +62,11 @@ def linked(house: House) -> Books:
     books.activate()
     assert books.row() == "r6"
     return books
+
+
+def permission(books: Books) -> str:
+    with books.services.store.read() as session:
+        return given(session, books.grant())
 
 
 def end(books: Books, who: str = "jan", **more: Any) -> bool:
@@ -172,7 +186,7 @@ def test_tokens_refreshed_at_that_very_moment_do_not_live_on(linked: Books) -> N
 
 
 def test_nobody_withdraws_what_is_not_there_or_was_given_anew(linked: Books, house: House) -> None:
-    old = given(linked.grant())
+    old = permission(linked)
     with pytest.raises(Missing):
         withdraw(house.services, linked.id, 999_999, house.at(), actor=SANNE)
     end(linked, seen=old)
@@ -462,6 +476,71 @@ def test_open_invitations_of_the_holder_are_withdrawn(linked: Books) -> None:
     assert [each.withdrawn_by for each in found] == [SANNE, SANNE, None]
 
 
+def test_an_invitation_that_asks_for_other_books_too_goes_on_for_those(
+    two: tuple[Books, Books],
+) -> None:
+    bakery, cafe = two
+    with bakery.services.store.write() as session:
+        invitation, _ = ask_for(
+            session,
+            bakery.house.at(),
+            administration_id=bakery.id,
+            purpose=Purpose.RENEW,
+            email="jan@devries.example",
+            name="Jan",
+            locale="nl",
+            connections=[bakery.connection().id, cafe.connection().id],
+            holder_id=int(bakery.holder()),
+        )
+        number = invitation.id
+    asked = select(InvitationAccount.connection_id)
+    end(bakery)
+    with bakery.services.store.read() as session:
+        left = session.get_one(Invitation, number)
+        assert (left.withdrawn_at, left.administration_id) == (None, cafe.id)
+        assert session.scalars(asked).all() == [cafe.connection().id]
+    end(cafe)
+    with bakery.services.store.read() as session:
+        assert session.get_one(Invitation, number).withdrawn_by == SANNE
+
+
+def test_who_gave_permission_again_while_there_was_one_is_not_withdrawn_by_an_old_page(
+    linked: Books,
+) -> None:
+    old = permission(linked)
+    linked.house.later(minutes=5)
+    linked.come_back(linked.visit(linked.depart(Action.GRANT), tick=[BAKERY]))
+    with pytest.raises(Stale):
+        end(linked, seen=old)
+    assert end(linked, seen=permission(linked)) is True
+
+
+def test_a_page_of_transactions_that_is_being_stored_is_stored_before_access_ends(
+    linked: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never after: whatever is in the books was read while that was allowed."""
+    house, order = linked.house, []
+    store_page = fetching._store_page
+
+    def withdraw_now() -> None:
+        end(linked)
+        order.append("access ended")
+
+    other = threading.Thread(target=withdraw_now)
+
+    def slow(*args: Any) -> int:
+        other.start()
+        other.join(0.7)
+        order.append("page stored")
+        return store_page(*args)
+
+    monkeypatch.setattr(fetching, "_store_page", slow)
+    house.later(hours=6)
+    fetch(house.services, linked.connection().id, house.at())
+    other.join(30)
+    assert order == ["page stored", "access ended"]
+
+
 # -- without the token ----------------------------------------------------------------------------
 
 
@@ -505,6 +584,27 @@ def test_with_the_token_lost_somebody_on_the_way_is_waited_for(linked: Books) ->
     assert revocations(house)[-1].error == "others_depend"
     house.time.pushed += timedelta(hours=3)
     assert revoke_due(house.services, house.at()) == 1
+
+
+def test_with_the_token_lost_who_is_being_taken_in_is_waited_for(linked: Books) -> None:
+    """Back already, and their code is being redeemed at this moment."""
+    house = linked.house
+    answer = linked.visit(linked.depart(Action.GRANT), tick=[BAKERY])
+    kept = house.services
+    found: list[bool] = []
+
+    def redeem(ask: Any, /, **more: Any) -> Any:
+        credentials = ask(**more)
+        house.services = dataclasses.replace(kept, vault=Vault(["A" * 43 + "="]))
+        found.append(end(linked))
+        house.services = kept
+        return credentials
+
+    house.provider.instead["complete_grant"] = redeem
+    linked.come_back(answer)
+    assert found == [False]
+    (told,) = [each for each in revocations(house) if each.reason == "withdrawn"]
+    assert told.error == "others_depend"
 
 
 def test_tokens_of_no_grant_that_cannot_be_read_are_let_go(house: House) -> None:
@@ -572,3 +672,33 @@ def test_no_token_is_left_in_memory_of_the_log(
             for row in session.execute(select(Revocation.sealed, Revocation.error))
         )
         assert session.scalar(select(func.count(Attempt.id))) == 0
+
+
+def test_settings_saved_at_that_very_moment_do_not_carry_the_tokens_along(linked: Books) -> None:
+    """The row was read, then another service took over, then the provider was looked up."""
+    house, asked = linked.house, []
+    down(house)
+    assert end(linked) is False
+    up(house)
+    house.time.pushed += timedelta(minutes=2)
+    (row,) = revocations(house)
+    known = house.provider._inner._settings
+    earlier = house.services.vault.seal({n: str(getattr(known, n) or "") for n in FIELDS})
+
+    class Other:
+        id = "ponto"
+
+        def revoke(self, *_args: Any, **_more: Any) -> None:
+            asked.append("the new service")
+
+    class Providers(dict[str, Any]):
+        def __getitem__(self, key: str) -> Any:
+            with house.services.store.write() as session:
+                keep_address(session, "ponto", earlier)
+            return Other()
+
+    services = dataclasses.replace(house.services, providers=Providers())
+    assert revoke.tell(services, row.id, house.at()) is False
+    assert asked == []
+    assert revoke.tell(services, row.id, house.at()) is True, "to the one that gave them"
+    assert asked == [] and living(house) == (0, 0)

@@ -97,7 +97,7 @@ TABLE = {
     "GET /administrations/<administration_id>/rows": "reader",
     "GET /administrations/<administration_id>/people": "reader",
     "GET /administrations/<administration_id>/holders/<holder_id>": "reader",
-    "GET /administrations/<administration_id>/holders/<holder_id>/consents.json": "reader",
+    "GET /administrations/<administration_id>/holders/<holder_id>/consents.json": "bookkeeper",
     "POST /administrations/<administration_id>/holders/<holder_id>/withdraw": "bookkeeper",
     "POST /administrations/<administration_id>/holders/<holder_id>/forget": "administrator",
     "POST /administrations/<administration_id>/refresh": "bookkeeper",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
+from banklink.actions.credentials import mark_revoked
 from banklink.actions.revoke import given
 from banklink.store.models import Base, Consent, Grant, Holder, Membership, Revocation, User
 from tests.support.house import TestHouse, running
@@ -57,8 +58,9 @@ def page_of(grant: Grant) -> str:
     return f"/administrations/{grant.administration_id}/holders/{grant.holder_id}"
 
 
-def seen(grant: Grant) -> dict[str, str]:
-    return {"seen": given(grant)}
+def seen(house: TestHouse, grant: Grant) -> dict[str, str]:
+    with house.services.store.read() as session:
+        return {"seen": given(session, grant)}
 
 
 def become(house: TestHouse, role: str) -> None:
@@ -83,6 +85,17 @@ def test_everybody_sees_what_is_allowed_and_until_when(house: TestHouse, visitor
         assert part in said
     assert "•••• ••" in said and "NL85DEMO0417164300" not in said.replace("\u00a0", "")
     assert page.select("[data-action]") == [], "a reader ends nothing"
+    kept = "203.0.113.0/24", "Firefox/148", "jan@devries"
+    with house.services.store.write() as session:
+        for each in session.scalars(select(Consent).where(Consent.holder_id == grant.holder_id)):
+            each.ip, each.user_agent = kept[:2]
+    said = visitor.get(page_of(grant)).text
+    assert not any(each in said for each in kept), "from where is for who works with it"
+    assert visitor.get(f"{page_of(grant)}/consents.json").status_code == 403
+    become(house, "bookkeeper")
+    said = visitor.get(page_of(grant)).text
+    assert all(each in said for each in kept)
+    become(house, "reader")
     for what in ("withdraw", "forget"):
         assert visitor.get(f"{page_of(grant)}?open={what}").status_code == 403
         assert visitor.press(f"{page_of(grant)}/{what}").status_code == 403
@@ -187,7 +200,7 @@ def test_what_the_provider_has_not_confirmed_is_said_until_it_has(
     grant = grant_of(house, JAN)
     with monkeypatch.context() as patched:
         patched.setitem(house.services.providers, "ponto", Silent())
-        answer = visitor.press(f"{page_of(grant)}/withdraw", seen(grant))
+        answer = visitor.press(f"{page_of(grant)}/withdraw", seen(house, grant))
     page = soup(visitor.get(answer.location))
     assert "heeft het nog niet bevestigd" in words(page.select_one(".notice"))
     state = page.select_one(".now .notice")
@@ -210,9 +223,30 @@ def test_pressed_twice_or_on_an_old_page_nothing_more_happens(
             visitor.press(f"{url}/{verb}", old)
             assert "intussen opnieuw toestemming" in words(soup(visitor.get(url)).main)
     assert grant_of(house, JAN).state == "active"
-    visitor.press(f"{url}/withdraw", seen(grant))
-    visitor.press(f"{url}/withdraw", seen(grant))
+    visitor.press(f"{url}/withdraw", seen(house, grant))
+    visitor.press(f"{url}/withdraw", seen(house, grant))
     assert "viel niets in te trekken" in words(soup(visitor.get(url)).main)
+
+
+def test_what_another_registration_ended_was_not_ended_by_the_holder(
+    house: TestHouse, visitor: Visitor
+) -> None:
+    grant = grant_of(house, JAN)
+    with house.services.store.write() as session:
+        mark_revoked(
+            session,
+            grant.id,
+            grant.credentials_version,
+            house.at(),
+            reason="withdrawn_here",
+            by="Sanne",
+        )
+    said = words(soup(visitor.get(page_of(grant))).select_one(".now .notice"))
+    assert "ingetrokken" in said and "geeft niet meer" not in said and JAN not in said
+    rows = soup(visitor.get("/?administration=1&per=all")).select('tr.row[data-key="r2"]')
+    said = " ".join(words(each) for each in rows) or visitor.get("/?administration=1&per=all").text
+    assert "Hier ingetrokken op" in said
+    assert f"{JAN} heeft de toegang ingetrokken" not in said
 
 
 # -- deleting -----------------------------------------------------------------------------------
@@ -228,7 +262,7 @@ def test_deleting_says_what_goes_and_what_stays_and_does_it(
     assert "Dit gaat weg" in said and "Naam en e-mailadres" in said
     assert "Dit blijft, en waarom" in said and "zeven jaar" in said and pseudonym in said
     assert "Eerst wordt de toegang ingetrokken" in said
-    answer = visitor.press(f"{url}/forget", seen(grant))
+    answer = visitor.press(f"{url}/forget", seen(house, grant))
     page = soup(visitor.get(answer.location))
     assert words(page.h1) == pseudonym
     assert "Gegevens verwijderd." in words(page.main)
@@ -240,7 +274,7 @@ def test_deleting_says_what_goes_and_what_stays_and_does_it(
         assert JAN not in details
         assert JAN not in visitor.get(f"/connections/{number}/transactions").text
     assert "al verwijderd" in words(
-        soup(visitor.get(visitor.press(f"{url}/forget", seen(grant)).location)).main
+        soup(visitor.get(visitor.press(f"{url}/forget", seen(house, grant)).location)).main
     )
 
 
@@ -260,7 +294,7 @@ def test_another_administration_keeps_what_it_needs_and_the_page_says_so(
     url = page_of(grant)
     said = words(soup(visitor.get(f"{url}?open=forget")).select_one("#confirm"))
     assert "Ze blijven staan in" in said
-    visitor.press(f"{url}/forget", seen(grant))
+    visitor.press(f"{url}/forget", seen(house, grant))
     assert JAN not in visitor.get(url).text
     assert JAN in visitor.get(f"/administrations/2/holders/{grant.holder_id}").text
 
@@ -284,3 +318,8 @@ def test_a_permission_from_before_records_were_kept_says_so(
     page = soup(visitor.get(page_of(grant_of(house, JAN))))
     assert "van voordat toestemmingen werden vastgelegd" in words(page.main)
     assert page.select_one("#download") is None
+    grant = grant_of(house, JAN)
+    visitor.press(f"{page_of(grant)}/forget", seen(house, grant))
+    said = words(soup(visitor.get(page_of(grant))).main)
+    assert "van voordat toestemmingen werden vastgelegd" in said
+    assert "De volgende wordt vastgelegd" not in said, "there is no next one to promise"

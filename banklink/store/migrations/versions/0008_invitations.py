@@ -238,6 +238,7 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_outbox_administration_id"), ["administration_id"], unique=False
         )
+        batch_op.create_index(batch_op.f("ix_outbox_holder_id"), ["holder_id"], unique=False)
         batch_op.create_index(
             "ix_outbox_due",
             ["due_at"],
@@ -342,6 +343,9 @@ def upgrade() -> None:
 
     with op.batch_alter_table("grants", schema=None) as batch_op:
         batch_op.add_column(sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(
+            sa.Column("withdrawn_here", sa.Boolean(), server_default=sa.false(), nullable=False)
+        )
         batch_op.add_column(sa.Column("forgotten_at", sa.DateTime(timezone=True), nullable=True))
 
     with op.batch_alter_table("holders", schema=None) as batch_op:
@@ -370,6 +374,7 @@ def downgrade() -> None:
 
     with op.batch_alter_table("grants", schema=None) as batch_op:
         batch_op.drop_column("forgotten_at")
+        batch_op.drop_column("withdrawn_here")
         batch_op.drop_column("withdrawn_at")
 
     with op.batch_alter_table("attempts", schema=None) as batch_op:
