@@ -349,7 +349,7 @@ def blueprint(simulator: Simulator) -> Blueprint:
         return page(
             "panel.html", 422 if error else 200, banks=banks, today=clock.now(), back=back,
             moved=clock.now() - clock.real() > timedelta(minutes=1), real=clock.real(),
-            steps=STEPS, error=error, entered=entered, here=url_for("app.panel", **came_from()),
+            steps=STEPS, error=error, entered=entered, here=url_for("app.panel", **came_from()),  # type: ignore[arg-type]
             came_from=came_from(), client=simulator.client(request.values.get("client", "")),
         )  # fmt: skip
 
