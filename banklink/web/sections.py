@@ -87,7 +87,9 @@ def settings_pages() -> tuple[Link, ...]:
     if person.is_owner:
         pages.append((_("Administrations"), url_for("books.page")))
         pages.append((_("All people"), url_for("everybody.page")))
-        pages.append((house().settings.provider_name, url_for("provider.page")))
+        # Not by its name alone: the section about who gives access is called so already.
+        label = _("Settings of %(provider)s", provider=house().settings.provider_name)
+        pages.append((label, url_for("provider.page")))
         pages.append((_("Outbox"), url_for("outbox.page")))
     if len(pages) < 2:
         return ()

@@ -333,6 +333,7 @@ def _elsewhere(hands: Person) -> None:
 _MAILS = {
     "waits": {},
     "sent": {"sent_at": "now"},
+    "by hand": {"sent_at": "now", "sent_by": "Sanne Jansen"},
     "refused": {"refused_at": "now", "error": "recipient 550 5.1.1", "tries": 1},
     "stale": {"refused_at": "now", "error": "stale"},
     "wiped": {"refused_at": "now", "error": "withdrawn", "sealed": ""},
@@ -678,6 +679,7 @@ BANKLINK: tuple[Screen[Person], ...] = (
     Screen("gallery", _at("/gallery")),
     Screen("outbox", _outbox()),
     Screen("outbox-mail", _outbox("waits")),
+    Screen("outbox-by-hand", _outbox("by hand")),
     Screen("outbox-refused", _outbox("refused")),
     Screen("outbox-wiped", _outbox("wiped")),
     Screen("reminders", _reminders),
