@@ -17,8 +17,9 @@ from banklink.actions import forget as forgetting
 from banklink.actions import revoke
 from banklink.actions.consents import of_holder
 from banklink.actions.depart import depart
+from banklink.actions.digest import digest
 from banklink.actions.forget import extent, forget
-from banklink.actions.invite import ask_for
+from banklink.actions.invite import ask_for, propose
 from banklink.actions.observe import observe
 from banklink.actions.outbox import queue
 from banklink.actions.retention import delete_old
@@ -304,6 +305,24 @@ def test_the_providers_number_goes_once_the_provider_was_told(known: Books) -> N
     house.time.pushed += timedelta(minutes=10)
     assert revoke.revoke_due(house.services, house.at()) == 1
     assert number not in everything(known)
+
+
+def test_nobody_is_proposed_or_named_who_is_forgotten_here(two: tuple[Books, Books]) -> None:
+    """The name is still there, for the other administration."""
+    bakery, house = two[0], two[0].house
+    end(bakery, int(bakery.holder()))
+    with house.services.store.write() as session:
+        for each in session.scalars(select(User)):
+            each.password_hash, each.locale = "set", "nl"
+    with house.services.store.read() as session:
+        proposed = propose(house.services, session, bakery.record(), house.at())
+        assert proposed.recipients == ()
+    assert digest(house.services, house.at()) >= 1
+    with house.services.store.read() as session:
+        said = session.scalars(select(Mail.sealed).where(Mail.kind == "digest", Mail.sealed != ""))
+        texts = [str(house.services.vault.open(each)) for each in said]
+    assert any("Geen toegang" in each for each in texts)
+    assert not any(NAME in each for each in texts)
 
 
 def test_an_address_written_otherwise_is_the_same_address(known: Books) -> None:
