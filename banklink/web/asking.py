@@ -64,6 +64,10 @@ def explained(session: Session, record: Record, proposal: Proposal, reader: Read
         sends=tuple(
             _direct(record, action, each, named) for each in proposal.recipients if each.email
         ),
+        to_url=None
+        if any(each.email for each in proposal.recipients)
+        else url_for(f"asking.{action.value}", connection_id=record.connection.id),
+        version=record.connection.version,
         onward=Button(
             action="onward",
             label=onward,

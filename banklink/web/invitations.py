@@ -59,11 +59,14 @@ def _ask(connection_id: int) -> Answer:
     with house().services.store.read() as session:
         found = one_record(session, connection_id)
         proposal = propose(house().services, session, found, at())
+    if "quick" in form:  # an address alone: the person is called by it until they say their name
+        typed |= {"name": typed["email"].strip(), "arm": "1"}
     direct = next((each for each in proposal.recipients if each.email == form.get("direct")), None)
     if direct is not None:
         typed |= {"email": direct.email, "name": direct.name, "locale": direct.locale, "arm": "1"}
     share = found.concerned_share if proposal.purpose is Purpose.RENEW else None
-    accounts = chosen if proposal.others and direct is None else [connection_id]
+    whole = direct is not None or "quick" in form
+    accounts = chosen if proposal.others and not whole else [connection_id]
     try:
         sent = inviting.send(
             house().services,

@@ -182,13 +182,16 @@ class Form:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
     """The wizard's first step: what is the matter, and the ways on. `sends` sends at once, one for
-    each person who is known; `onward` leads to the letter, `myself` to the bank."""
+    each person who is known; where nobody is, `to_url` takes an address. `onward` leads to the
+    letter, `myself` to the bank."""
 
     kind: str = "repair"
     title: str
     step: str
     sentences: tuple[str, ...]
     sends: tuple[Button, ...]
+    to_url: str | None
+    version: int
     onward: Button
     myself: Button
     cancel: Button

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import select
 
+from banklink.store.models import Administration, Membership, User
 from tests.browser.people import Holder, Person, complete, in_the_books, new_holder, person
 from tests.support.browser import Watched, open_context
 from tests.support.house import TestHouse, running
@@ -152,6 +154,9 @@ def _r5b(hands: Person, holder: Holder) -> None:
 
 
 def _r8(hands: Person, holder: Holder) -> None:
+    """A second account of somebody who gave access to their first."""
+    hands.add_journal(f"4{holder.key}", f"Spaar {holder.key}", holder.other)
+    hands.grant(holder.other)
     _journal(hands, holder)
 
 
@@ -183,17 +188,6 @@ def _direct(hands: Person, holder: Holder) -> None:
     hands.press(row.locator(f'.wizard button:has-text("{holder.email}")'))
 
 
-def _write(hands: Person, holder: Holder) -> None:
-    """Nobody is known yet: the address and the name have to be filled in."""
-    row = hands.row(holder.iban)
-    hands.press(row.locator('[id$="-primary"]'))
-    hands.press(row.locator('[id$="-onward"]'))
-    form = hands.form(holder.iban)
-    hands.fill(form.locator('[name="email"]'), holder.email)
-    hands.fill(form.locator('[name="name"]'), holder.name)
-    hands.press(form.locator(".buttons .primary"))
-
-
 def _request(hands: Person, holder: Holder) -> None:
     hands.press(hands.row(holder.iban).locator('[id$="-second"]'))
 
@@ -212,8 +206,7 @@ CASES = {
     "r4": Case(_r4, _request, bookkeeper=1),
     "r5a": Case(_r5a, _request, bookkeeper=1),
     "r5b": Case(_r5b, _request, bookkeeper=1),
-    # Nobody is known to the books: what cannot be known beforehand is typed, once.
-    "r8": Case(_r8, _write, bookkeeper=5),
+    "r8": Case(_r8, _direct),
     "r9": Case(_r9, _direct),
     "r10a": Case(_r10a, _request, bookkeeper=1),
     "r10b": Case(_r10b, _request, bookkeeper=1),
@@ -250,6 +243,55 @@ def test_what_the_holder_has_to_do_is_asked_by_mail_and_the_row_goes_on_by_itsel
     assert link_in(letter) not in hands.page.content()
     elsewhere.page.goto(link_in(letter))
     expect(elsewhere.page.locator("h1")).to_have_text("Dit is al gebeurd")
+
+
+def test_where_nobody_is_known_an_address_is_all_that_has_to_be_typed(
+    office: Office, hands: Person, elsewhere: Person
+) -> None:
+    """R8 in books in which nobody gave access yet: one press more than where somebody is known."""
+    hands.administration = "Kapsalon Leeg"
+    with office.house.services.store.write() as session:
+        books = Administration(reference="leeg", name="Kapsalon Leeg")
+        session.add(books)
+        session.flush()
+        sanne = session.scalars(select(User.id)).first()
+        session.add(Membership(user_id=sanne, administration_id=books.id, role="administrator"))
+    holder = new_holder(office.house, "mleeg", 237, "Houder leeg")
+    elsewhere.sign_in_as(holder.email)
+    _journal(hands, holder)
+    row = hands.shows(holder.iban, "r8")
+    with hands.counting() as clicks:
+        hands.press(row.locator('[id$="-primary"]'))
+        hands.fill(row.locator('.quick [name="email"]'), holder.email)
+        hands.press(row.locator('[id$="-quick-send"]'))
+        expect(row.locator(".overlay-invited")).to_be_visible()
+    assert len(clicks) <= 3, clicks
+    says_yes(elsewhere, office.letter_to(holder.email))
+    poll(hands.page)
+    hands.shows(holder.iban, "r6")
+    hands.administration = "Kapsalon Amira"
+
+
+def test_a_letter_of_ones_own_goes_as_it_was_written(
+    office: Office, hands: Person, elsewhere: Person
+) -> None:
+    holder = new_holder(office.house, "mbrief", 238, "Houder brief")
+    hands.sign_in_as(holder.email)
+    hands.home()
+    _r9(hands, holder)
+    row = hands.shows(holder.iban, "r9")
+    hands.press(row.locator('[id$="-primary"]'))
+    hands.press(row.locator('[id$="-onward"]'))
+    form = hands.form(holder.iban)
+    form.locator('[name="locale"][value="en"]').check()
+    form.locator('[name="message"]').fill("Hi,\n\nwould you do this before Friday?")
+    hands.press(form.locator(".buttons .primary"))
+    expect(row.locator(".overlay-invited")).to_be_visible()
+    letter = office.letter_to(holder.email)
+    assert "would you do this before Friday?" in letter.text
+    open_link(elsewhere, letter)
+    expect(elsewhere.page.locator("html")).to_have_attribute("lang", "en")
+    expect(elsewhere.page.locator("blockquote")).to_contain_text("before Friday")
 
 
 # -- who answers, and where ---------------------------------------------------------------------
