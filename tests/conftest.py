@@ -27,8 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture, marker in _MARKED_BY_FIXTURE.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(marker)
-    # Where two processes share the files, the long walk is not left for the end of one of them.
-    items.sort(key=lambda item: item.path.name != "test_screens.py")
+    # Where two processes share the files, the long walks are not left for the end of one of them.
+    items.sort(key=lambda item: not item.path.name.startswith("test_screens"))
 
 
 @pytest.hookimpl(wrapper=True)
