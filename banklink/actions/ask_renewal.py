@@ -145,6 +145,7 @@ class _Asked:
             purpose=Purpose.RENEW,
             email=email,
             bank=bank,
+            holder_id=self.holder.id,
         )
         if earlier is not None:
             also += session.scalars(
