@@ -299,13 +299,7 @@ def _neighbours(session: Session, connection_ids: Iterable[int], at: Moment) -> 
 def _asked_lately(
     services: Services, session: Session, holder_id: int, bank: str, at: Moment
 ) -> bool:
-    return (holder_id, bank) in lately_asked(services, session, at, holder_id=holder_id)
-
-
-def lately_asked(
-    services: Services, session: Session, at: Moment, *, holder_id: int | None = None
-) -> set[tuple[int, str]]:
-    """Holder and bank of whom a mail reached, or is about to, within the last day. What waits
+    """Whether a mail reached this holder, or is about to, within the last day. What waits
     where there is no mail server reached nobody; nor does it count to have asked for what was
     withdrawn or declined since."""
     posts = services.post is not None
@@ -314,11 +308,11 @@ def lately_asked(
         Mail.kind.in_(KINDS), Mail.refused_at.is_(None), Mail.wanted_at > at.real - _TWICE
     )
     wanted = (
-        select(Invitation.holder_id, Invitation.bank)
+        select(Invitation.id)
         .join(Mail, Mail.invitation_id == Invitation.id)
         .where(
-            Invitation.holder_id.is_not(None),
-            Invitation.bank.is_not(None),
+            Invitation.holder_id == holder_id,
+            Invitation.bank == bank,
             Invitation.withdrawn_at.is_(None),
             Invitation.declined_at.is_(None),
             Mail.kind.in_({*KINDS, "reminder"}),
@@ -326,8 +320,6 @@ def lately_asked(
             func.coalesce(Mail.sent_at, Mail.created_at) > at.now - QUIET,
             or_(out, pressed),
         )
-        .distinct()
+        .limit(1)
     )
-    if holder_id is not None:
-        wanted = wanted.where(Invitation.holder_id == holder_id)
-    return {(holder, bank) for holder, bank in session.execute(wanted) if holder and bank}
+    return session.scalar(wanted) is not None

@@ -4,7 +4,7 @@ constant number of statements, however many connections stand behind them."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from typing import Any
@@ -30,7 +30,6 @@ from banklink.store.models import (
     Connection,
     ExpiryDay,
     Grant,
-    Holder,
     Journal,
     Membership,
     Summary,
@@ -136,17 +135,6 @@ _TOTALS = (
     *(_number(condition) for condition in _FILTERS.values()),
 )
 _FOUND = (func.count(), _RENEWABLE)
-_G, _ACC, _H = _table(Grant).c, _table(Account).c, _table(Holder).c
-_ASKABLE = (
-    _C.id,
-    _C.iban,
-    _C.switch,
-    _C.selected_id,
-    _S.renewable,
-    _H.id.label("holder_id"),
-    _H.email,
-    _ACC.bank,
-)
 _NAMED = (_A.id, _A.name)
 _LINES = (
     _A.id,
@@ -195,24 +183,6 @@ def _statement(
         .join(_table(Summary), _S.administration_id == _M.administration_id)
         .where(_M.user_id == bindparam("user"))
     )
-    if columns is _ASKABLE:
-        wanted = (
-            wanted.join(_table(Connection), _C.administration_id == _A.id)
-            .join(_table(Grant), and_(_G.administration_id == _A.id, _G.state == "active"))
-            .join(
-                _table(Account),
-                and_(
-                    _ACC.grant_id == _G.id,
-                    _ACC.iban == _C.iban,
-                    _ACC.currency == _C.currency,
-                    _ACC.listed,
-                    _ACC.authorised_at.is_not(None),
-                ),
-            )
-            .join(_table(Holder), _H.id == _G.holder_id)
-            .where(_S.breaks + _S.lapsed > 0)
-            .order_by(_C.id, _H.name, _H.id)
-        )
     if filter_ in _FILTERS:
         wanted = wanted.where(_FILTERS[filter_])
     if changing:
@@ -254,7 +224,8 @@ def totals(session: Session, user_id: int) -> Totals:
 
 
 def found(session: Session, choice: Choice, whole: Totals) -> tuple[int, int]:
-    """How many administrations match, and how many of their accounts could be asked for."""
+    """How many administrations match, and how many of their accounts end soon or have ended where
+    the person may ask. Whom that comes to needs a diagnosis: actions/ask_renewal.py."""
     if choice == Choice(user_id=choice.user_id):
         return whole.administrations, whole.renewable
     count, renewable = _ask(session, _FOUND, choice).one()
@@ -309,31 +280,6 @@ _RENEWABLE_OF = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Askable:
-    """An account that ends soon or has ended, and who can renew it at which bank."""
-
-    connection_id: int
-    holder_id: int
-    bank: str
-
-
-def askable(session: Session, choice: Choice) -> list[Askable]:
-    """What can be asked for in the chosen administrations, as actions/ask_renewal.py would find it
-    with a diagnosis of each: of the holder whose authorisation it goes by, if they have an
-    address."""
-    found: dict[int, Askable | None] = {}
-    rows = _ask(session, _ASKABLE, replace(choice, changing=True)).all()
-    for row in sorted(rows, key=lambda each: (each.id, each.holder_id != each.selected_id)):
-        if row.id not in row.renewable or row.id in found:
-            continue
-        if row.switch == "on" and row.holder_id != row.selected_id:
-            continue
-        bank = row.bank or row.iban[4:8]
-        found[row.id] = Askable(row.id, row.holder_id, bank) if row.email else None
-    return [each for each in found.values() if each is not None]
-
-
 def roles(session: Session, user_id: int) -> dict[int, str]:
     rows = session.execute(select(_M.administration_id, _M.role).where(_M.user_id == user_id))
     return {row.administration_id: row.role for row in rows}
@@ -352,7 +298,7 @@ _DAYS = (
 )
 
 
-_J = _table(Journal).c
+_J, _G, _ACC = _table(Journal).c, _table(Grant).c, _table(Account).c
 _NAMES = (
     select(_C.id, _J.code, _J.name, _ACC.bank)
     .select_from(_table(Connection))

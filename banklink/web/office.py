@@ -18,7 +18,6 @@ from flask import (
     url_for,
 )
 
-from banklink.actions.ask_renewal import lately_asked
 from banklink.actions.summarise import rewrite_due
 from banklink.core.calendar import EXPIRING_DAYS
 from banklink.core.texts import N_
@@ -78,8 +77,9 @@ class LineView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfficeView:
     """`asking`: the step before sending renewal requests, None for who may send nowhere;
-    `all_asked` says what asking for the whole list concerns. `only`: what part is shown, with the
-    way back to the whole in `whole_url`. `kept`: fields that keep the part that is shown."""
+    `asking_all`: the whole list has something to ask for; the step before counts it. `only`: what
+    part is shown, with the way back to the whole in `whole_url`. `kept`: fields that keep the part
+    that is shown."""
 
     morning: str
     morning_tone: str
@@ -100,7 +100,7 @@ class OfficeView:
     found_url: str
     download_url: str
     asking: str | None
-    all_asked: str | None
+    asking_all: bool
 
 
 @blueprint.get("/administrations")
@@ -161,12 +161,6 @@ def _view() -> OfficeView:
     with house().services.store.read() as session:
         whole = office.totals(session, person().id)
         count, renewable = office.found(session, choice, whole)
-        if renewable:
-            lately = lately_asked(house().services, session, at())
-            renewable = sum(
-                (each.holder_id, each.bank) not in lately
-                for each in office.askable(session, choice)
-            )
         last = max(1, -(-count // PAGE_SIZE))
         number_ = min(max(1, request.args.get("page", 1, type=int)), last)
         first = (number_ - 1) * PAGE_SIZE
@@ -212,13 +206,7 @@ def _view() -> OfficeView:
         found_url=url_for("office.found"),
         download_url=url_for("office.download", **kept(choice)),  # type: ignore[arg-type]
         asking=url_for("office_requests.confirm") if whole.changing else None,
-        all_asked=ngettext(
-            "For the %(n)s account in this list",
-            "For all %(n)s accounts in this list",
-            renewable,
-        )
-        if renewable
-        else None,
+        asking_all=renewable > 0,
     )
 
 
