@@ -3,6 +3,8 @@ stands (domain.md B2.5)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from flask import url_for
 from sqlalchemy.orm import Session
 
@@ -165,47 +167,8 @@ def letter(
         "message",
     ):
         general = refusal(error, reader)
-    locale = given.get("locale") or first.locale
-    fields = [
-        Field(
-            name="email",
-            label=_("To (e-mail address)"),
-            type="email",
-            value=given.get("email", first.email),
-            width="long",
-            error=at_field.get("email"),
-            required=True,
-        ),
-        Field(
-            name="name",
-            label=_("Name"),
-            type="text",
-            value=given.get("name", first.name),
-            width="long",
-            error=at_field.get("name"),
-            required=True,
-        ),
-        Field(
-            name="locale",
-            label=_("Language of the mail"),
-            type="radio",
-            error=at_field.get("locale"),
-            choices=tuple(
-                Choice(value=code, label=word, checked=code == locale)
-                for code, word in (("nl", "Nederlands"), ("en", "English"))
-            ),
-        ),
-        *_which(record, proposal, reader, accounts, at_field.get("accounts")),
-        Field(
-            name="message",
-            label=_("Your own words (may stay empty)"),
-            type="textarea",
-            value=given.get("message", ""),
-            width="medium",
-            hint=_("Stands in the mail as from you, above the explanation and the button."),
-            error=at_field.get("message"),
-        ),
-    ]
+    which = _which(record, proposal, reader, accounts, at_field.get("accounts"))
+    fields = addressed(given, first, at_field, which)
     if proposal.arms and not record.connection.armed:
         start = terms(session, record, None, reader.at).proposed
         fields.append(
@@ -254,6 +217,53 @@ def letter(
             fields=(("how", "link"),),
         ),
     )
+
+
+def addressed(
+    given: Mapping[str, str], first: Recipient, at_field: Mapping[str, str], which: Iterable[Field]
+) -> list[Field]:
+    """Who is asked, in what language, for `which` accounts, in what words: what was typed, else
+    what is known of them. `at_field`: what is wrong, by the name of the field."""
+    locale = given.get("locale") or first.locale
+    return [
+        Field(
+            name="email",
+            label=_("To (e-mail address)"),
+            type="email",
+            value=given.get("email", first.email),
+            width="long",
+            error=at_field.get("email"),
+            required=True,
+        ),
+        Field(
+            name="name",
+            label=_("Name"),
+            type="text",
+            value=given.get("name", first.name),
+            width="long",
+            error=at_field.get("name"),
+            required=True,
+        ),
+        Field(
+            name="locale",
+            label=_("Language of the mail"),
+            type="radio",
+            error=at_field.get("locale"),
+            choices=tuple(
+                Choice(value=code, label=word, checked=code == locale)
+                for code, word in (("nl", "Nederlands"), ("en", "English"))
+            ),
+        ),
+        *which,
+        Field(
+            name="message",
+            label=_("Your own words (may stay empty)"),
+            type="textarea",
+            value=given.get("message", ""),
+            hint=_("Stands in the mail as from you, above the explanation and the button."),
+            error=at_field.get("message"),
+        ),
+    ]
 
 
 def _which(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from banklink.actions import invite as inviting
-from banklink.actions.invite import MISSING
+from banklink.actions.invite import MISSING, Recipient
 from banklink.actions.services import Missing, Refused
 from banklink.core.calendar import amsterdam_day
 from banklink.core.diagnose import account_line
@@ -21,6 +21,7 @@ from banklink.store.facts import Share as StoredShare
 from banklink.store.holders import Invited, Shared, holders_of, invitation_here, invited_to
 from banklink.store.models import Account, Administration, Invitation
 from banklink.web.asked import PURPOSES, short, words
+from banklink.web.asking import FIELDS, addressed
 from banklink.web.called import called, withdraw_button
 from banklink.web.context import (
     at,
@@ -42,8 +43,6 @@ from banklink.web.viewmodel import Button, Choice, Field, Form, Link, Notice
 blueprint = Blueprint("holders", __name__)
 
 Answer = Response | str | tuple[str, int]
-
-FIELDS = ("email", "name", "locale", "message", "arm", "how")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,63 +287,28 @@ def _form(
     others = [each for each in found if each not in missing]
     ticked = {each.connection.id for each in missing} if len(missing) == 1 else set()
     chosen = ticked if accounts is None else set(accounts)
-    locale = given.get("locale") or house().settings.locale
     cancel = _("Cancel")
+    which = Field(
+        name="accounts",
+        label=_("Accounts"),
+        type="checkbox",
+        error=at_field.get("accounts"),
+        hint=_("The account holder sees only these, and their numbers only in part.")
+        if found
+        else _("There is no account to ask for yet: first put an IBAN on a journal."),
+        choices=tuple(
+            Choice(
+                value=str(each.connection.id),
+                label=iban(each.connection.iban),
+                detail=_account_detail(each, each in missing),
+                checked=each.connection.id in chosen,
+            )
+            for each in (*missing, *others)
+        ),
+    )
+    nobody = Recipient("", "", house().settings.locale)
     fields = [
-        Field(
-            name="email",
-            label=_("To (e-mail address)"),
-            type="email",
-            value=given.get("email", ""),
-            width="long",
-            error=at_field.get("email"),
-            required=True,
-        ),
-        Field(
-            name="name",
-            label=_("Name"),
-            type="text",
-            value=given.get("name", ""),
-            width="long",
-            error=at_field.get("name"),
-            required=True,
-        ),
-        Field(
-            name="locale",
-            label=_("Language of the mail"),
-            type="radio",
-            error=at_field.get("locale"),
-            choices=tuple(
-                Choice(value=code, label=word, checked=code == locale)
-                for code, word in (("nl", "Nederlands"), ("en", "English"))
-            ),
-        ),
-        Field(
-            name="accounts",
-            label=_("Accounts"),
-            type="checkbox",
-            error=at_field.get("accounts"),
-            hint=_("The account holder sees only these, and their numbers only in part.")
-            if found
-            else _("There is no account to ask for yet: first put an IBAN on a journal."),
-            choices=tuple(
-                Choice(
-                    value=str(each.connection.id),
-                    label=iban(each.connection.iban),
-                    detail=_account_detail(each, each in missing),
-                    checked=each.connection.id in chosen,
-                )
-                for each in (*missing, *others)
-            ),
-        ),
-        Field(
-            name="message",
-            label=_("Your own words (may stay empty)"),
-            type="textarea",
-            value=given.get("message", ""),
-            hint=_("Stands in the mail as from you, above the explanation and the button."),
-            error=at_field.get("message"),
-        ),
+        *addressed(given, nobody, at_field, [which]),
         Field(
             name="arm",
             label=_("Switch on by itself afterwards, what was never switched on"),
