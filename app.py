@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
 import secrets
 import signal
 import socket
@@ -15,7 +16,6 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -333,7 +333,10 @@ def run(settings: Settings) -> None:
         banklink.simulator.extensions["simulator"].clock.listeners.append(
             lambda: jobs.wake(scheduler)
         )
-    signal.signal(signal.SIGTERM, _stop)
+    # Raising here could be swallowed, where a weak reference's callback happens to run.
+    stop: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for asked in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(asked, lambda number, _frame: stop.put(number))
     servers.append(
         serve_in_thread(
             banklink.web,
@@ -350,22 +353,15 @@ def run(settings: Settings) -> None:
         print(f"Set it up, once, within a day: {settings.origin}/set-up/{token}", flush=True)
     if banklink.simulator is not None:
         print(f"The entrepreneur app and its banks: {settings.simulator_origin}", flush=True)
-    try:
-        threading.Event().wait()
-    except (KeyboardInterrupt, SystemExit):
-        print("Stopping…", flush=True)
-    finally:
-        for server in reversed(servers):
-            server.close()
-        scheduler.shutdown(wait=True)
-        for provider in banklink.services.providers.values():
-            provider.close()
-        if lock is not None:
-            lock.close()
-
-
-def _stop(_signal: int, _frame: FrameType | None) -> None:
-    raise SystemExit(0)
+    stop.get()
+    print("Stopping…", flush=True)
+    for server in reversed(servers):
+        server.close()
+    scheduler.shutdown(wait=True)
+    for provider in banklink.services.providers.values():
+        provider.close()
+    if lock is not None:
+        lock.close()
 
 
 def main() -> None:

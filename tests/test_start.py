@@ -23,10 +23,11 @@ from tests.support.house import free_ports
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def start(folder: Path, **environment: str) -> subprocess.Popen[str]:
+def start(folder: Path, *how: str, **environment: str) -> subprocess.Popen[str]:
+    """Started as `python app.py`, or `how` else."""
     port, simulator_port = free_ports()
     return subprocess.Popen(
-        [sys.executable, "app.py"],
+        [sys.executable, *(how or ("app.py",))],
         cwd=ROOT,
         env={
             "PATH": os.environ["PATH"],
@@ -80,10 +81,14 @@ def test_a_second_one_on_the_same_folder_stops_and_the_first_goes_on(tmp_path: P
 
 def test_the_demo_and_real_books_never_share_a_folder(tmp_path: Path) -> None:
     def line(process: subprocess.Popen[str], wanted: str) -> None:
-        assert process.stdout is not None
-        assert any(wanted in each for each in process.stdout)
-        process.terminate()
-        process.communicate(timeout=30)
+        with process:
+            assert process.stdout is not None
+            try:
+                assert any(wanted in each for each in process.stdout)
+                process.terminate()
+                assert process.wait(timeout=30) == 0
+            finally:
+                process.kill()
 
     books, play = tmp_path / "books", tmp_path / "play"
     line(start(play), "runs at")
@@ -98,6 +103,35 @@ def test_the_demo_and_real_books_never_share_a_folder(tmp_path: Path) -> None:
     own.close()
     assert "BANKLINK_DEMO=0" in refusal(start(books))
     line(start(books, BANKLINK_DEMO="0"), "runs at")
+
+
+TOLD_TO_STOP_WHILE_SOMETHING_IS_COLLECTED = """
+import os, signal, weakref
+import app
+from banklink.actions import people
+
+class Collected:
+    pass
+
+def link(services, now):
+    collected = Collected()
+    told = weakref.ref(collected, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    del collected
+
+people.set_up_link = link
+app.main()
+"""
+
+
+def test_told_to_stop_at_a_moment_that_swallows_exceptions_it_stops(tmp_path: Path) -> None:
+    process = start(tmp_path, "-c", TOLD_TO_STOP_WHILE_SOMETHING_IS_COLLECTED, BANKLINK_DEMO="0")
+    try:
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 0, err
+    assert "Stopping" in out
 
 
 @pytest.mark.parametrize("name", ["PORT", "BANKLINK_SIMULATOR_PORT"])
