@@ -8,6 +8,7 @@ outage can delay days but never lose them (peers.md 1.2). Identity is core/dedup
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -285,17 +286,20 @@ def _store_page(session: Session, job: _Job, page: Page) -> int:
     run = session.get_one(FetchRun, job.run_id, with_for_update=True)
     wanted = [each for each in page.transactions if each.booked_on >= job.since]
     prints = [(each.id, _fingerprint(each)) for each in wanted]
+    known = _known_rows(session, job, {print_ for _, print_ in prints})
     verdicts = judge(
         prints,
         scope=job.scope,
         known_ids=_known_ids(session, job, [source_id for source_id, _ in prints]),
-        known_rows=_known_rows(session, job, {print_ for _, print_ in prints}),
+        known_rows=known,
     )
-    rows = [
-        _row(job, wanted[verdict.index], prints[verdict.index][1])
-        for verdict in verdicts
-        if verdict.key is None
-    ]
+    equal = Counter(row.fingerprint for row in known)
+    rows = []
+    for verdict in verdicts:
+        if verdict.key is None:
+            print_ = prints[verdict.index][1]
+            equal[print_] += 1
+            rows.append(_row(job, wanted[verdict.index], print_) | {"occurrence": equal[print_]})
     aliases = [
         {
             "transaction_id": verdict.key,

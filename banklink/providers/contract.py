@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class ProviderError(Exception):
@@ -127,11 +127,24 @@ class ProviderAccount:
     synchronized_at: datetime | None
     available_from: date | None
     history_from: date | None
+    balance: StatedBalance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatedBalance:
+    """What the account holds, as the bank says: `on` is the Dutch day it is about, `at` when the
+    bank was asked. `amount` exact."""
+
+    amount: Decimal
+    currency: str
+    on: date
+    at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderTransaction:
-    """One booked transaction. `amount` signed and exact; dates are Dutch calendar days."""
+    """One booked transaction. `amount` signed and exact; dates are Dutch calendar days. `id` is
+    the bank's own, empty where it gives none that could tell bookings apart."""
 
     id: str
     booked_on: date
@@ -141,14 +154,38 @@ class ProviderTransaction:
     counterparty_name: str | None
     counterparty_iban: str | None
     remittance: str
+    end_to_end_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingBooking:
+    """Announced and not booked yet: it may change, or never come."""
+
+    expected_on: date | None
+    amount: Decimal
+    currency: str
+    counterparty_name: str | None
+    counterparty_iban: str | None
+    remittance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """One booking of a page that misses what a booking needs. `code` says what; `content` is what
+    the service sent, as JSON, for a person to look at."""
+
+    code: str
+    content: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Newest first; `cursor` asks for the next, older page, None at the end."""
+    """Newest first; `cursor` asks for the next, older page, None at the end. One booking that
+    cannot be read does not cost the others."""
 
     transactions: Sequence[ProviderTransaction]
     cursor: str | None
+    unreadable: Sequence[Unreadable] = ()
 
 
 class BankProvider(Protocol):
@@ -158,6 +195,8 @@ class BankProvider(Protocol):
     id: str
     issuer: str | None
     authorize_url: str
+    ids_stable: bool
+    """Whether the id of a booking stays the same as long as the account's id does."""
 
     def begin_grant(
         self,
@@ -192,6 +231,10 @@ class BankProvider(Protocol):
     def transactions(
         self, credentials: Credentials, *, account_ref: str, cursor: str | None
     ) -> Page: ...
+
+    def pending(
+        self, credentials: Credentials, *, account_ref: str
+    ) -> Sequence[PendingBooking]: ...
 
     def revoke(self, credentials: Credentials | None, *, subject: str, reference: str) -> None: ...
 

@@ -39,6 +39,7 @@ from banklink.providers.contract import (
     Departure,
     GrantRevoked,
     Page,
+    PendingBooking,
     Person,
     ProviderAccount,
     ProviderError,
@@ -109,6 +110,7 @@ class Ponto:
     """One registered application at one Ponto Connect service."""
 
     id = "ponto"
+    ids_stable = True  # UUIDs of the service's own (providers.md 2.4)
 
     def __init__(
         self,
@@ -364,6 +366,11 @@ class Ponto:
         )
         answer = self._get(url, credentials)
         return Page([_transaction(item) for item in _items(answer)], _next(answer))
+
+    @_understood
+    def pending(self, credentials: Credentials, *, account_ref: str) -> Sequence[PendingBooking]:
+        """What the bank has announced, all of it."""
+        raise NotImplementedError
 
     # -- the wire -----------------------------------------------------------------------------
 

@@ -86,14 +86,27 @@ def migrate(engine: Engine) -> None:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
             connection.commit()
+        else:  # a table is changed by making it anew, which must not touch what refers to it
+            _foreign_keys(connection, "OFF")
         try:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             connection.commit()
         finally:
+            if engine.dialect.name == "sqlite":
+                connection.rollback()
+                _foreign_keys(connection, "ON")
             if engine.dialect.name == "postgresql":
                 connection.rollback()
                 connection.execute(
                     text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK}
                 )
                 connection.commit()
+
+
+def _foreign_keys(connection: Connection, switch: str) -> None:
+    """Outside a transaction, where alone it does anything."""
+    connection.rollback()
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.execute(f"PRAGMA foreign_keys={switch}")

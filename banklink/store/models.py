@@ -18,6 +18,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Text,
@@ -324,6 +325,10 @@ class Connection(Model):
 
     `outage_since`: since when our own fetches fail, and `outage_kind` what the last one met at the
     provider (core/facts.py, Trouble). What the provider says of the bank is on the account.
+    `gap_from`, `gap_to`: the first and last missing day, from `Coverage`. `ids_doubted_at`: since
+    when the bank's ids are not trusted, because it gave one twice. `limited_until`: the bank's
+    limit lets nothing be fetched before. `unbalanced_from`, `unbalanced_to`: the days within which
+    bookings and balances disagree.
     """
 
     __tablename__ = "connections"
@@ -357,6 +362,10 @@ class Connection(Model):
     outage_kind: Mapped[str | None]
     gap_from: Mapped[date | None]
     gap_to: Mapped[date | None]
+    ids_doubted_at: Mapped[datetime | None]
+    limited_until: Mapped[datetime | None]
+    unbalanced_from: Mapped[date | None]
+    unbalanced_to: Mapped[date | None]
     last_attempt_id: Mapped[int | None]
     noted: Mapped[str | None]
 
@@ -407,22 +416,46 @@ class Attempt(Model):
 
 
 class Transaction(Model):
-    """One booking. `scope` and `source_id` are the provider's account and id it came with first;
-    other names of the same booking are aliases. `fingerprint` is its content (core/dedup.py)."""
+    """One booking; what the bank said of it never changes. `scope` and `source_id` are the
+    provider's account and id it came with first (`source_id` None where the bank's id deserves no
+    trust); other names of the same booking are aliases. `fingerprint` is its content and
+    `occurrence` which of the equal ones it is, from 1 (core/dedup.py).
+
+    `state`: booked; review (turned up for days that were fetched before, waits for a decision of
+    `review_reason`); rejected (from review) or removed (by a person): both stay known, so that they
+    never come back by themselves, and can be put back. Only booked ones count, in totals and out.
+    `resembles_id`: the booking it may be, where that is in doubt. `export_id`: the export "new
+    since the last" it went out with.
+    """
 
     __tablename__ = "transactions"
     __table_args__ = (
         UniqueConstraint("connection_id", "scope", "source_id"),
-        Index("ix_transactions_content", "connection_id", "fingerprint"),
+        UniqueConstraint("connection_id", "fingerprint", "occurrence"),
+        CheckConstraint("state IN ('booked', 'review', 'rejected', 'removed')", name="state"),
         Index("ix_transactions_list", "connection_id", "booked_on", "id"),
+        Index(
+            "ix_transactions_aside",
+            "connection_id",
+            "state",
+            sqlite_where=text("state <> 'booked'"),
+            postgresql_where=text("state <> 'booked'"),
+        ),
+        Index(
+            "ix_transactions_exported",
+            "export_id",
+            sqlite_where=text("export_id IS NOT NULL"),
+            postgresql_where=text("export_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
     connection_id: Mapped[int] = mapped_column(ForeignKey("connections.id"))
     run_id: Mapped[int] = mapped_column(ForeignKey("fetch_runs.id"))
     scope: Mapped[str]
-    source_id: Mapped[str]
+    source_id: Mapped[str | None]
     fingerprint: Mapped[str]
+    occurrence: Mapped[int] = mapped_column(default=1, server_default="1")
     booked_on: Mapped[date]
     value_on: Mapped[date | None]
     amount: Mapped[int] = mapped_column(BigInteger)
@@ -430,6 +463,13 @@ class Transaction(Model):
     counterparty_name: Mapped[str | None]
     counterparty_iban: Mapped[str | None]
     remittance: Mapped[str] = mapped_column(Text)
+    end_to_end_id: Mapped[str | None]
+    state: Mapped[str] = mapped_column(default="booked", server_default="booked")
+    review_reason: Mapped[str | None]
+    resembles_id: Mapped[int | None] = mapped_column(BIG)
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None]
+    export_id: Mapped[int | None] = mapped_column(ForeignKey("exports.id"))
 
 
 class TransactionAlias(Model):
@@ -442,29 +482,216 @@ class TransactionAlias(Model):
     transaction_id: Mapped[int] = mapped_column(ForeignKey("transactions.id"), index=True)
     connection_id: Mapped[int] = mapped_column(ForeignKey("connections.id"))
     scope: Mapped[str]
-    source_id: Mapped[str]
+    source_id: Mapped[str | None]
+
+
+class PendingTransaction(Model):
+    """Announced by the bank and not booked yet. Replaced as a whole by every fetch; never counted,
+    never exported."""
+
+    __tablename__ = "pending_transactions"
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    connection_id: Mapped[int] = mapped_column(ForeignKey("connections.id"), index=True)
+    expected_on: Mapped[date | None]
+    amount: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str]
+    counterparty_name: Mapped[str | None]
+    counterparty_iban: Mapped[str | None]
+    remittance: Mapped[str] = mapped_column(Text)
+    seen_at: Mapped[datetime]
+
+
+class BookedDay(Model):
+    """The booked transactions of one day, counted and summed (minor units, `debit` negative).
+    Rewritten in the transaction that changes them, so that totals cost days, not bookings."""
+
+    __tablename__ = "booked_days"
+
+    connection_id: Mapped[int] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    count: Mapped[int]
+    credit: Mapped[int] = mapped_column(BigInteger)
+    debit: Mapped[int] = mapped_column(BigInteger)
+
+
+class Coverage(Model):
+    """Days for which a completed fetch or a file has told everything. Stretches of one connection
+    neither touch nor overlap; what is missing is what lies between the start date and the
+    watermark and in none of them (core/coverage.py)."""
+
+    __tablename__ = "coverage"
+
+    connection_id: Mapped[int] = mapped_column(ForeignKey("connections.id"), primary_key=True)
+    first: Mapped[date] = mapped_column(primary_key=True)
+    last: Mapped[date]
+
+
+class Remark(Model):
+    """Something odd about what came in that a person should look at; nothing was changed by it.
+
+    `kind`: `changed` (a known booking came with another content: `content` is what came,
+    `transaction_id` what is kept), `id_reused` (its id belonged to another booking) or
+    `unreadable` (a booking that misses its date or amount: `content` is all there was). `mark`:
+    the same oddity is told once. `seen_at`: first; `settled_at`: somebody has seen to it.
+    """
+
+    __tablename__ = "remarks"
+    __table_args__ = (
+        UniqueConstraint("connection_id", "mark"),
+        CheckConstraint("kind IN ('changed', 'id_reused', 'unreadable')", name="kind"),
+    )
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    connection_id: Mapped[int] = mapped_column(ForeignKey("connections.id"))
+    run_id: Mapped[int] = mapped_column(ForeignKey("fetch_runs.id"))
+    transaction_id: Mapped[int | None] = mapped_column(ForeignKey("transactions.id"), index=True)
+    kind: Mapped[str]
+    mark: Mapped[str]
+    content: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    seen_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None]
+    settled_by: Mapped[str | None]
+
+
+class Balance(Model):
+    """What a bank or a file says an account held at the end of a day (`kind` closing) or at its
+    begin (opening). `final`: that day was over when it was said; another one may still grow.
+    `difference`: stated less reckoned, None where nothing could be reckoned (core/balances.py);
+    anything but 0 is an alarm, and never corrected."""
+
+    __tablename__ = "balances"
+    __table_args__ = (
+        UniqueConstraint("connection_id", "on", "kind", "source"),
+        CheckConstraint("kind IN ('opening', 'closing')", name="kind"),
+        CheckConstraint("source IN ('provider', 'file')", name="source"),
+    )
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    connection_id: Mapped[int] = mapped_column(ForeignKey("connections.id"))
+    run_id: Mapped[int] = mapped_column(ForeignKey("fetch_runs.id"))
+    on: Mapped[date]
+    kind: Mapped[str]
+    source: Mapped[str]
+    amount: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str]
+    final: Mapped[bool]
+    seen_at: Mapped[datetime]
+    since: Mapped[date | None]
+    difference: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Access(Model):
+    """One call to read an account, noted before it is made: the ledger that keeps unattended ones
+    to four per account, endpoint and 24 hours (RTS Art. 36(5)(b)), across crashes and retries.
+    Business time, as the bank's day is."""
+
+    __tablename__ = "accesses"
+    __table_args__ = (Index("ix_accesses_budget", "account_id", "endpoint", "at"),)
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    endpoint: Mapped[str]
+    attended: Mapped[bool]
+    at: Mapped[datetime] = mapped_column(index=True)
 
 
 class FetchRun(Model):
-    """One fetch, resumable at `cursor`. `result` is None while it runs, else ok or a code."""
+    """One fetch, resumable at `cursor`, or one file taken in (`kind` file: no holder). `result` is
+    None while it runs, else ok or a code.
+
+    `reason`: why it was made (schedule, person, activated, renewed, gap, file). `wanted_from`: the
+    first day that was wanted; `since` through `until`: what was asked for. Counts: `pages` read,
+    `seen` bookings within the window, of which `added` are new, `known` there already, `changed`
+    known but with another content, `reviewed` set aside for a decision, `unreadable` kept as a
+    remark. `oldest` and `newest`: days of what came.
+    """
 
     __tablename__ = "fetch_runs"
-    __table_args__ = (Index("ix_fetch_runs_connection", "connection_id", "id"),)
+    __table_args__ = (
+        Index("ix_fetch_runs_connection", "connection_id", "id"),
+        CheckConstraint("kind IN ('fetch', 'file')", name="kind"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     connection_id: Mapped[int] = mapped_column(ForeignKey("connections.id"))
-    holder_id: Mapped[int] = mapped_column(ForeignKey("holders.id"))
+    kind: Mapped[str] = mapped_column(default="fetch", server_default="fetch")
+    reason: Mapped[str] = mapped_column(default="schedule", server_default="schedule")
+    actor: Mapped[str | None]
+    holder_id: Mapped[int | None] = mapped_column(ForeignKey("holders.id"))
+    upload_id: Mapped[int | None] = mapped_column(ForeignKey("uploads.id"), index=True)
     scope: Mapped[str]
+    wanted_from: Mapped[date | None]
     since: Mapped[date]
     until: Mapped[date]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     cursor: Mapped[str | None] = mapped_column(Text)
+    pages: Mapped[int] = mapped_column(default=0, server_default="0")
     seen: Mapped[int] = mapped_column(default=0)
     added: Mapped[int] = mapped_column(default=0)
+    known: Mapped[int] = mapped_column(default=0, server_default="0")
+    changed: Mapped[int] = mapped_column(default=0, server_default="0")
+    reviewed: Mapped[int] = mapped_column(default=0, server_default="0")
+    unreadable: Mapped[int] = mapped_column(default=0, server_default="0")
     oldest: Mapped[date | None]
     newest: Mapped[date | None]
     result: Mapped[str | None]
+
+
+class Sighting(Model):
+    """How often a run that is under way has met a booking without a trustworthy id: the n-th is
+    the n-th stored one. Gone with the end of the run."""
+
+    __tablename__ = "sightings"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("fetch_runs.id"), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]
+
+
+class Upload(Model):
+    """A statement file somebody gave for an account, kept between looking and confirming.
+    `content` is emptied once it was taken in or left for a day; `digest` still tells the same file
+    given twice. Business time."""
+
+    __tablename__ = "uploads"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    connection_id: Mapped[int] = mapped_column(ForeignKey("connections.id"), index=True)
+    name: Mapped[str]
+    format: Mapped[str]
+    digest: Mapped[str]
+    content: Mapped[bytes | None] = mapped_column(LargeBinary)
+    choices: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    created_at: Mapped[datetime]
+    created_by: Mapped[str | None]
+    confirmed_at: Mapped[datetime | None]
+
+
+class Export(Model):
+    """A statement that went out. `number` counts per connection from 1 and never repeats; each
+    opens with the balance at which the one before of its kind closed. `kind`: new (what no export
+    of its kind held before) or period. Balances in minor units, None while none is known."""
+
+    __tablename__ = "exports"
+    __table_args__ = (
+        UniqueConstraint("connection_id", "number"),
+        CheckConstraint("kind IN ('new', 'period')", name="kind"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    connection_id: Mapped[int] = mapped_column(ForeignKey("connections.id"))
+    number: Mapped[int]
+    kind: Mapped[str]
+    format: Mapped[str]
+    since: Mapped[date]
+    until: Mapped[date]
+    count: Mapped[int]
+    opening: Mapped[int | None] = mapped_column(BigInteger)
+    total: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str | None]
 
 
 class Event(Model):

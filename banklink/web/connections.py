@@ -545,7 +545,7 @@ def transactions(connection_id: int) -> str:
             )
         rows = session.execute(wanted).all()
         names = holder_names(
-            session, found.connection.administration_id, [via for _each, via in rows]
+            session, found.connection.administration_id, [via for _each, via in rows if via]
         )
         count, total = session.execute(
             select(
@@ -554,7 +554,9 @@ def transactions(connection_id: int) -> str:
         ).one()
         connection = found.connection
     more = len(rows) > _LISTED
-    shown = [_transaction(each, called(names.get(via), via)) for each, via in rows[:_LISTED]]
+    shown = [
+        _transaction(each, called(names.get(via or 0), via or 0)) for each, via in rows[:_LISTED]
+    ]
     back = row_address(connection.administration_id, connection_id)
     last = rows[_LISTED - 1][0] if more else None
     return render_template(
