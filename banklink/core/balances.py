@@ -15,11 +15,12 @@ Over days that are not covered, and while bookings of them wait for a decision, 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 _DAY = timedelta(days=1)
 _MOST_WEIGHED = 200
@@ -68,9 +69,9 @@ _Moves = tuple[tuple[int, int], ...]
 """What a booking changes if it was late: stretch -> how often its amount is to be added there."""
 
 
-def in_order(stated: Iterable[Stated]) -> list[Stated]:
-    """As they follow each other: of one day first what was said before it was over."""
-    return sorted(stated, key=lambda each: (each.end, each.final, each.run))
+def place(stated: Stated) -> tuple[date, bool, int]:
+    """They follow each other by day; of one day first what was said before it was over."""
+    return stated.end, stated.final, stated.run
 
 
 def judge(
@@ -81,7 +82,7 @@ def judge(
     came: Iterable[Came] = (),
     waiting: Iterable[Waiting] = (),
 ) -> list[Judged]:
-    """One verdict for each of `stated`, which are `in_order`; the first is where reckoning begins.
+    """One verdict for each of `stated`, ordered by `place`; the first is where reckoning begins.
 
     `days`: sums of what is booked per day, after the first. `covered`: stretches of days of which
     everything is known. `came`: who brought it, at least of what came after the first balance was
@@ -91,14 +92,17 @@ def judge(
         return []
     came, waiting = list(came), list(waiting)
     after = [_not_yet_there(each, came) for each in stated]
+    order = sorted(days)
+    through = [0, *accumulate(days[day] for day in order)]
+    until = [through[bisect_right(order, each.end)] for each in stated]
     left: list[int | None] = [None]
     for number in range(1, len(stated)):
         a, b = stated[number - 1], stated[number]
         if not _is_covered(a, b, covered) or _undecided(a, b, waiting):
             left.append(None)
             continue
-        between = sum(amount for day, amount in days.items() if a.end < day <= b.end)
-        left.append(b.amount - a.amount - between - after[number - 1] + after[number])
+        booked = until[number] - until[number - 1] + after[number - 1] - after[number]
+        left.append(b.amount - a.amount - booked)
     left = _let_late_ones_pass(left, _suspects(stated, came))
     return [Judged(None, None)] + [
         Judged(None, None)
@@ -116,6 +120,8 @@ def _first_day(a: Stated, b: Stated) -> date:
 
 def _not_yet_there(balance: Stated, came: Iterable[Came]) -> int:
     """What was booked on its own day after it was said."""
+    if balance.final:
+        return 0
     return sum(
         each.amount for each in came if each.day == balance.end and not _counts(balance, each)
     )

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banklink.core.balances import Came, Judged, Stated, Waiting, in_order, judge
+from banklink.core.balances import Came, Judged, Stated, Waiting, judge, place
 
 FIRST = date(2026, 5, 1)
 ALL = [(FIRST - timedelta(days=1), FIRST + timedelta(days=400))]
@@ -84,7 +84,7 @@ def test_a_day_that_was_not_over_knows_what_was_there_when_it_was_said() -> None
     """At noon on the 3rd 1100; the afternoon's 50 is in the next one."""
     came = [Came(may(3), 1, 100), Came(may(3), 2, 50), Came(may(4), 2, 7)]
     days = {may(3): 150, may(4): 7}
-    stated = in_order([final(4, 1157, run=2), so_far(3, 1100, run=1), final(2, 1000)])
+    stated = sorted([final(4, 1157, run=2), so_far(3, 1100, run=1), final(2, 1000)], key=place)
     assert judge(stated, days=days, covered=ALL, came=came)[1:] == [
         Judged(may(3), 0),
         Judged(may(3), 0),
@@ -201,7 +201,7 @@ def worlds(draw: st.DrawFn) -> World:
     if mixed:  # a file of the whole month, with a balance for some of its days
         for on in dice.sample(range(2, 40), 5):
             say(on, True, 50.0, len(asked) + 1)
-    return World(rows, asked, in_order(said.values()), brought, mixed)
+    return World(rows, asked, sorted(said.values(), key=place), brought, mixed)
 
 
 def sums(came: Sequence[Came]) -> Counter[date]:
