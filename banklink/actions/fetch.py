@@ -125,9 +125,7 @@ class _Turn:
         self.connection_id, self._at, self._began = connection_id, at, time.monotonic()
         self._patience = patience
         self.until = self._next()
-
-    def _next(self) -> datetime:
-        return self._at.real + timedelta(seconds=time.monotonic() - self._began) + _LEASE
+        self._before = self.until
 
     @property
     def is_over(self) -> bool:
@@ -135,23 +133,29 @@ class _Turn:
 
     def renew(self, session: Session) -> None:
         """Raises _Lost when another one took over meanwhile."""
-        held = self.until
-        self.until = self._next()
-        if not _set(session, self.connection_id, held, fetch_until=self.until):
+        until = self._next()
+        if not self._put(session, until):
             raise _Lost
+        self._before, self.until = self.until, until
 
     def end(self, session: Session) -> None:
-        _set(session, self.connection_id, self.until, fetch_until=None)
+        self._put(session, None)
 
+    def _next(self) -> datetime:
+        return self._at.real + timedelta(seconds=time.monotonic() - self._began) + _LEASE
 
-def _set(session: Session, connection_id: int, held: datetime, **values: object) -> bool:
-    table = Connection.__table__
-    done = session.connection().execute(
-        update(table)  # type: ignore[arg-type]
-        .where(table.c.id == connection_id, table.c.fetch_until == held)
-        .values(**values)
-    )
-    return done.rowcount == 1
+    def _put(self, session: Session, until: datetime | None) -> bool:
+        """Whether it was ours still. The last renewal may not have been stored."""
+        table = Connection.__table__
+        done = session.connection().execute(
+            update(table)  # type: ignore[arg-type]
+            .where(
+                table.c.id == self.connection_id,
+                table.c.fetch_until.in_((self.until, self._before)),
+            )
+            .values(fetch_until=until)
+        )
+        return done.rowcount == 1
 
 
 class _Lost(Exception):

@@ -620,7 +620,7 @@ def note_missing(session: Session, connection: Connection) -> list[Span]:
 
 def _put(session: Session, model: type[Model], rows: list[dict[str, Any]]) -> None:
     if rows:
-        session.connection().execute(insert(_table(model)), rows)
+        session.connection().execute(insert(_table(model)).inline(), rows)
 
 
 def _insert(session: Session, model: type[Model]) -> Any:
