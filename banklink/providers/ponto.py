@@ -380,7 +380,8 @@ class Ponto:
                 read.append(_transaction(item))
             except ContractViolation as error:
                 unreadable.append(Unreadable(error.code, _evidence(item)))
-        return Page(read, _next(answer), unreadable)
+        spoken = _object(answer.get("meta")).get("synchronizedAt")
+        return Page(read, _next(answer), unreadable, _instant(spoken))
 
     @_understood
     def pending(self, credentials: Credentials, *, account_ref: str) -> Sequence[PendingBooking]:

@@ -268,7 +268,9 @@ class Account(Model):
     `ended` is None, "expired" or "revoked", as the provider said; that a date has passed is
     computed on read. `expires_at` is the first instant it no longer holds. `remind_at`: when its
     next reminder falls due, if any (core/reminders.py); `renewed_at`: since when the bookkeeper is
-    still to be told that it was renewed.
+    still to be told that it was renewed. `paused_until`: the bank asked not to be read before then
+    (actions/ledger.py). `balance` (minor units) and `balance_on`: what it holds and on which day,
+    as last said, at `synchronized_at`.
     """
 
     __tablename__ = "accounts"
@@ -317,6 +319,9 @@ class Account(Model):
     outage_since: Mapped[datetime | None]
     remind_at: Mapped[datetime | None]
     renewed_at: Mapped[datetime | None]
+    paused_until: Mapped[datetime | None]
+    balance: Mapped[int | None] = mapped_column(BigInteger)
+    balance_on: Mapped[date | None]
 
 
 class Connection(Model):
@@ -327,8 +332,9 @@ class Connection(Model):
     provider (core/facts.py, Trouble). What the provider says of the bank is on the account.
     `gap_from`, `gap_to`: the first and last missing day, from `Coverage`. `ids_doubted_at`: since
     when the bank's ids are not trusted, because it gave one twice. `limited_until`: the bank's
-    limit lets nothing be fetched before. `unbalanced_from`, `unbalanced_to`: the days within which
-    bookings and balances disagree.
+    limit lets nothing be fetched by itself before. `unbalanced_from`, `unbalanced_to`: the days
+    within which bookings and balances disagree; `unbalanced_by`: by how much, where it is in one
+    place (minor units, positive where the bank says more).
     """
 
     __tablename__ = "connections"
@@ -366,6 +372,7 @@ class Connection(Model):
     limited_until: Mapped[datetime | None]
     unbalanced_from: Mapped[date | None]
     unbalanced_to: Mapped[date | None]
+    unbalanced_by: Mapped[int | None] = mapped_column(BigInteger)
     last_attempt_id: Mapped[int | None]
     noted: Mapped[str | None]
 
@@ -616,7 +623,8 @@ class FetchRun(Model):
     first day that was wanted; `since` through `until`: what was asked for. Counts: `pages` read,
     `seen` bookings within the window, of which `added` are new, `known` there already, `changed`
     known but with another content, `reviewed` set aside for a decision, `unreadable` kept as a
-    remark. `oldest` and `newest`: days of what came.
+    remark. `oldest` and `newest`: days of what came. `synchronized_at`: when the provider had last
+    spoken to the bank, as the first page said.
     """
 
     __tablename__ = "fetch_runs"
@@ -650,6 +658,7 @@ class FetchRun(Model):
     unreadable: Mapped[int] = mapped_column(default=0, server_default="0")
     oldest: Mapped[date | None]
     newest: Mapped[date | None]
+    synchronized_at: Mapped[datetime | None]
     result: Mapped[str | None]
 
 

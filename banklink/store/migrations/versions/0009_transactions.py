@@ -240,6 +240,12 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("limited_until", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("unbalanced_from", sa.Date(), nullable=True))
         batch_op.add_column(sa.Column("unbalanced_to", sa.Date(), nullable=True))
+        batch_op.add_column(sa.Column("unbalanced_by", sa.BigInteger(), nullable=True))
+
+    with op.batch_alter_table("accounts", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("paused_until", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("balance", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("balance_on", sa.Date(), nullable=True))
 
     with op.batch_alter_table("fetch_runs", schema=None) as batch_op:
         batch_op.add_column(sa.Column("kind", sa.String(), server_default="fetch", nullable=False))
@@ -251,6 +257,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("wanted_from", sa.Date(), nullable=True))
         batch_op.add_column(sa.Column("authorised_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("waiting", sa.JSON(), nullable=True))
+        batch_op.add_column(sa.Column("synchronized_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("pages", sa.Integer(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("known", sa.Integer(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("changed", sa.Integer(), server_default="0", nullable=False))
