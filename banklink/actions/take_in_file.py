@@ -123,11 +123,8 @@ def days_missing(
     watermark = connection.watermark
     if watermark is None:
         return [], (left[0][0], left[-1][1]) if left else None
-    after = without(left, [(date.min, watermark)])
-    return (
-        without(left, [(watermark + _DAY, date.max - _DAY)]),
-        (after[0][0], after[-1][1]) if after else None,
-    )
+    after = _within(left, (watermark + _DAY, date.max))
+    return _within(left, (date.min, watermark)), (after[0][0], after[-1][1]) if after else None
 
 
 def look(
@@ -274,8 +271,8 @@ def _frame(connection: Connection, lock_date: date | None, at: Moment) -> Span:
 
 
 def _within(spans: Iterable[Span], frame: Span) -> list[Span]:
-    first, last = frame
-    return without(spans, [(date.min, first - _DAY), (last + _DAY, date.max - _DAY)])
+    cut = ((max(span[0], frame[0]), min(span[1], frame[1])) for span in spans)
+    return [span for span in cut if span[0] <= span[1]]
 
 
 def _end(own: Sequence[Statement], side: str) -> tuple[Decimal, date] | None:

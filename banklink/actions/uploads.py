@@ -7,6 +7,7 @@ content after a day: it is somebody's bank statement.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
 
@@ -162,7 +163,7 @@ def choose(services: Services, connection_id: int, upload_id: int, choices: dict
             upload.choices = merged(upload.choices, choices)
 
 
-def merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+def merged(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Later ones count; of rows that are not on the page the earlier ones stay."""
     rows = {**before.get("rows", {}), **now.get("rows", {})}
     return {**before, **now, "rows": rows}

@@ -21,6 +21,7 @@ _AMOUNT = re.compile(r"\+?(\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:Z|[+-]\d{2}:\d{2})?", re.ASCII)
 _END = re.compile(rb"</[^<>]*>[\s\x00\x1a]*\Z")
+_BEGINS = re.compile(rb"<(?:[\w.-]+:)?Stmt[\s>]")
 _NO_REFERENCE = {"NOTPROVIDED", "NONREF", ""}
 
 _OTHER_MESSAGES = {
@@ -71,7 +72,7 @@ def _parse(data: bytes) -> etree._Element:
     if b"<!DOCTYPE" in data.replace(b"\x00", b""):
         raise StatementError("hostile_xml")
     if _END.search(data.replace(b"\x00", b"")[-400:]) is None or _unclosed(data):
-        raise StatementError("truncated", statement=max(1, len(re.findall(rb"<[\w:]*Stmt>", data))))
+        raise StatementError("truncated", statement=max(1, len(re.findall(_BEGINS, data))))
     raise StatementError("malformed", field="XML", line=_error_line(data))
 
 

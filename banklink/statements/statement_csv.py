@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 
 from banklink.statements.columns import looks_iban
 from banklink.statements.encoding import text_of
@@ -486,7 +487,7 @@ def _adds_up(lines: Sequence[_Line]) -> bool:
         a.balance is not None
         and b.balance is not None
         and b.balance == a.balance + b.booking.amount
-        for a, b in zip(lines, lines[1:], strict=False)
+        for a, b in pairwise(lines)
     )
 
 

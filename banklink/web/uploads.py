@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from sqlalchemy import select
@@ -16,14 +16,13 @@ from banklink.actions import uploads as actions
 from banklink.actions.services import Missing, Refused
 from banklink.actions.take_in_file import LATER, NEW, OUT, SAME, Doubt, Look
 from banklink.core.dedup import Booking
-from banklink.core.money import to_minor
-from banklink.core.texts import N_
 from banklink.statements import MAX_BYTES, StatementError
 from banklink.statements.statement_csv import FIELDS, Table, guess, read_table
 from banklink.store.models import Connection, Transaction, Upload
+from banklink.web import upload_words as words
 from banklink.web.connections import one_record
 from banklink.web.context import at, house, person, reader, tell
-from banklink.web.i18n import _, amount, day, iban, money, moment, ngettext, number
+from banklink.web.i18n import _, day, iban, moment, money, ngettext, number
 from banklink.web.rows import row_address, row_view
 from banklink.web.viewmodel import Button, Choice, Field, Form, Notice, RowView
 
@@ -33,115 +32,10 @@ Answer = BaseResponse | str | tuple[str, int]
 UPLOAD = "uploads.give"
 """The endpoint that may be sent a large file."""
 
-_MEGABYTES = MAX_BYTES // (1024 * 1024)
 _CHOICE = re.compile(rf"{NEW}|{OUT}|{LATER}|{SAME}:\d{{1,18}}", re.ASCII)
 _SHOWN = 50
 _ROWS = 8
 _DOUBTS = 100
-
-UNREADABLE: dict[str, str] = {
-    "empty": N_("The file is empty. Download it from your bank again."),
-    "too_large": N_(
-        "The file is larger than %(megabytes)s MB. Download a shorter period from your bank, and"
-        " upload the files one after another."
-    ),
-    "truncated": N_(
-        "The file breaks off in statement %(statement)s. Download it from your bank again."
-    ),
-    "cut_line": N_("The file breaks off in line %(line)s. Download it from your bank again."),
-    "malformed": N_(
-        "%(field)s in line %(line)s cannot be read. Download the file again, or choose another"
-        " format at your bank."
-    ),
-    "hostile_xml": N_(
-        "The file has a document type declaration, which no bank statement has. It was not read."
-        " Download it from your bank again."
-    ),
-    "no_statement": N_("There is no statement in this file. Choose a longer period at your bank."),
-    "no_bookings": N_("There is no transaction in this file. Choose a longer period at your bank."),
-    "column_wrong": N_(
-        "Line %(line)s: “%(text)s” is no %(column)s. Choose another column, or mend the file."
-    ),
-    "gone": N_(
-        "A file is kept for one day until it is confirmed; this one is no longer there. Upload it"
-        " again."
-    ),
-    "not_started": N_(
-        "This link has no start date yet. Activate it first; then it is clear from which day"
-        " transactions belong in the books."
-    ),
-    "other_account": N_("This file is about %(accounts)s, not about %(iban)s."),
-    "other_currency": N_(
-        "This file holds %(iban)s in %(currencies)s; this link is for %(currency)s."
-    ),
-    "booking_currency": N_("Line %(line)s is in %(found)s; this link is for %(currency)s."),
-    "amount_too_fine": N_("The amount in line %(line)s is no amount in %(currency)s."),
-    "year_unlikely": N_(
-        "Line %(line)s is dated %(day)s. Surely another year is meant; nothing was taken in."
-        " Download the file again, or mend that line."
-    ),
-    "day_ahead": N_(
-        "Line %(line)s is dated %(day)s, which is still to come; nothing was taken in. Download the"
-        " file again, or mend that line."
-    ),
-    "statement_year_unlikely": N_(
-        "Statement %(statement)s is dated %(day)s. Surely another year is meant; nothing was taken"
-        " in. Download the file again."
-    ),
-    "statement_day_ahead": N_(
-        "Statement %(statement)s is dated %(day)s, which is still to come; nothing was taken in."
-        " Download the file again."
-    ),
-    "column_missing": N_("Choose a column here; without it nothing can be taken in."),
-    "columns_twice": N_("This column was chosen twice."),
-    "days_wrong": N_("The last day lies before the first."),
-    "days_ahead": N_("Choose today or an earlier day."),
-    "no_file": N_("Choose a file first."),
-    "books_changed": N_(
-        "Meanwhile the start date or the locked period was changed. Look at what the file would"
-        " bring now, and confirm again."
-    ),
-    "undo_late": N_(
-        "Something came in after this file, so it can no longer be taken back as a whole. Single"
-        " transactions can be removed in the list."
-    ),
-}
-
-_OTHERS: dict[str, str] = {
-    "pdf": N_("This is a PDF: for people, not for programs."),
-    "zip": N_("This is an archive. Unpack it and choose the file in it."),
-    "spreadsheet": N_("This is a spreadsheet. Choose CSV at your bank, or save it as CSV."),
-    "image": N_("This is a picture."),
-    "document": N_("This is a text document."),
-    "ofx": N_("This is OFX."),
-    "json": N_("This is JSON."),
-    "html": N_("This is a web page: perhaps your bank had signed you out before the download."),
-    "mt942": N_("This is MT942, which tells a part of a day; those bookings come again."),
-    "camt.052": N_("This is camt.052, which tells a part of a day; those bookings come again."),
-    "camt.054": N_("This is camt.054: single payments, not a statement."),
-    "pain.001": N_("This is a file with payments to make, not a statement."),
-    "pain.002": N_("This is a report on payments, not a statement."),
-    "pain.008": N_("This is a file with direct debits, not a statement."),
-    "xml": N_("This is XML, but no bank statement."),
-    "csv": N_("This table cannot be read as a statement."),
-    "unknown": N_("This is no bank statement."),
-}
-
-COLUMNS: dict[str, str] = {
-    "booked": N_("date"),
-    "amount": N_("amount"),
-    "out": N_("amount out, where it has a column of its own"),
-    "direction": N_("in or out"),
-    "description": N_("description"),
-    "name": N_("name of the counterparty"),
-    "counterparty": N_("account of the counterparty"),
-    "value": N_("value date"),
-    "account": N_("own account"),
-    "currency": N_("currency"),
-    "balance": N_("balance after the transaction"),
-    "reference": N_("reference of the payment"),
-}
-_FORMATS = {"mt940": "MT940", "camt053": "camt.053", "csv": "CSV", "table": "CSV"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +69,7 @@ def give(connection_id: int) -> Answer:
     again and sends nothing."""
     file = request.files.get("file")
     if file is None or not file.filename:
-        return _give_page(connection_id, error=_(UNREADABLE["no_file"])), 422
+        return _give_page(connection_id, error=_(words.UNREADABLE["no_file"])), 422
     data = file.read(MAX_BYTES + 1)
     name = file.filename
     file.close()
@@ -186,7 +80,7 @@ def give(connection_id: int) -> Answer:
     except Missing:
         abort(404)
     except (StatementError, Refused) as error:
-        said, links = sentence(error, _connection(connection_id)), _links(error)
+        said, links = words.sentence(error, _connection(connection_id)), _links(error)
         return _give_page(connection_id, error=said, links=links), 422
     return redirect(_address(connection_id, upload_id), 303)
 
@@ -194,7 +88,7 @@ def give(connection_id: int) -> Answer:
 def too_large(connection_id: int) -> str:
     """The page again, for a file that was refused before it was read."""
     error = StatementError("too_large", max_bytes=MAX_BYTES)
-    return _give_page(connection_id, error=sentence(error, _connection(connection_id)))
+    return _give_page(connection_id, error=words.sentence(error, _connection(connection_id)))
 
 
 def _give_page(
@@ -223,7 +117,7 @@ def _give_page(
                 hint=_(
                     "MT940, camt.053 or CSV, as your bank offers it under downloads; at most"
                     " %(megabytes)s MB. MT940 and camt.053 also tell the balances.",
-                    megabytes=number(_MEGABYTES),
+                    megabytes=number(words.MEGABYTES),
                 ),
                 error=error,
             ),
@@ -235,10 +129,10 @@ def _give_page(
         "uploads/give.html",
         row=row,
         form=form if found.connection.start_date else None,
-        unstarted=_(UNREADABLE["not_started"]),
+        unstarted=_(words.UNREADABLE["not_started"]),
         back=_back(row, found.connection),
-        missing=[_stretch(each) for each in missing],
-        unfetched=_stretch(unfetched) if unfetched else None,
+        missing=[words.stretch(each) for each in missing],
+        unfetched=words.stretch(unfetched) if unfetched else None,
         links=links,
         waiting=[
             (each.name, moment(each.created_at), _address(connection_id, each.id))
@@ -266,55 +160,12 @@ def _back(row: RowView, connection: Connection) -> Button:
     )
 
 
-def _stretch(days: tuple[date, date]) -> str:
-    first, last = days
-    if first == last:
-        return day(first)
-    return _("%(first)s up to and including %(last)s", first=day(first), last=day(last))
-
-
-def sentence(error: StatementError | Refused, connection: Connection) -> str:
-    """What is wrong with the file, where, and what to do."""
-    params: dict[str, object] = {
-        "iban": iban(connection.iban),
-        "currency": connection.currency,
-        "megabytes": number(_MEGABYTES),
-        **error.params,
-    }
-    code = error.code
-    if code == "unknown_format":
-        known = _OTHERS.get(str(params["looks_like"]), _OTHERS["unknown"])
-        return f"{_(known)} {_('Choose MT940, camt.053 or CSV in your bank’s download.')}"
-    if code in ("year_unlikely", "day_ahead"):
-        params["day"] = day(error.params["day"])  # type: ignore[arg-type]
-        if not params.get("line"):
-            code = f"statement_{code}"
-    if code == "other_account":
-        accounts = error.params["accounts"]
-        params["accounts"] = _listed(iban(name) for name, _key in accounts)  # type: ignore
-    if code == "other_currency":
-        params["currencies"] = _listed(error.params["currencies"])  # type: ignore[arg-type]
-    if code == "column_wrong":
-        params["column"] = _(COLUMNS[str(params["column"])])
-    for name in ("line", "statement"):
-        if isinstance(params.get(name), int):
-            params[name] = number(params[name])  # type: ignore[arg-type]
-    return _(UNREADABLE[code], **params)
-
-
-def _listed(words: Iterable[str]) -> str:
-    return ", ".join(words)
-
-
 def _links(error: StatementError | Refused) -> list[tuple[str, str]]:
     """Ways on: the pages of the accounts of the file that have a link here."""
-    accounts = error.params.get("accounts", ()) if error.code == "other_account" else ()
+    params: dict[str, Any] = {**error.params}
     return [
-        (
-            _("Upload it for %(iban)s", iban=iban(name)),
-            url_for("uploads.page", connection_id=key),
-        )
-        for name, key in accounts  # type: ignore[union-attr,misc]
+        (_("Upload it for %(iban)s", iban=iban(name)), url_for("uploads.page", connection_id=key))
+        for name, key in params.get("accounts", ())
         if key is not None
     ]
 
@@ -328,7 +179,7 @@ def look(connection_id: int, upload_id: int) -> Answer:
     if upload.confirmed_at is not None:
         return _done_page(connection_id, upload)
     if upload.content is None:
-        return _gone(connection_id, _(UNREADABLE["gone"]))
+        return _gone(connection_id, _(words.UNREADABLE["gone"]))
     if upload.format == actions.TABLE:
         return _columns_page(connection_id, upload)
     return _look_page(connection_id, upload)
@@ -357,7 +208,7 @@ def _look_page(
         found = taking.look(house().services, connection_id, upload.id, at(), typed=typed)
     except (StatementError, Refused) as refused:
         # The books changed under it: another start, another lock date.
-        return _gone(connection_id, sentence(refused, _connection(connection_id)))
+        return _gone(connection_id, words.sentence(refused, _connection(connection_id)))
     with house().services.store.read() as session:
         record = one_record(session, connection_id)
         row = row_view(record, reader())
@@ -369,10 +220,10 @@ def _look_page(
             "uploads/look.html",
             row=row,
             name=upload.name,
-            facts=_facts(found, connection),
-            counts=_counts(found),
-            notes=_notes(found, connection),
-            days=_days(found),
+            facts=words.facts(found, connection),
+            counts=words.counts(found),
+            notes=words.notes(found, connection),
+            days=words.days(found),
             doubts=[_doubt(each) for each in found.doubts[:_DOUBTS]],
             more_doubts=len(found.doubts) - _DOUBTS,
             new=[_line(each) for each in found.new[:_SHOWN]],
@@ -386,7 +237,7 @@ def _look_page(
             first=chosen.get("first") or (spans[0].isoformat() if spans else None),
             last=chosen.get("last") or (spans[1].isoformat() if spans else None),
             latest=at().today.isoformat(),
-            error=_(UNREADABLE[error.code]) if error else None,
+            error=_(words.UNREADABLE[error.code]) if error else None,
             wrong=error.field if error else None,
             submit=_submit(found),
             urls={
@@ -403,166 +254,6 @@ def _submit(found: Look) -> str:
     if found.new:
         return ngettext("Take in %(n)s transaction", "Take in %(n)s transactions", len(found.new))
     return _("Confirm")
-
-
-def _facts(found: Look, connection: Connection) -> list[tuple[str, str]]:
-    kind = _FORMATS[found.file.format]
-    facts = [
-        (_("Format"), f"{kind}, {found.file.bank}" if found.file.bank else kind),
-        (_("Account"), iban(connection.iban)),
-        (_("Transactions"), number(found.bookings)),
-    ]
-    if found.whole:
-        facts.append((_("Days"), _stretch(found.whole)))
-    for label, end in (
-        (_("Opening balance"), found.opening),
-        (_("Closing balance"), found.closing),
-    ):
-        if end is not None:
-            held = amount(end[0], connection.currency)
-            facts.append((label, _("%(amount)s on %(day)s", amount=held, day=day(end[1]))))
-    return facts
-
-
-def _counts(found: Look) -> list[tuple[str, str]]:
-    """Tone and words."""
-    said = [("well" if found.new else "off", _n(found.new, "%(n)s new", "%(n)s new"))]
-    if found.known:
-        said.append(("off", ngettext("%(n)s known already", "%(n)s known already", found.known)))
-    if found.doubts:
-        said.append(("todo", _n(found.doubts, "%(n)s in doubt", "%(n)s in doubt")))
-    if found.early:
-        said.append(
-            (
-                "off",
-                ngettext(
-                    "%(n)s before the start date, left out",
-                    "%(n)s before the start date, left out",
-                    found.early,
-                ),
-            )
-        )
-    if found.locked:
-        said.append(
-            (
-                "off",
-                ngettext(
-                    "%(n)s in the locked period, left out",
-                    "%(n)s in the locked period, left out",
-                    found.locked,
-                ),
-            )
-        )
-    return said
-
-
-def _n(items: Sequence[object], one: str, many: str) -> str:
-    return ngettext(one, many, len(items))
-
-
-def _notes(found: Look, connection: Connection) -> list[Notice]:
-    """What a person should know before they confirm."""
-    notes = []
-    for name, off in found.off:
-        by = amount(off, connection.currency)
-        notes.append(
-            (
-                "todo",
-                _("Statement %(name)s does not add up: %(by)s is left over.", name=name, by=by),
-            )
-            if name
-            else ("todo", _("The balances in this file do not add up: %(by)s is left over.", by=by))
-        )
-    if found.off:
-        notes.append(
-            (
-                "info",
-                _(
-                    "You can take it in all the same; the row then says that balances and"
-                    " transactions disagree, until the missing ones are there."
-                ),
-            )
-        )
-    if found.part.others:
-        which = _listed(iban(each) for each in found.part.others)
-        notes.append(("info", _("The file also holds %(which)s; that stays out.", which=which)))
-    if found.part.currencies:
-        which = _listed(found.part.currencies)
-        notes.append(
-            (
-                "info",
-                _("The file also holds this account in %(which)s; that stays out.", which=which),
-            )
-        )
-    if found.part.unsaid:
-        notes.append(
-            (
-                "todo",
-                _(
-                    "The file does not say which account it is of. Check that it is %(iban)s.",
-                    iban=iban(connection.iban),
-                ),
-            )
-        )
-    if found.part.older:
-        notes.append(
-            ("info", _("In the file this account is called %(name)s.", name=found.part.older))
-        )
-    if found.removed:
-        notes.append(
-            (
-                "info",
-                ngettext(
-                    "%(n)s of the known ones was removed here earlier and stays so.",
-                    "%(n)s of the known ones were removed here earlier and stay so.",
-                    found.removed,
-                ),
-            )
-        )
-    if found.file.guessed:
-        notes.append(
-            (
-                "info",
-                _(
-                    "Are the letters with accents right? The file was read as %(encoding)s.",
-                    encoding=found.file.guessed,
-                ),
-            )
-        )
-    if found.file.garbled:
-        notes.append(
-            (
-                "todo",
-                _(
-                    "Letters in this file were spoiled before it came here, as in “%(word)s”."
-                    " Better upload the file as it comes from your bank, not opened and saved again.",
-                    word=found.file.garbled,
-                ),
-            )
-        )
-    if found.file.loose:
-        notes.append(
-            (
-                "info",
-                _(
-                    "The last line is not ended. Check that the file is complete: its last"
-                    " transaction should be the last one of the period."
-                ),
-            )
-        )
-    return [Notice(tone=tone, text=text) for tone, text in notes]
-
-
-def _days(found: Look) -> tuple[str, list[str]]:
-    """Whether the file closes what is missing; and what it leaves."""
-    left = [_stretch(each) for each in found.left]
-    if not found.missing:
-        return _("No days are missing here; the file changes nothing about that."), []
-    if not left:
-        return _("With this file no day is missing any more."), []
-    if found.left == found.missing:
-        return _("The missing days are not in this file. Still missing:"), left
-    return _("This file closes a part of what is missing. Still missing afterwards:"), left
 
 
 def _line(each: Booking | Transaction, **more: object) -> LineView:
@@ -630,7 +321,7 @@ def _columns_page(
     with house().services.store.read() as session:
         record = one_record(session, connection_id)
         row = row_view(record, reader())
-    said = sentence(error, record.connection) if error else None
+    said = words.sentence(error, record.connection) if error else None
     field = error.field if isinstance(error, Refused) else None
     if isinstance(error, StatementError):
         field = str(error.params.get("column", ""))
@@ -647,7 +338,7 @@ def _columns_page(
         fields=tuple(
             Field(
                 name=f"column_{name}",
-                label=_(COLUMNS[name]).capitalize(),
+                label=_(words.COLUMNS[name]).capitalize(),
                 type="select",
                 width="long",
                 choices=_offered(table, picked.get(name)),
@@ -779,7 +470,7 @@ def undo(connection_id: int, upload_id: int) -> Answer:
     except Missing:
         abort(404)
     except Refused as error:
-        return _to_row(connection_id, Notice(tone="error", text=_(UNREADABLE[error.code])))
+        return _to_row(connection_id, Notice(tone="error", text=_(words.UNREADABLE[error.code])))
     text = ngettext(
         "Taken back: %(n)s transaction of the file is out of the books again.",
         "Taken back: %(n)s transactions of the file are out of the books again.",
@@ -809,7 +500,7 @@ def _done_page(connection_id: int, upload: Upload) -> str:
         if run
         else [],
         back_again=run is not None and run.result == "undone",
-        late=_(UNREADABLE["undo_late"]) if late else None,
+        late=_(words.UNREADABLE["undo_late"]) if late else None,
         undo_url=url_for("uploads.undo", connection_id=connection_id, upload_id=upload.id),
         transactions=url_for("connections.transactions", connection_id=connection_id),
         back=_back(row, record.connection),
