@@ -146,6 +146,10 @@ def name_columns(
     for needed in ("booked", "amount"):
         if needed not in columns:
             raise Refused("column_missing", field=needed)
+    taken: dict[int, str] = {}
+    for name in ("booked", "amount", "out", "direction", "balance", "account", "currency"):
+        if name in columns and taken.setdefault(columns[name], name) != name:
+            raise Refused("columns_twice", field=name)
     file = read_file(upload.content, currency=connection.currency, columns=columns)
     usable(services, connection, file, at)
     with services.store.write() as session:

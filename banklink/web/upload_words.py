@@ -186,38 +186,29 @@ def facts(found: Look, connection: Connection) -> list[tuple[str, str]]:
 
 def counts(found: Look) -> list[tuple[str, str]]:
     """Tone and words."""
-    said = [("well" if found.new else "off", _n(found.new, "%(n)s new", "%(n)s new"))]
+    new, doubts = len(found.new), len(found.doubts)
+    said = [("well" if new else "off", ngettext("%(n)s new", "%(n)s new ones", new))]
+    if doubts:
+        said.append(("todo", ngettext("%(n)s in doubt", "%(n)s are in doubt", doubts)))
     if found.known:
-        said.append(("off", ngettext("%(n)s known already", "%(n)s known already", found.known)))
-    if found.doubts:
-        said.append(("todo", _n(found.doubts, "%(n)s in doubt", "%(n)s in doubt")))
+        said.append(
+            ("off", ngettext("%(n)s is known already", "%(n)s are known already", found.known))
+        )
     if found.early:
-        said.append(
-            (
-                "off",
-                ngettext(
-                    "%(n)s before the start date, left out",
-                    "%(n)s before the start date, left out",
-                    found.early,
-                ),
-            )
+        words = ngettext(
+            "%(n)s is from before the start date and stays out",
+            "%(n)s are from before the start date and stay out",
+            found.early,
         )
+        said.append(("off", words))
     if found.locked:
-        said.append(
-            (
-                "off",
-                ngettext(
-                    "%(n)s in the locked period, left out",
-                    "%(n)s in the locked period, left out",
-                    found.locked,
-                ),
-            )
+        words = ngettext(
+            "%(n)s is in the locked period and stays out",
+            "%(n)s are in the locked period and stay out",
+            found.locked,
         )
+        said.append(("off", words))
     return said
-
-
-def _n(items: Sequence[object], one: str, many: str) -> str:
-    return ngettext(one, many, len(items))
 
 
 def notes(found: Look, connection: Connection) -> list[Notice]:

@@ -403,8 +403,8 @@ def confirm(connection_id: int, upload_id: int) -> Answer:
     if done.reviewed:
         said.append(
             ngettext(
-                "%(n)s waits for your decision in the review tray.",
-                "%(n)s wait for your decision in the review tray.",
+                "%(n)s waits for your decision.",
+                "%(n)s wait for your decision.",
                 done.reviewed,
             )
         )
@@ -495,7 +495,7 @@ def _done_page(connection_id: int, upload: Upload) -> str:
         facts=[
             (_("New"), number(run.added)),
             (_("Known already"), number(run.known)),
-            (_("In the review tray"), number(run.reviewed)),
+            (_("Waiting for your decision"), number(run.reviewed)),
         ]
         if run
         else [],

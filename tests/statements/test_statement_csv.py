@@ -3,6 +3,7 @@ with the line; never other money."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 
@@ -264,7 +265,5 @@ def test_several_accounts_in_a_table_are_several_statements() -> None:
 def test_whatever_is_given_is_read_or_refused(data: bytes) -> None:
     for columns in (None, {"booked": 0, "amount": 1, "description": 2}):
         for each in (data, ING.encode()[:200] + data, ABN.encode() + data):
-            try:
-                assert read(each, columns=columns).statements is not None
-            except StatementError as error:
-                assert str(error)
+            with suppress(StatementError):
+                assert read(each, columns=columns).statements

@@ -198,7 +198,7 @@ def test_looking_stores_no_transaction_and_survives_a_reload(desk: Desk) -> None
     address, page = desk.look(file(desk))
     for answer in (page, desk.visitor.get(address)):
         said = text(answer)
-        assert "3 new" in said
+        assert "3 new ones" in said
         assert "With this file" not in said  # the newest days are still to be fetched
         assert "closes a part" in said
         assert "€100.00" in said
@@ -230,8 +230,8 @@ def test_a_double_press_or_the_same_file_again_changes_nothing(desk: Desk) -> No
     assert "nothing was changed" in desk.says(desk.confirm(address))
     again, page = desk.look(file(desk))
     assert again != address
-    assert "0 new" in text(page)
-    assert "3 known already" in text(page)
+    assert "0 new ones" in text(page)
+    assert "3 are known already" in text(page)
     desk.confirm(again)
     assert desk.booked() == before
 
@@ -293,13 +293,13 @@ def test_bookings_before_the_start_date_and_in_the_locked_period_stay_out_and_ar
     address, page = desk.look(
         mt940(desk.iban, lines, opening=(desk.day(71), "100.00"), closing=(desk.day(5), "95.00"))
     )
-    assert "2 before the start date, left out" in text(page)
+    assert "2 are from before the start date and stay out" in text(page)
     with desk.house.services.store.write() as session:
         session.get_one(Administration, 1).lock_date = desk.day(58)
     try:
         said = text(desk.visitor.get(address))
-        assert "2 before the start date, left out" in said
-        assert "1 in the locked period, left out" in said
+        assert "2 are from before the start date and stay out" in said
+        assert "1 is in the locked period and stays out" in said
         desk.confirm(address)
     finally:
         with desk.house.services.store.write() as session:
@@ -341,7 +341,7 @@ def test_days_between_two_statements_count_only_where_the_balances_meet(desk: De
             opening=(desk.day(54), opening), number="2",
         )  # fmt: skip
 
-    address, page = desk.look(two("16.00"))
+    address, _ = desk.look(two("16.00"))
     desk.confirm(address)
     assert desk.covered()[:2] == [(desk.day(60), desk.day(59)), (desk.day(53), desk.day(52))]
     desk.press(f"{address}/undo")
@@ -400,7 +400,7 @@ def test_of_a_booking_in_doubt_a_person_says_what_it_is(
     ((name, values),) = names.items()
     chosen = next((value for value in values if choice and value.startswith(choice)), None)
     said = desk.says(desk.confirm(address, **({name: chosen} if chosen else {})))
-    assert ("review tray" in said) == ("review" in states)
+    assert ("for your decision" in said) == ("review" in states)
     for state in ("booked", "review", "removed", "rejected"):
         assert len(desk.booked(state)) == states.get(state, 0), state
     again = desk.look(
@@ -410,7 +410,7 @@ def test_of_a_booking_in_doubt_a_person_says_what_it_is(
         ),
         "augustus.sta",
     )[1]  # fmt: skip
-    assert "1 known already" in text(again)
+    assert "1 is known already" in text(again)
 
 
 def test_what_was_chosen_is_kept(desk: Desk) -> None:
@@ -430,7 +430,7 @@ def test_what_is_new_on_a_complete_day_is_in_doubt_and_can_be_left_out(desk: Des
     data = mt940(desk.iban, lines, opening=(desk.day(30), "50.00"))
     address, page = desk.look(data)
     assert "1 new" in text(page)
-    assert "3 in doubt" in text(page)
+    assert "3 are in doubt" in text(page)
     desk.confirm(address, row_0="new", row_1="out")
     assert [day for day, _ in desk.booked()] == [desk.day(30), desk.day(5)]
     assert [day for day, _ in desk.booked("rejected")] == [desk.day(29)]
@@ -450,7 +450,7 @@ def test_other_words_for_the_same_booking_are_known(desk: Desk) -> None:
         [(desk.day(55), "-40.00", "JANSEN GROOTHANDEL", "Naam: Groothandel Jansen Factuur 4471")],
         desk.iban,
     )
-    assert "1 known already" in text(desk.look(data, "x.csv")[1])
+    assert "1 is known already" in text(desk.look(data, "x.csv")[1])
 
 
 # -- accounts and currencies ----------------------------------------------------------------------
@@ -477,7 +477,7 @@ def test_a_file_of_another_account_says_whose_it_is_and_leads_there(
 def test_of_several_accounts_only_the_own_one_is_taken(desk: Desk, office: Office) -> None:
     other = account(office)
     address, page = desk.look(file(other) + file(desk))
-    assert "3 new" in text(page)
+    assert "3 new ones" in text(page)
     assert "The file also holds" in text(page)
     desk.confirm(address)
     assert len(desk.booked()) == 3
@@ -487,7 +487,7 @@ def test_of_several_accounts_only_the_own_one_is_taken(desk: Desk, office: Offic
 def test_the_number_from_before_there_were_ibans_is_the_same_account(desk: Desk) -> None:
     data = file(desk).replace(desk.iban.encode(), desk.iban[-10:].lstrip("0").zfill(5).encode())
     page = desk.look(data)[1]
-    assert "3 new" in text(page)
+    assert "3 new ones" in text(page)
     assert "In the file this account is called" in text(page)
 
 
@@ -514,6 +514,8 @@ def test_a_person_says_which_column_is_what(desk: Desk) -> None:
     field = soup(wrong).select_one("#page-form-field-column_amount-error")
     assert field is not None
     assert "Line 2: “Koffie” is no amount" in words(field)
+    twice = desk.press(f"{address}/columns", column_booked="0", column_amount="0")
+    assert "chosen twice" in text(twice)
     missing = desk.press(f"{address}/columns", column_amount="2")
     assert soup(missing).select_one("#page-form-field-column_booked-error")
     done = desk.press(
@@ -522,7 +524,7 @@ def test_a_person_says_which_column_is_what(desk: Desk) -> None:
     )  # fmt: skip
     assert done.status_code == 303
     said = text(desk.visitor.get(address))
-    assert "2 new" in said
+    assert "2 new ones" in said
     assert "does not say which account" in said
     desk.confirm(address)
     assert desk.booked() == [(desk.day(58), -250), (desk.day(57), 100250)]
