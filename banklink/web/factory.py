@@ -43,6 +43,7 @@ from banklink.web import (
     consents,
     doors,
     everybody,
+    exports,
     gallery,
     help,
     holders,
@@ -144,6 +145,7 @@ def furnish(app: Flask, house: House) -> Flask:
         reminders,
         office,
         office_requests,
+        exports,
     ):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/healthz", "healthz", _healthz)
