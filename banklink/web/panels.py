@@ -185,6 +185,13 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
             method="get",
             url=url_for("connections.transactions", connection_id=connection.id),
         ),
+        statements=Button(
+            action="statements",
+            label=_("Statements"),
+            name=_("Statements of %(title)s", title=spoken),
+            method="get",
+            url=url_for("exports.page", connection_id=connection.id),
+        ),
         technical=_technical(record),
         help=_what_it_means(record, view.chip, spoken),
         strip=strip(session, record, reader),
