@@ -353,6 +353,7 @@ def _begin(
         until=min(at.today, amsterdam_day(account.synchronized_at or at.now)),
     )
     if window is None:
+        taking_place(session, at)
         connection.next_fetch_at, connection.last_success = at.now + FETCH_EVERY, at.now
         return None
     last, before = _runs(session, connection.id)
