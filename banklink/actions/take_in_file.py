@@ -67,7 +67,7 @@ class Look:
     because a person said so; `takes`: the days of it that count here. `missing` and `left`: days
     without transactions before and after. `early` and `locked`: bookings before the start date and
     in the locked period, which stay out; `removed`: known ones that somebody took out of the books.
-    `off`: statements that do not add up, with by how much."""
+    `off`: statements that do not add up: name, what they come to, and what they say."""
 
     file: File
     part: Part
@@ -82,7 +82,7 @@ class Look:
     doubts: tuple[Doubt, ...]
     early: int
     locked: int
-    off: tuple[tuple[str, Decimal], ...]
+    off: tuple[tuple[str, Decimal, Decimal], ...]
     opening: tuple[Decimal, date] | None
     closing: tuple[Decimal, date] | None
 
@@ -179,7 +179,11 @@ def look(
         doubts=tuple(doubts),
         early=read.early,
         locked=read.locked,
-        off=tuple((each.name, off) for each in own if (off := difference(each))),
+        off=tuple(
+            (each.name, stated - off, stated)
+            for each in own
+            if (off := difference(each)) and (stated := balance(each, "closing")) is not None
+        ),
         opening=_end(own, "opening"),
         closing=_end(own, "closing"),
     )
