@@ -104,6 +104,11 @@ ACCESS: dict[str, Who] = {
     "connections.row": Who.READER,
     "connections.transactions": Who.READER,
     "connections.preview": Who.BOOKKEEPER,
+    # Who may look may take along what went out; making statements takes a number.
+    "exports.page": Who.READER,
+    "exports.download": Who.READER,
+    "exports.new": Who.BOOKKEEPER,
+    "exports.of_period": Who.BOOKKEEPER,
     "connections.activate": Who.BOOKKEEPER,
     "connections.arm": Who.BOOKKEEPER,
     "connections.disarm": Who.BOOKKEEPER,

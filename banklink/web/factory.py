@@ -43,6 +43,7 @@ from banklink.web import (
     consents,
     doors,
     everybody,
+    exports,
     gallery,
     help,
     holders,
@@ -146,6 +147,7 @@ def furnish(app: Flask, house: House) -> Flask:
         office,
         office_requests,
         uploads,
+        exports,
     ):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/healthz", "healthz", _healthz)

@@ -41,7 +41,14 @@ _KINDS: dict[str, str] = {
     "access_withdrawn": N_("%(actor)s withdrew the access of %(holder)s"),
     "access_end_confirmed": N_("The end of the access of %(holder)s was confirmed"),
     "holder_forgotten": N_("%(actor)s deleted the data of %(holder)s"),
+    "exported": N_("%(actor)s made statements of %(since)s to %(until)s: %(bookings)s"),
     "removed": N_("Link removed by %(actor)s; transactions kept"),
+    "accepted": N_("%(actor)s took in what waited, of %(since)s up to %(until)s: %(count)s"),
+    "rejected": N_("%(actor)s left out what waited, of %(since)s up to %(until)s: %(count)s"),
+    "taken_out": N_(
+        "%(actor)s removed transactions of %(since)s up to %(until)s: %(count)s; they stay known"
+    ),
+    "put_back": N_("%(actor)s put back transactions of %(since)s up to %(until)s: %(count)s"),
 }
 
 
@@ -73,6 +80,8 @@ def _text(event: Event, holders: Mapping[int, str], invited: Mapping[int, str]) 
             file=params["file"],
             actor=params["actor"],
         )
+    if event.kind == "exported":
+        params["bookings"] = ngettext("%(n)s booking", "%(n)s bookings", params["count"])
     if event.kind == "status":
         row = BY_KEY.get(params["to"])
         params["status"] = _(row.chip) if row else params["to"]
