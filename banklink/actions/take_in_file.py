@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from banklink.actions import balances
 from banklink.actions.services import Missing, Refused, Services
 from banklink.actions.settle import hold, settle
 from banklink.actions.uploads import TABLE, merged, of_connection, usable
@@ -445,7 +446,16 @@ def _chosen(found: shelf.Look, covered: Sequence[Span], rows: Mapping[str, str])
 def _take_balances(
     session: Session, connection: Connection, run: FetchRun, own: Sequence[Statement], at: Moment
 ) -> None:
-    """What the file says the account held."""
+    """What the file says the account held, and whether the bookings come to that. The day that is
+    not over may still change it."""
+    said = [
+        replace(each, final=each.on < at.today)
+        for statement in own
+        for each in balances.said_by_file(statement)
+        if each.on <= at.today
+    ]
+    balances.take(session, connection, run, said, at, source=balances.FILE)
+    balances.check(session, connection)
 
 
 # -- taking back ----------------------------------------------------------------------------------
@@ -505,6 +515,7 @@ def take_back(
         kept = without(shelf.covered(session, connection_id), told)
         session.execute(delete(Coverage).where(Coverage.connection_id == connection_id))
         shelf.cover(session, connection, kept)
+        balances.check(session, connection)
         run.result = "undone"
         add_event(
             session, connection, "file_taken_back", at, actor=actor, added=len(booked),

@@ -12,10 +12,12 @@ import pytest
 from sqlalchemy import select
 
 from banklink.actions.fetch import fetch
+from banklink.actions.observe import observe
 from banklink.actions.services import Refused
 from banklink.actions.take_in_file import TakenIn, look, take_back, take_in
 from banklink.actions.uploads import keep
 from banklink.core.money import to_minor
+from banklink.core.statuses import Action
 from banklink.simulator.load import usable_iban
 from banklink.simulator.model import BankBooking
 from banklink.statements import read_statements
@@ -92,7 +94,7 @@ def books(house: House) -> Books:
     """On since thirty days ago; nothing fetched yet beyond what activating brought."""
     books = house.books(jan=[account(BAKERY, since=40)], shares={"jan": [BAKERY]},
                         journals=[BAKERY])  # fmt: skip
-    books.activate(start=house.at().today - timedelta(days=30))
+    books.activate(start=30)
     return books
 
 
@@ -135,7 +137,7 @@ def test_a_fetch_after_a_file_brings_nothing_of_its_days(house: House, form: str
     """The bank is down for ten days; a file fills them; then the bank answers again."""
     books = house.books(jan=[account(BAKERY, since=40)], shares={"jan": [BAKERY]},
                         journals=[BAKERY])  # fmt: skip
-    books.activate(start=house.at().today - timedelta(days=10))
+    books.activate(start=10)
     house.outage()
     first = house.at().today + timedelta(days=1)
     house.later(days=10)
@@ -194,7 +196,7 @@ def test_real_statements_by_upload_and_by_the_bank_are_the_same_bookings(
     if max(day for day, _ in own) > today:
         house.later(days=(max(day for day, _ in own) - today).days + 1)
     iban = usable_iban(statement.account_reference)
-    start = min(day for day, _ in own) - timedelta(days=1)
+    start = min(day for day, _ in own)
     books = house.books(jan=[account(BAKERY, since=40)], shares={"jan": [BAKERY]}, journals=[iban])
     with house.services.store.write() as session:
         connection = session.scalars(select(Connection).where(Connection.iban == iban)).one()
@@ -203,8 +205,9 @@ def test_real_statements_by_upload_and_by_the_bank_are_the_same_bookings(
     def by_bank() -> None:
         (report, *_) = house.simulator.load([path], holder="jan@devries.example")
         assert report.iban == iban
-        books.share("jan", iban)
-        books.activate(iban=iban, start=start)
+        books.come_back(books.visit(books.depart(Action.GRANT, iban), tick=[BAKERY, iban]))
+        books.activate(iban=iban, start=start.isoformat())
+        house.jobs()
 
     data = path.read_bytes()
     if first == "file":
@@ -252,6 +255,8 @@ def test_the_same_file_twice_and_a_fetch_at_once_bring_each_booking_once(books: 
     data = missing(books)
     numbers = [give(books, data), give(books, data.replace(b"STARTUMSE", b"ANDERS"))]
     house.outage(on=False)
+    house.later(hours=7)
+    observe(house.services, books.grant().id, house.at())
     first = house.at().today - timedelta(days=9)
     own = house.booked(BAKERY, first, house.at().today)
     ways: list[Callable[[], object]] = [
@@ -277,9 +282,7 @@ def test_taking_back_leaves_no_trace_in_rows_days_and_sums(books: Books) -> None
     number = give(books, data)
     confirm(books, number)
     assert len(rows(books)) == len(before) + 5
-    gone = take_back(
-        house.services, books.connection().id, number, house.at(), actor=SANNE
-    )
+    gone = take_back(house.services, books.connection().id, number, house.at(), actor=SANNE)
     assert gone == 5
     assert rows(books) == before
     whole(books)
@@ -299,9 +302,12 @@ def test_a_fetch_under_way_keeps_a_file_from_being_taken_back(books: Books) -> N
     with house.services.store.write() as session:
         session.add(
             FetchRun(
-                connection_id=connection_id, scope="x", since=house.at().today,
-                until=house.at().today, started_at=house.at().now,
-            )  # fmt: skip
+                connection_id=connection_id,
+                scope="x",
+                since=house.at().today,
+                until=house.at().today,
+                started_at=house.at().now,
+            )
         )
     number = give(books, data)
     confirm(books, number)
