@@ -191,7 +191,7 @@ def ask(office: Office, guest: Guest, route: str, numbers: dict[str, int]) -> Te
         **numbers,
     }
     fill |= {"user_id": NOBODY_HAS, "link_id": NOBODY_HAS, "session_id": NOBODY_HAS}
-    for name in ("journal_id", "mail_id", "holder_id", "invitation_id"):
+    for name in ("journal_id", "mail_id", "holder_id", "invitation_id", "upload_id"):
         fill[name] = NOBODY_HAS
     for name, value in fill.items():
         path = path.replace(f"<{name}>", str(value))
@@ -231,6 +231,7 @@ NOT_THERE_ANYWAY = (
     "<mail_id>",
     "<holder_id>",
     "<invitation_id>",
+    "<upload_id>",
     "<format>",
     "thanks",
 )
