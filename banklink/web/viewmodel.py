@@ -124,6 +124,7 @@ class Details:
     technical: tuple[tuple[str, str], ...]
     help: Button | None = None
     strip: StripView | None = None
+    upload: Button | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
