@@ -41,8 +41,10 @@ from banklink.web import (
     books,
     connections,
     consents,
+    coverage,
     doors,
     everybody,
+    fetches,
     gallery,
     help,
     holders,
@@ -57,8 +59,10 @@ from banklink.web import (
     provider,
     reminders,
     returned,
+    review,
     signing,
     start,
+    transactions,
 )
 from banklink.web.addresses import is_htmx
 from banklink.web.context import House, at
@@ -125,6 +129,10 @@ def furnish(app: Flask, house: House) -> Flask:
     for module in (
         maintenance,
         connections,
+        transactions,
+        review,
+        coverage,
+        fetches,
         invitations,
         holders,
         landing,

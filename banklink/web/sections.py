@@ -36,7 +36,8 @@ def sections() -> tuple[Link, ...]:
             Link(
                 label=_("Bank connections"),
                 url=url_for("maintenance.page", administration=administration_id),
-                current=here in ("maintenance", "connections"),
+                current=here
+                in ("maintenance", "connections", "transactions", "review", "coverage", "fetches"),
             )
         )
         links.append(
