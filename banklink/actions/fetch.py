@@ -8,8 +8,8 @@ outage can delay days but never lose them (peers.md 1.2). Identity is core/dedup
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import cast
@@ -24,7 +24,7 @@ from banklink.actions.services import Missing, Services
 from banklink.actions.settle import hold, plan_reminders, settle, trouble_over
 from banklink.core.calendar import Moment, amsterdam_day
 from banklink.core.coverage import fetch_window, merge_gaps
-from banklink.core.dedup import Known, fingerprint, judge
+from banklink.core.dedup import fingerprint
 from banklink.core.facts import Grant as GrantState
 from banklink.core.facts import Trouble
 from banklink.core.money import to_minor
@@ -287,7 +287,7 @@ def _store_page(session: Session, job: _Job, page: Page) -> int:
     wanted = [each for each in page.transactions if each.booked_on >= job.since]
     prints = [(each.id, _fingerprint(each)) for each in wanted]
     known = _known_rows(session, job, {print_ for _, print_ in prints})
-    verdicts = judge(
+    verdicts = _judge(
         prints,
         scope=job.scope,
         known_ids=_known_ids(session, job, [source_id for source_id, _ in prints]),
@@ -339,7 +339,7 @@ def _known_ids(session: Session, job: _Job, ids: list[str]) -> set[str]:
     return known
 
 
-def _known_rows(session: Session, job: _Job, prints: set[str]) -> list[Known]:
+def _known_rows(session: Session, job: _Job, prints: set[str]) -> list[_Known]:
     rows = session.execute(
         select(Transaction.id, Transaction.fingerprint, Transaction.scope, TransactionAlias.scope)
         .outerjoin(TransactionAlias, TransactionAlias.transaction_id == Transaction.id)
@@ -348,7 +348,7 @@ def _known_rows(session: Session, job: _Job, prints: set[str]) -> list[Known]:
     scopes: dict[tuple[int, str], set[str]] = {}
     for key, print_, scope, alias in rows:
         scopes.setdefault((key, print_), set()).update(filter(None, (scope, alias)))
-    return [Known(key, print_, frozenset(each)) for (key, print_), each in scopes.items()]
+    return [_Known(key, print_, frozenset(each)) for (key, print_), each in scopes.items()]
 
 
 def _fingerprint(each: ProviderTransaction) -> str:
@@ -474,3 +474,49 @@ def _end_authorisation(session: Session, job: _Job, reason: str, at: Moment) -> 
         account.ended, account.ended_at = reason, at.now
         plan_reminders(account)
         consents.close_lapsed(session, account.grant_id, at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A stored row of the same fingerprint: its key, and the scopes that have numbered it."""
+
+    key: int
+    fingerprint: str
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What to do with incoming row number `index`: a new row, or another name of row `key`."""
+
+    index: int
+    key: int | None
+
+
+def _judge(
+    incoming: Sequence[tuple[str, str]],
+    *,
+    scope: str,
+    known_ids: Iterable[str],
+    known_rows: Iterable[_Known],
+) -> list[_Verdict]:
+    """Decide on one page of (source id, fingerprint) pairs from one scope.
+
+    `known_ids`: source ids of this scope that are stored already; they are left alone.
+    `known_rows`: stored rows of the connection with any of these fingerprints.
+    Returns verdicts for the others, in order; an id repeated within the page counts once.
+    """
+    seen = set(known_ids)
+    free: dict[str, list[int]] = defaultdict(list)
+    for row in known_rows:
+        if scope not in row.scopes:
+            free[row.fingerprint].append(row.key)
+    for keys in free.values():
+        keys.sort(reverse=True)
+    verdicts = []
+    for index, (source_id, print_) in enumerate(incoming):
+        if source_id in seen:
+            continue
+        seen.add(source_id)
+        verdicts.append(_Verdict(index, free[print_].pop() if free[print_] else None))
+    return verdicts
