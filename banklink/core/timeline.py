@@ -22,7 +22,7 @@ Days = tuple[date, date]
 
 
 class Kind(StrEnum):
-    """What is known of a day. `NOTHING`: fetched, and the bank had nothing for it. `AHEAD`: its turn
+    """What is known of a day. `NOTHING`: fetched, and the bank had none for it. `AHEAD`: its turn
     has not come. `OUTSIDE`: before the start, or still in the future."""
 
     FETCHED = "fetched"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Select, func, literal, select, text, union_all
 from sqlalchemy.orm import Session
@@ -17,14 +18,20 @@ ASIDE = text("transactions.state <> 'booked'")
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """`review`: transactions that wait for a decision; `remarks` that nobody has seen to."""
+    """`review`: transactions that wait for a decision; `remarks` that nobody has seen to; `run`:
+    the last fetch that has not ended."""
 
     review: int = 0
     remarks: int = 0
+    run: FetchRun | None = None
+
+
+NOTHING = Waiting()
 
 
 def waiting(session: Session, connection_ids: Select[int]) -> dict[int, Waiting]:
-    """By connection, for those that have any; one statement."""
+    """By connection, for those that have any. One statement, and another where a fetch is under
+    way."""
     asked = union_all(
         select(Transaction.connection_id, literal("review"), func.count())
         .where(Transaction.connection_id.in_(connection_ids), Transaction.state == "review", ASIDE)
@@ -32,29 +39,30 @@ def waiting(session: Session, connection_ids: Select[int]) -> dict[int, Waiting]
         select(Remark.connection_id, literal("remarks"), func.count())
         .where(Remark.connection_id.in_(connection_ids), Remark.settled_at.is_(None))
         .group_by(Remark.connection_id),
-    )
-    found: dict[int, dict[str, int]] = defaultdict(dict)
-    for number, what, count in session.execute(asked):
-        found[number][what] = count
-    return {number: Waiting(**counts) for number, counts in found.items()}
-
-
-def running(session: Session, connection_ids: Select[int]) -> dict[int, FetchRun]:
-    """The last fetch without a result of each connection that has one."""
-    found = session.scalars(
-        select(FetchRun)
+        select(FetchRun.connection_id, literal("run"), func.max(FetchRun.id))
         .where(
             FetchRun.connection_id.in_(connection_ids),
             FetchRun.result.is_(None),
             FetchRun.kind == "fetch",
         )
-        .order_by(FetchRun.id)
+        .group_by(FetchRun.connection_id),
     )
-    return {run.connection_id: run for run in found}
+    found: dict[int, dict[str, Any]] = defaultdict(dict)
+    for number, what, count in session.execute(asked):
+        found[number][what] = count
+    open_ = [counts["run"] for counts in found.values() if "run" in counts]
+    if open_:
+        for run in session.scalars(select(FetchRun).where(FetchRun.id.in_(open_))):
+            found[run.connection_id]["run"] = run
+    return {number: Waiting(**counts) for number, counts in found.items()}
 
 
 def one(connection_id: int) -> Select[int]:
-    return select(Connection.id).where(Connection.id == connection_id)
+    return numbers([connection_id])
+
+
+def numbers(connection_ids: list[int]) -> Select[int]:
+    return select(Connection.id).where(Connection.id.in_(connection_ids))
 
 
 def all_of(administration_id: int) -> Select[int]:

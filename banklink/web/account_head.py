@@ -10,7 +10,7 @@ from flask import abort, current_app, url_for
 from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
-from banklink.store.asides import Waiting, one, running, waiting
+from banklink.store.asides import NOTHING, one, waiting
 from banklink.store.models import Account, Connection, FetchRun, Grant, Journal
 from banklink.web.context import at, may_change
 from banklink.web.i18n import _, iban
@@ -57,9 +57,8 @@ def connection_here(session: Session, connection_id: int) -> Connection:
 def head(session: Session, connection: Connection, current: str) -> Head:
     """`current`: the tab. Costs the same few statements however much there is."""
     number = connection.id
-    waits = waiting(session, one(number)).get(number, Waiting())
-    run = running(session, one(number)).get(number)
-    under_way = progress(connection, run, at().real)
+    waits = waiting(session, one(number)).get(number, NOTHING)
+    under_way = progress(connection, waits.run, at().real)
     counts = {"review": waits.review + waits.remarks}
     labels = {
         "transactions": _("Transactions"),

@@ -1,9 +1,13 @@
-"""How far a fetch that is under way has come, for the row and for the account's own pages."""
+"""What a row says beyond its status: how far a fetch that is under way has come, and what came in
+that waits for a person."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from flask import url_for
+
+from banklink.store.facts import Record
 from banklink.store.models import Connection, FetchRun
 from banklink.web.i18n import _, day, ngettext
 from banklink.web.viewmodel import OverlayView
@@ -27,6 +31,38 @@ def progress(
     if not live:
         detail = _("%(so_far)s; goes on by itself", so_far=detail)
     return OverlayView(key="fetching", text=text, detail=detail), live
+
+
+def beside(record: Record, real: datetime) -> list[OverlayView]:
+    """For the row: the fetch under way, and what waits, with the way to it."""
+    views = []
+    under_way = progress(record.connection, record.waits.run, real)
+    if under_way is not None:
+        views.append(under_way[0])
+    review, remarks = record.waits.review, record.waits.remarks
+    if not (review or remarks):
+        return views
+    said = []
+    if review:
+        said.append(
+            ngettext(
+                "%(n)s transaction waits for your decision",
+                "%(n)s transactions wait for your decision",
+                review,
+            )
+        )
+    if remarks:
+        said.append(ngettext("%(n)s remark to look at", "%(n)s remarks to look at", remarks))
+    url = url_for("review.page", connection_id=record.connection.id)
+    views.append(
+        OverlayView(
+            key="review",
+            text=" · ".join(said),
+            link=(_("Decide") if review else _("Look"), url),
+            tone="todo" if review else "",
+        )
+    )
+    return views
 
 
 def so_far(run: FetchRun) -> str:

@@ -32,6 +32,7 @@ from banklink.web.addresses import help_address, listing
 from banklink.web.asked import words
 from banklink.web.called import called, withdraw_button
 from banklink.web.i18n import _, clock_time, day, day_of, iban, ngettext, when
+from banklink.web.progress import beside
 from banklink.web.viewmodel import (
     Button,
     Details,
@@ -496,6 +497,7 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
         elif overlay is Overlay.RENEWAL_RUNNING and record.attempt:
             detail = _("since %(when)s", when=clock_time(record.attempt.created_at))
         views.append(OverlayView(key=overlay.value, text=_(OVERLAYS[overlay]), detail=detail))
+    views += beside(record, reader.at.real)
     if record.asked is not None and _still_wanted(record, record.asked, reader.at):
         views.append(_invitation(record, record.asked, reader))
     armed = record.connection.armed_start

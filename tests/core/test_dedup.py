@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banklink.core.dedup import Booking, Kind, Stored, booking, fingerprint, judge, likeness
+from banklink.core.dedup import Booking, Kind, Stored, booking, fingerprint, judge
 
 COFFEE: dict[str, Any] = {
     "booked_on": date(2026, 5, 20),

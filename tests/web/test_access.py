@@ -183,7 +183,7 @@ def ask(office: Office, guest: Guest, route: str, numbers: dict[str, int]) -> Te
     method, _space, path = route.partition(" ")
     fill = {"token": "made-up", "filename": "app.css", "what": "ended", "number": 3, **numbers}
     fill |= {"user_id": NOBODY_HAS, "link_id": NOBODY_HAS, "session_id": NOBODY_HAS}
-    for name in ("journal_id", "mail_id", "holder_id", "invitation_id"):
+    for name in ("journal_id", "mail_id", "holder_id", "invitation_id", "transaction_id"):
         fill[name] = NOBODY_HAS
     for name, value in fill.items():
         path = path.replace(f"<{name}>", str(value))
@@ -223,6 +223,7 @@ NOT_THERE_ANYWAY = (
     "<mail_id>",
     "<holder_id>",
     "<invitation_id>",
+    "<transaction_id>",
     "thanks",
 )
 
