@@ -1,102 +1,76 @@
 """A person decides about transactions: take in or leave out what waits, remove, put back. What is
-left out or removed stays known, so that it never comes back by itself."""
+left out or removed stays known, so that it never comes back by itself, and can be put back."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date
-from typing import cast
 
-from sqlalchemy import CursorResult, case, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from banklink.actions.services import Missing, Services
 from banklink.core.calendar import Moment
-from banklink.store.models import BookedDay, Connection, Transaction
+from banklink.store.bookings import change_state
+from banklink.store.facts import add_event
+from banklink.store.models import Connection
+
+Ids = Collection[int] | None
+"""Numbers of transactions of the connection; None: all that are in such a state."""
 
 
-def accept(
-    services: Services, connection_id: int, ids: Collection[int], at: Moment, *, actor: str
-) -> int:
-    return _decide(services, connection_id, ids, at, actor, ("review",), "booked")
+def accept(services: Services, connection_id: int, ids: Ids, at: Moment, *, actor: str) -> int:
+    """From the review tray into the books. Returns how many; those that somebody decided about
+    meanwhile are left as they are. Raises Missing."""
+    return _decide(services, connection_id, ids, at, actor, {"review"}, "booked", "accepted")
 
 
-def reject(
-    services: Services, connection_id: int, ids: Collection[int], at: Moment, *, actor: str
-) -> int:
-    return _decide(services, connection_id, ids, at, actor, ("review",), "rejected")
+def reject(services: Services, connection_id: int, ids: Ids, at: Moment, *, actor: str) -> int:
+    """From the review tray out of sight. Returns how many. Raises Missing."""
+    return _decide(services, connection_id, ids, at, actor, {"review"}, "rejected", "rejected")
 
 
 def remove(
     services: Services, connection_id: int, ids: Collection[int], at: Moment, *, actor: str
 ) -> int:
-    return _decide(services, connection_id, ids, at, actor, ("booked",), "removed")
+    """Out of the books. Returns how many. Raises Missing."""
+    return _decide(services, connection_id, ids, at, actor, {"booked"}, "removed", "taken_out")
 
 
 def restore(
     services: Services, connection_id: int, ids: Collection[int], at: Moment, *, actor: str
 ) -> int:
-    return _decide(services, connection_id, ids, at, actor, ("rejected", "removed"), "booked")
+    """What was removed or left out, into the books. Returns how many. Raises Missing."""
+    out = {"removed", "rejected"}
+    return _decide(services, connection_id, ids, at, actor, out, "booked", "put_back")
 
 
 def _decide(
     services: Services,
     connection_id: int,
-    ids: Collection[int],
+    ids: Ids,
     at: Moment,
     actor: str,
-    before: tuple[str, ...],
+    before: Collection[str],
     after: str,
+    told_as: str,
 ) -> int:
-    """How many changed. Those that are not in the state any more are left as they are. Raises
-    Missing."""
     with services.store.write() as session:
-        if session.get(Connection, connection_id, with_for_update=True) is None:
+        connection = session.get(Connection, connection_id, with_for_update=True)
+        if connection is None:
             raise Missing
-        numbers = list(ids)
-        changed, days = 0, set()
-        for start in range(0, len(numbers), 500):
-            mine = (
-                Transaction.connection_id == connection_id,
-                Transaction.id.in_(numbers[start : start + 500]),
-                Transaction.state.in_(before),
-            )
-            days |= set(session.scalars(select(Transaction.booked_on).where(*mine)))
-            changed += cast(
-                CursorResult[object],
-                session.execute(
-                    update(Transaction)
-                    .where(*mine)
-                    .values(state=after, decided_at=at.now, decided_by=actor)
-                ),
-            ).rowcount
-        _rewrite_days(session, connection_id, sorted(days))
-        return changed
+        days = change_state(session, connection_id, ids, after, at, actor=actor, of=before)
+        if days:
+            _tell(session, connection, told_as, days, at, actor)
+        return len(days)
 
 
-def _rewrite_days(session: Session, connection_id: int, days: list[date]) -> None:
-    for start in range(0, len(days), 500):
-        part = days[start : start + 500]
-        session.execute(
-            delete(BookedDay).where(
-                BookedDay.connection_id == connection_id, BookedDay.day.in_(part)
-            )
-        )
-        amount = Transaction.amount
-        rows = session.execute(
-            select(
-                Transaction.connection_id,
-                Transaction.booked_on.label("day"),
-                func.count().label("count"),
-                func.sum(case((amount > 0, amount), else_=0)).label("credit"),
-                func.sum(case((amount < 0, amount), else_=0)).label("debit"),
-            )
-            .where(
-                Transaction.connection_id == connection_id,
-                Transaction.booked_on.in_(part),
-                Transaction.state == "booked",
-            )
-            .group_by(Transaction.connection_id, Transaction.booked_on)
-        ).all()
-        if rows:
-            session.execute(insert(BookedDay), [dict(row._mapping) for row in rows])
+def _tell(
+    session: Session,
+    connection: Connection,
+    kind: str,
+    days: list[date],
+    at: Moment,
+    actor: str,
+) -> None:
+    since, until = days[0].isoformat(), days[-1].isoformat()
+    add_event(session, connection, kind, at, actor=actor, count=len(days), since=since, until=until)

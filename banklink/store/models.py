@@ -268,7 +268,9 @@ class Account(Model):
     `ended` is None, "expired" or "revoked", as the provider said; that a date has passed is
     computed on read. `expires_at` is the first instant it no longer holds. `remind_at`: when its
     next reminder falls due, if any (core/reminders.py); `renewed_at`: since when the bookkeeper is
-    still to be told that it was renewed.
+    still to be told that it was renewed. `paused_until`: the bank asked not to be read before then
+    (actions/ledger.py). `balance` (minor units) and `balance_on`: what it holds and on which day,
+    as last said, at `synchronized_at`.
     """
 
     __tablename__ = "accounts"
@@ -317,6 +319,9 @@ class Account(Model):
     outage_since: Mapped[datetime | None]
     remind_at: Mapped[datetime | None]
     renewed_at: Mapped[datetime | None]
+    paused_until: Mapped[datetime | None]
+    balance: Mapped[int | None] = mapped_column(BigInteger)
+    balance_on: Mapped[date | None]
 
 
 class Connection(Model):
@@ -327,8 +332,9 @@ class Connection(Model):
     provider (core/facts.py, Trouble). What the provider says of the bank is on the account.
     `gap_from`, `gap_to`: the first and last missing day, from `Coverage`. `ids_doubted_at`: since
     when the bank's ids are not trusted, because it gave one twice. `limited_until`: the bank's
-    limit lets nothing be fetched before. `unbalanced_from`, `unbalanced_to`: the days within which
-    bookings and balances disagree.
+    limit lets nothing be fetched by itself before. `unbalanced_from`, `unbalanced_to`: the days
+    within which bookings and balances disagree; `unbalanced_by`: by how much, where it is in one
+    place (minor units, positive where the bank says more).
     """
 
     __tablename__ = "connections"
@@ -366,6 +372,7 @@ class Connection(Model):
     limited_until: Mapped[datetime | None]
     unbalanced_from: Mapped[date | None]
     unbalanced_to: Mapped[date | None]
+    unbalanced_by: Mapped[int | None] = mapped_column(BigInteger)
     last_attempt_id: Mapped[int | None]
     noted: Mapped[str | None]
 
@@ -473,16 +480,27 @@ class Transaction(Model):
 
 
 class TransactionAlias(Model):
-    """The same booking under another scope's id."""
+    """The same booking under another scope's id, or in other words: `fingerprint` is that of the
+    content it came with, where it is not the one of the row."""
 
     __tablename__ = "transaction_aliases"
-    __table_args__ = (UniqueConstraint("connection_id", "scope", "source_id"),)
+    __table_args__ = (
+        UniqueConstraint("connection_id", "scope", "source_id"),
+        Index(
+            "ix_transaction_aliases_worded",
+            "connection_id",
+            "fingerprint",
+            sqlite_where=text("fingerprint IS NOT NULL"),
+            postgresql_where=text("fingerprint IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
     transaction_id: Mapped[int] = mapped_column(ForeignKey("transactions.id"), index=True)
     connection_id: Mapped[int] = mapped_column(ForeignKey("connections.id"))
     scope: Mapped[str]
     source_id: Mapped[str | None]
+    fingerprint: Mapped[str | None]
 
 
 class PendingTransaction(Model):
@@ -604,13 +622,15 @@ class Access(Model):
 
 class FetchRun(Model):
     """One fetch, resumable at `cursor`, or one file taken in (`kind` file: no holder). `result` is
-    None while it runs, else ok or a code.
+    None while it runs, else ok or a code. `authorised_at` tells under which authorisation.
+    `waiting`: bookings of pages behind `cursor` that the next page may still explain.
 
     `reason`: why it was made (schedule, person, activated, renewed, gap, file). `wanted_from`: the
     first day that was wanted; `since` through `until`: what was asked for. Counts: `pages` read,
     `seen` bookings within the window, of which `added` are new, `known` there already, `changed`
     known but with another content, `reviewed` set aside for a decision, `unreadable` kept as a
-    remark. `oldest` and `newest`: days of what came.
+    remark. `oldest` and `newest`: days of what came. `synchronized_at`: when the provider had last
+    spoken to the bank, as the first page said.
     """
 
     __tablename__ = "fetch_runs"
@@ -638,7 +658,9 @@ class FetchRun(Model):
     until: Mapped[date]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    authorised_at: Mapped[datetime | None]
     cursor: Mapped[str | None] = mapped_column(Text)
+    waiting: Mapped[list[Any] | None] = mapped_column(JSON)
     pages: Mapped[int] = mapped_column(default=0, server_default="0")
     seen: Mapped[int] = mapped_column(default=0)
     added: Mapped[int] = mapped_column(default=0)
@@ -648,18 +670,20 @@ class FetchRun(Model):
     unreadable: Mapped[int] = mapped_column(default=0, server_default="0")
     oldest: Mapped[date | None]
     newest: Mapped[date | None]
+    synchronized_at: Mapped[datetime | None]
     result: Mapped[str | None]
 
 
 class Sighting(Model):
-    """How often a run that is under way has met a booking without a trustworthy id: the n-th is
-    the n-th stored one. Gone with the end of the run."""
+    """A stored row that a run under way has met by its content: what it meets next is another one.
+    Those that the run itself added are not noted. Gone with the end of the run."""
 
     __tablename__ = "sightings"
 
-    run_id: Mapped[int] = mapped_column(ForeignKey("fetch_runs.id"), primary_key=True)
-    fingerprint: Mapped[str] = mapped_column(primary_key=True)
-    count: Mapped[int]
+    run_id: Mapped[int] = mapped_column(
+        ForeignKey("fetch_runs.id"), primary_key=True, autoincrement=False
+    )
+    transaction_id: Mapped[int] = mapped_column(BIG, primary_key=True, autoincrement=False)
 
 
 class Upload(Model):

@@ -41,6 +41,12 @@ _KINDS: dict[str, str] = {
     "access_end_confirmed": N_("The end of the access of %(holder)s was confirmed"),
     "holder_forgotten": N_("%(actor)s deleted the data of %(holder)s"),
     "removed": N_("Link removed by %(actor)s; transactions kept"),
+    "accepted": N_("%(actor)s took in what waited, of %(since)s up to %(until)s: %(count)s"),
+    "rejected": N_("%(actor)s left out what waited, of %(since)s up to %(until)s: %(count)s"),
+    "taken_out": N_(
+        "%(actor)s removed transactions of %(since)s up to %(until)s: %(count)s; they stay known"
+    ),
+    "put_back": N_("%(actor)s put back transactions of %(since)s up to %(until)s: %(count)s"),
 }
 
 

@@ -9,6 +9,7 @@ from flask import url_for
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from banklink.actions import ledger
 from banklink.actions.activate import Preview, Terms, terms, twice
 from banklink.actions.services import Refused, Stale
 from banklink.core.calendar import FIRST_DAY
@@ -309,6 +310,14 @@ def _fetched(session: Session, record: Record, reader: Reader) -> tuple[tuple[st
         facts.append((_("First available"), day(account.available_from)))
     if run:
         facts.append((_("Last attempt"), _run_text(run, reader)))
+    if account and connection.switch == "on":
+        left = ledger.left(session, account.id, ledger.TRANSACTIONS, reader.at)
+        facts.append(
+            (
+                _("The bank's limit"),
+                _("%(n)s of %(all)s fetches left in 24 hours", n=left, all=ledger.BUDGET),
+            )
+        )
     if connection.switch == "on" and connection.next_fetch_at:
         facts.append((_("Next check"), when(connection.next_fetch_at, reader.at.today)))
     return tuple(facts)

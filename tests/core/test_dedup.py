@@ -150,7 +150,7 @@ def readings(draw: st.DrawFn) -> Any:
 def test_whatever_the_order_the_pages_the_ids_and_the_holder_each_booking_is_there_once(
     case: Any,
 ) -> None:
-    truth, found = case
+    _truth, found = case
     books = Books()
     for scope, pages in found:
         books.read(scope, *pages)
