@@ -76,9 +76,12 @@ def stated(session: Session, connection_id: int) -> list[Stated]:
         select(Balance)
         .where(Balance.connection_id == connection_id)
         .order_by(Balance.on, Balance.final, Balance.kind.desc(), Balance.id)
-    )
+    ).all()
+    newest = max((each.on for each in rows), default=None)
     found: dict[date, Stated] = {}
     for each in rows:
+        if not (each.final or each.difference or each.on == newest):
+            continue  # its day went on after that was said
         on = each.on - _DAY if each.kind == "opening" else each.on
         before = found.get(on)
         if before is not None and before.difference and not each.difference:

@@ -31,7 +31,7 @@ RESULTS: dict[str, str] = {
     "refused": N_("no access"),
     "unreadable": N_("the answer could not be read"),
     "abandoned": N_("broken off, begun anew"),
-    "limited": N_("stopped at the bank's limit"),
+    "restarted": N_("begun anew"),
     "outage": N_("no answer came"),
 }
 
@@ -126,7 +126,7 @@ def _result(run: FetchRun, connection: Connection) -> tuple[str, str]:
             return "off", _("not finished")
         view, live = known
         return "soon", f"{_('under way')}: {so_far(run)}" if live else view.detail or view.text
-    tone = {"ok": "well", "abandoned": "off"}.get(run.result, "todo")
+    tone = {"ok": "well", "abandoned": "off", "restarted": "off"}.get(run.result, "todo")
     return tone, _(RESULTS.get(run.result, RESULTS["outage"]))
 
 

@@ -319,7 +319,7 @@ def _stored(each: Transaction) -> dict[str, str]:
 
 
 def _content(content: dict[str, Any], currency: str) -> dict[str, str]:
-    """What came, under the names people know; what the bank calls otherwise under its own."""
+    """What came, under the names people know; what the service calls otherwise under its own."""
     names = {
         "booked_on": _("Booked on"),
         "value_on": _("Value date"),
@@ -330,9 +330,10 @@ def _content(content: dict[str, Any], currency: str) -> dict[str, str]:
         "end_to_end_id": _("Payer's reference"),
     }
     found: dict[str, str] = {}
-    for key, value in _flat(content):
+    for sent, value in _flat(content.get("sent", content)):
+        key = _SENT.get(sent, sent)
         text = "" if value is None else str(value).strip()
-        if not text or key in ("currency", "source_id"):
+        if not text or key in ("currency", "id", "type"):
             continue
         if key in ("booked_on", "value_on"):
             text = _as_day(text)
@@ -340,17 +341,31 @@ def _content(content: dict[str, Any], currency: str) -> dict[str, str]:
             text = _as_money(value, str(content.get("currency") or currency))
         elif key == "counterparty_iban":
             text = iban(text)
-        found[names.get(key, key)] = text
+        found[names.get(key, key)] = text[:500]
     return found
 
 
-def _flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+_SENT = {
+    "executionDate": "booked_on",
+    "valueDate": "value_on",
+    "counterpartName": "counterparty_name",
+    "counterpartReference": "counterparty_iban",
+    "remittanceInformation": "remittance",
+    "endToEndId": "end_to_end_id",
+}
+"""The service's own names of these."""
+
+
+def _flat(content: Any) -> list[tuple[str, Any]]:
+    """At most some forty values, whatever it was."""
+    if not isinstance(content, dict):
+        return [(_("Sent"), content)]
     found: list[tuple[str, Any]] = []
-    for key, value in content.items():
+    for key, value in list(content.items())[:40]:
         if isinstance(value, dict):
-            found += _flat(value, f"{prefix}{key}.")
-        else:
-            found.append((f"{prefix}{key}", value))
+            found += _flat(value)
+        elif not isinstance(value, list):
+            found.append((str(key), value))
     return found[:40]
 
 

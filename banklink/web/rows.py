@@ -501,7 +501,14 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
             )
         elif overlay is Overlay.RENEWAL_RUNNING and record.attempt:
             detail = _("since %(when)s", when=clock_time(record.attempt.created_at))
-        views.append(OverlayView(key=overlay.value, text=_(OVERLAYS[overlay]), detail=detail))
+        views.append(
+            OverlayView(
+                key=overlay.value,
+                text=_(OVERLAYS[overlay]),
+                detail=detail,
+                link=_to_days(record) if overlay in _ABOUT_DAYS else None,
+            )
+        )
     views += beside(record, reader.at.real)
     if record.asked is not None and _still_wanted(record, record.asked, reader.at):
         views.append(_invitation(record, record.asked, reader))
@@ -515,6 +522,17 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
             )
         )
     return tuple(views)
+
+
+_ABOUT_DAYS = frozenset({Overlay.POSSIBLE_GAP, Overlay.UNBALANCED})
+
+
+def _to_days(record: Record) -> tuple[str, str] | None:
+    """Where these days are shown one by one. The gallery's rows have no such place."""
+    number = record.connection.id
+    return (
+        (_("Look at the days"), url_for("coverage.page", connection_id=number)) if number else None
+    )
 
 
 def _limited(until: datetime, reader: Reader) -> OverlayView:
