@@ -46,7 +46,8 @@ def claim(db: sqlite3.Connection) -> dict[str, Any]:
             "watermark": db.execute("SELECT max(watermark) FROM connections").fetchone()[0],
         }
     finally:
-        db.execute("COMMIT")
+        if db.in_transaction:
+            db.execute("COMMIT")
 
 
 def digest(db: sqlite3.Connection) -> str:
