@@ -473,16 +473,27 @@ class Transaction(Model):
 
 
 class TransactionAlias(Model):
-    """The same booking under another scope's id."""
+    """The same booking under another scope's id, or in other words: `fingerprint` is that of the
+    content it came with, where it is not the one of the row."""
 
     __tablename__ = "transaction_aliases"
-    __table_args__ = (UniqueConstraint("connection_id", "scope", "source_id"),)
+    __table_args__ = (
+        UniqueConstraint("connection_id", "scope", "source_id"),
+        Index(
+            "ix_transaction_aliases_worded",
+            "connection_id",
+            "fingerprint",
+            sqlite_where=text("fingerprint IS NOT NULL"),
+            postgresql_where=text("fingerprint IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
     transaction_id: Mapped[int] = mapped_column(ForeignKey("transactions.id"), index=True)
     connection_id: Mapped[int] = mapped_column(ForeignKey("connections.id"))
     scope: Mapped[str]
     source_id: Mapped[str | None]
+    fingerprint: Mapped[str | None]
 
 
 class PendingTransaction(Model):
@@ -598,7 +609,8 @@ class Access(Model):
 
 class FetchRun(Model):
     """One fetch, resumable at `cursor`, or one file taken in (`kind` file: no holder). `result` is
-    None while it runs, else ok or a code.
+    None while it runs, else ok or a code. `authorised_at` tells under which authorisation.
+    `waiting`: bookings of pages behind `cursor` that the next page may still explain.
 
     `reason`: why it was made (schedule, person, activated, renewed, gap, file). `wanted_from`: the
     first day that was wanted; `since` through `until`: what was asked for. Counts: `pages` read,
@@ -626,7 +638,9 @@ class FetchRun(Model):
     until: Mapped[date]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    authorised_at: Mapped[datetime | None]
     cursor: Mapped[str | None] = mapped_column(Text)
+    waiting: Mapped[list[Any] | None] = mapped_column(JSON)
     pages: Mapped[int] = mapped_column(default=0, server_default="0")
     seen: Mapped[int] = mapped_column(default=0)
     added: Mapped[int] = mapped_column(default=0)
@@ -640,14 +654,15 @@ class FetchRun(Model):
 
 
 class Sighting(Model):
-    """How often a run that is under way has met a booking without a trustworthy id: the n-th is
-    the n-th stored one. Gone with the end of the run."""
+    """A stored row that a run under way has met by its content: what it meets next is another one.
+    Those that the run itself added are not noted. Gone with the end of the run."""
 
     __tablename__ = "sightings"
 
-    run_id: Mapped[int] = mapped_column(ForeignKey("fetch_runs.id"), primary_key=True)
-    fingerprint: Mapped[str] = mapped_column(primary_key=True)
-    count: Mapped[int]
+    run_id: Mapped[int] = mapped_column(
+        ForeignKey("fetch_runs.id"), primary_key=True, autoincrement=False
+    )
+    transaction_id: Mapped[int] = mapped_column(BIG, primary_key=True, autoincrement=False)
 
 
 class Upload(Model):

@@ -197,10 +197,11 @@ def upgrade() -> None:
     op.create_table(
         "sightings",
         sa.Column("run_id", sa.Integer(), nullable=False),
-        sa.Column("fingerprint", sa.String(), nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column(
+            "transaction_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
         sa.ForeignKeyConstraint(["run_id"], ["fetch_runs.id"], name=op.f("fk_sightings_run_id")),
-        sa.PrimaryKeyConstraint("run_id", "fingerprint", name=op.f("pk_sightings")),
+        sa.PrimaryKeyConstraint("run_id", "transaction_id", name=op.f("pk_sightings")),
     )
     op.create_table(
         "remarks",
@@ -248,6 +249,8 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("actor", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("upload_id", sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column("wanted_from", sa.Date(), nullable=True))
+        batch_op.add_column(sa.Column("authorised_at", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("waiting", sa.JSON(), nullable=True))
         batch_op.add_column(sa.Column("pages", sa.Integer(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("known", sa.Integer(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("changed", sa.Integer(), server_default="0", nullable=False))
@@ -263,6 +266,14 @@ def upgrade() -> None:
 
     with op.batch_alter_table("transaction_aliases", schema=None) as batch_op:
         batch_op.alter_column("source_id", existing_type=sa.VARCHAR(), nullable=True)
+        batch_op.add_column(sa.Column("fingerprint", sa.String(), nullable=True))
+        batch_op.create_index(
+            "ix_transaction_aliases_worded",
+            ["connection_id", "fingerprint"],
+            unique=False,
+            sqlite_where=sa.text("fingerprint IS NOT NULL"),
+            postgresql_where=sa.text("fingerprint IS NOT NULL"),
+        )
 
     with op.batch_alter_table("transactions", schema=None) as batch_op:
         batch_op.add_column(
