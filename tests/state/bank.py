@@ -17,7 +17,7 @@ from banklink.core.calendar import amsterdam_day
 from banklink.providers.contract import (
     AccountNotFound,
     AuthorisationEnded,
-    ContractViolation,
+    CursorRefused,
     Credentials,
     Page,
     PendingBooking,
@@ -356,11 +356,11 @@ class Bank:
             places = [self._place(each) for each in rows]
             start = 0
         elif cursor not in self.cursors:
-            raise ContractViolation("cursor_unknown", http_status=400)
+            raise CursorRefused("cursor_unknown", http_status=400)
         else:
             ref, wires, after = self.cursors[cursor]
             if ref != account_ref:
-                raise ContractViolation("cursor_unknown", http_status=400)
+                raise CursorRefused("cursor_unknown", http_status=400)
             if self.manners.frozen:
                 start, places = after[0], []
             else:

@@ -6,6 +6,7 @@ have changed anything of ours the oracle looks (tests/state/oracle.py).
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -29,8 +30,15 @@ from banklink.providers.contract import (
     Temporary,
 )
 from tests.state.bank import Bank, Manners, Text
+from tests.state.files import camt053, said_in_file
 from tests.state.house import BEGIN, CONNECTION, SUBJECTS, House, Killed
-from tests.state.oracle import Oracle
+from tests.state.oracle import File, Oracle
+
+try:
+    from banklink.actions.take_in_file import take_in
+    from banklink.actions.uploads import keep
+except ImportError:
+    take_in = keep = None
 
 SANNE = "Sanne"
 HERE = "192.0.2.7"
@@ -414,13 +422,44 @@ class Machine(RuleBasedStateMachine):
 
         self.act(comes_back)
 
+    # -- files --------------------------------------------------------------------------------
+
+    @rule(
+        ago=st.integers(-1, 30),
+        length=st.integers(0, 30),
+        wordy=st.booleans(),
+        die_at=st.none() | st.none() | st.integers(0, 12),
+    )
+    @precondition(lambda self: keep is not None)
+    def take_in_file(self, ago: int, length: int, wordy: bool, die_at: int | None) -> None:
+        """The bank's own statement of some days, given by hand."""
+        self.count()
+        last = self.bank.today - timedelta(days=ago)
+        first = last - timedelta(days=length)
+        told = [each for each in self.bank.bookings if first <= each.day <= last]
+        for each in told:
+            text = said_in_file(each.texts[-1], wordy)
+            if text not in each.texts:
+                each.written.append(text)
+        opening = self.bank.opening + sum(
+            each.amount for each in self.bank.bookings if each.day < first
+        )
+        data = camt053(first, last, told, opening=opening, wordy=wordy)
+        self.oracle.file = File(frozenset(each.number for each in told), first, last)
+
+        def give() -> None:
+            number = keep(
+                self.services, CONNECTION, self.at, name="statement.xml", data=data, actor=SANNE
+            )
+            take_in(self.services, CONNECTION, number, self.at, typed={}, actor=SANNE)
+
+        self.act(give, die_at=die_at)
+
     def _use_holder(self, who: int) -> None:
-        try:
+        with contextlib.suppress(Refused):
             use_holder(
                 self.services, CONNECTION, self.at, holder=str(who + 1), version=None, actor=SANNE
             )
-        except Refused:
-            pass
 
     @rule(who=holders)
     @precondition(lambda self: len(self.bank.shares) > 1)
@@ -447,7 +486,7 @@ class Machine(RuleBasedStateMachine):
         assert start is not None
         wanted = date.fromisoformat(start) + timedelta(days=by)
         self.oracle.holes_current = False
-        try:
+        with contextlib.suppress(Refused):
             change_start(
                 self.services,
                 CONNECTION,
@@ -456,8 +495,6 @@ class Machine(RuleBasedStateMachine):
                 version=None,
                 actor=SANNE,
             )
-        except Refused:
-            pass
 
     @rule(ago=st.integers(-1, 50))
     def lock(self, ago: int) -> None:

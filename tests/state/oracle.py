@@ -4,9 +4,10 @@ what is stored. Written from those alone; it does not know how core/dedup.py wor
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ class Row(NamedTuple):
     end_to_end: str | None
     state: str
     reason: str | None
+    resembles: int | None
     export: int | None
 
     @property
@@ -42,12 +44,13 @@ class Row(NamedTuple):
     @property
     def doubtful(self) -> bool:
         """Set aside because it may be a row that is stored already."""
-        return self.reason == "resembles" and self.state in ("review", "rejected")
+        return self.resembles is not None and self.state in ("review", "rejected")
 
 
 _ROWS = """
     SELECT id, run_id, booked_on, value_on, amount, currency, counterparty_name,
-           counterparty_iban, remittance, end_to_end_id, state, review_reason, export_id
+           counterparty_iban, remittance, end_to_end_id, state, review_reason, resembles_id,
+           export_id
     FROM transactions WHERE connection_id = ? ORDER BY id
 """
 
@@ -80,11 +83,12 @@ class Run(NamedTuple):
     seen: int
     added: int
     known: int
+    changed: int
     reviewed: int
 
 
 _RUNS = """
-    SELECT id, kind, scope, since, until, result, seen, added, known, reviewed
+    SELECT id, kind, scope, since, until, result, seen, added, known, changed, reviewed
     FROM fetch_runs WHERE connection_id = ? AND id > ? ORDER BY id
 """
 
@@ -101,6 +105,15 @@ class Stored:
     @property
     def watermark(self) -> date | None:
         return day(self.link.watermark)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """What a file that is being taken in tells: these bookings, and everything of these days."""
+
+    numbers: frozenset[int]
+    first: date
+    last: date
 
 
 @dataclass(slots=True)
@@ -135,6 +148,7 @@ class Oracle:
         self.last_authorisation: tuple[str, datetime] | None = None
         self.unattended: list[tuple[str, datetime]] = []
         self.holes_current = True
+        self.file: File | None = None
         self.before = self.stored()
 
     # -- what is stored -----------------------------------------------------------------------
@@ -152,7 +166,7 @@ class Oracle:
         for first, last in spans:
             assert first <= last, f"a stretch that ends before it begins: {first} {last}"
             covered.update(days(first, last))
-        for (_, last), (first, _) in zip(spans, spans[1:], strict=False):
+        for (_, last), (first, _) in itertools.pairwise(spans):
             assert first > last + DAY, f"stretches touch or overlap: {spans}"
         return Stored(
             {row[0]: Row(*row) for row in house.rows(_ROWS, CONNECTION)},
@@ -195,9 +209,14 @@ class Oracle:
             if run.result is None:
                 continue
             self.judged.add(run.id)
-            if run.result != "ok" or run.kind == "file":
+            if run.result != "ok":
                 continue
-            assert run.seen == run.added + run.known + run.reviewed, f"counts differ: {run}"
+            if run.kind == "file":
+                self._file_is_in(now)
+                continue
+            assert (
+                run.seen == run.added + run.known + run.changed + run.reviewed
+            ), f"counts differ: {run}"
             listing = self._listing(run, begun)
             first = max(date.fromisoformat(run.since), listing.first)
             last = min(date.fromisoformat(run.until), listing.last)
@@ -240,6 +259,33 @@ class Oracle:
             authorisation,
         )
 
+    def _file_is_in(self, now: Stored) -> None:
+        """Days that are over, from the start on and not locked, were told by this file."""
+        start = day(now.link.start)
+        assert self.file is not None and start is not None
+        first = start if now.locked is None else max(start, now.locked + DAY)
+        last = min(self.file.last, self.bank.today - DAY)
+        self.served.update(days(max(first, self.file.first), last))
+        self.owed.update(
+            number for number in self.file.numbers if self.bank.bookings[number].day >= first
+        )
+
+    def may_stand(self, row: Row) -> bool:
+        """Whether a row set aside is a booking that no other row stands for: what a careful
+        person finds out before accepting it."""
+        rows = [
+            other
+            for other in self.before.rows.values()
+            if (other.day, other.amount) == (row.day, row.amount)
+            and (other.id == row.id or not other.doubtful)
+        ]
+        bookings = [
+            each
+            for each in self.bank.bookings
+            if (each.day.isoformat(), each.amount) == (row.day, row.amount)
+        ]
+        return Fit(bookings).all_paired(rows, bookings)
+
     def _listing(self, run: Run, begun: Begun) -> Listing:
         """The first page the bank gave this run: nothing written down later is owed for it."""
         for listing in self.bank.listings:
@@ -261,9 +307,18 @@ class Oracle:
                 ), f"in doubt, and resembles nothing: {row}"
                 continue
             assert row.state in ("booked", "review"), f"came in as {row.state}: {row}"
-            if begun.watermark is None or run.kind == "file":
+            if run.kind == "file":
+                late = booked_on in begun.covered
+            elif begun.watermark is None:
                 continue
-            late = begun.renewal and booked_on in begun.covered and booked_on <= begun.watermark
+            elif booked_on == begun.watermark:
+                continue  # that day was not over when it was told
+            else:
+                late = (
+                    begun.renewal
+                    and booked_on in begun.covered
+                    and booked_on < begun.watermark
+                )
             assert late == (row.state == "review"), (
                 f"{'belongs in' if late else 'does not belong in'} review: {row}"
             )
