@@ -34,6 +34,8 @@ _SAYS_NOTHING = frozenset(
     " cntp uit van aan voor met het een and the from for".split()
 )
 """Words of forms, in bookings of everybody."""
+MOST_MINOR = 10**15
+"""Ten trillion euro. A database counts to some nine thousand times as much in a day."""
 _ENOUGH = 0.5
 """The share of its words that the shorter text must have in common with the longer one."""
 
@@ -66,7 +68,10 @@ def booking(
     remittance: str = "",
     end_to_end_id: str | None = None,
 ) -> Booking:
-    """A Booking, with the fingerprint of its content."""
+    """A Booking, with the fingerprint of its content. Raises ValueError for what cannot be stored:
+    an amount with which no sum could be counted, half a character."""
+    if abs(amount) > MOST_MINOR:
+        raise ValueError("amount is too large")
     return Booking(
         id,
         fingerprint(
