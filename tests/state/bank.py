@@ -83,9 +83,8 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the bank began to show when somebody asked for the first page."""
+    """What the bank began to show when a reading asked for the first page."""
 
-    step: int
     ref: str
     at: datetime
     numbers: frozenset[int]
@@ -108,7 +107,7 @@ class Manners:
 
 class Bank:
     """Fulfils BankProvider. `hook` is called before (name) and after (`name done`) every call, and
-    may raise, or change the world meanwhile."""
+    may raise, or change the world meanwhile. `reading` tells which run is asking."""
 
     id = "ponto"
     issuer = None
@@ -131,7 +130,8 @@ class Bank:
         self.renumberings = 0
         self.refs = 0
         self.cursors: dict[str, tuple[str, list[ProviderTransaction], tuple[date, int]]] = {}
-        self.listings: list[Listing] = []
+        self.listings: dict[int, Listing] = {}
+        self.reading: Callable[[], int] = lambda: 0
         self.accesses: list[tuple[str, str, datetime]] = []
         self.synchronised: list[tuple[str, datetime]] = []
         self.hook: Hook = lambda _name: None
@@ -342,15 +342,15 @@ class Bank:
         self.accesses.append((share.subject, "transactions", self.now))
         if cursor is None:
             rows = self._shown(share)
-            self.listings.append(
+            self.listings.setdefault(
+                self.reading(),
                 Listing(
-                    self.step,
                     account_ref,
                     self.now,
                     frozenset(each.number for each in rows),
                     share.holds_from,
                     share.until,
-                )
+                ),
             )
             wires = [self._wire(share, each) for each in rows]
             places = [self._place(each) for each in rows]

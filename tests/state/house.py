@@ -172,7 +172,14 @@ class House:
         self.now = self.real = BEGIN
         self.bank = bank
         self._providers["ponto"] = bank
-        bank.hook = self.luck.call
+        bank.hook, bank.reading = self.luck.call, self._reading
+
+    def _reading(self) -> int:
+        """The run that is under way, 0 when there is none."""
+        found = self.rows(
+            "SELECT max(id) FROM fetch_runs WHERE kind = 'fetch' AND result IS NULL"
+        )
+        return found[0][0] or 0
 
     def close(self) -> None:
         self.raw.close()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from tests.state.bank import Booking, Listing, Text
+from tests.state.bank import Booking, Listing, Share, Text
 from tests.state.house import CONNECTION, House
 
 DAY = timedelta(days=1)
@@ -118,9 +118,8 @@ class File:
 
 @dataclass(slots=True)
 class Begun:
-    """A fetch as the bank knows it: since which step, and under which authorisation."""
+    """A fetch as the bank knows it: under which authorisation, and what was known then."""
 
-    step: int
     renewal: bool
     covered: set[date]
     watermark: date | None
@@ -217,7 +216,7 @@ class Oracle:
             assert (
                 run.seen == run.added + run.known + run.changed + run.reviewed
             ), f"counts differ: {run}"
-            listing = self._listing(run, begun)
+            listing = self._listing(run)
             first = max(date.fromisoformat(run.since), listing.first)
             last = min(date.fromisoformat(run.until), listing.last)
             self.served.update(days(first, last))
@@ -229,30 +228,29 @@ class Oracle:
             self.last_authorisation = begun.authorisation
             self.holes_current = True
 
-    def all_that_can_be_had(self, ref: str) -> None:
-        """After quiet days on which everything works, nothing is left behind."""
-        share = next(each for each in self.bank.shares.values() if each.ref == ref)
+    def left_behind(self, share: Share) -> str:
+        """What nobody came for, after quiet days on which everything works; else empty."""
         now = self.before
-        assert now.watermark == share.until, f"stuck: {now.link}, the bank is at {share.until}"
+        if now.watermark != share.until:
+            return f"stuck: {now.link}, while the bank told of {share.until}"
         start = day(now.link.start)
         assert start is not None
         first = max(start, share.holds_from, share.until - 7 * DAY)
         if now.locked is not None:
             first = max(first, now.locked + DAY)
+        if set(days(first, share.until)) - now.covered:
+            return f"days that could be had are missing: {now.link}"
         left = [
             each
             for each in self.bank.visible(share)
             if each.day >= first and each.number not in self.owed
         ]
-        assert not left, f"nobody came for {left}"
-        if first <= share.until:
-            assert not set(days(first, share.until)) - now.covered, "days that could be had are not"
+        return f"nobody came for {left}" if left else ""
 
     def _begin(self, run: Run) -> Begun:
         share = next((each for each in self.bank.shares.values() if each.ref == run.scope), None)
         authorisation = (share.ref, share.authorised_at) if share else None
         return Begun(
-            self.bank.step,
             self.last_authorisation is not None and authorisation != self.last_authorisation,
             set(self.before.covered),
             self.before.watermark,
@@ -286,12 +284,12 @@ class Oracle:
         ]
         return Fit(bookings).all_paired(rows, bookings)
 
-    def _listing(self, run: Run, begun: Begun) -> Listing:
+    def _listing(self, run: Run) -> Listing:
         """The first page the bank gave this run: nothing written down later is owed for it."""
-        for listing in self.bank.listings:
-            if listing.step >= begun.step and listing.ref == run.scope:
-                return listing
-        raise AssertionError(f"a fetch completed that never asked the bank: {run}")
+        listing = self.bank.listings.get(run.id)
+        assert listing is not None, f"a fetch completed that never asked the bank: {run}"
+        assert listing.ref == run.scope
+        return listing
 
     def _right_tray(self, run: Run, begun: Begun, new: Sequence[Row], now: Stored) -> None:
         """At a renewal, what turns up for days that were fetched before waits for a decision;
@@ -404,21 +402,21 @@ class Oracle:
 class Fit:
     """Which row can be which booking, of those of one day and amount: by everything the bank says
     of it. Once it took back its words for one of them nobody can tell which is which, and any text
-    it ever used will do."""
+    it ever used will do. Which of two that are otherwise equal carries a reference is not asked: a
+    file may leave it out."""
 
     def __init__(self, bookings: Sequence[Booking]):
         self.loose = any(len(each.texts) > 1 or each.written for each in bookings)
         self.said = {text for each in bookings for text in (*each.texts, *each.written)}
+        self.references = {None, *(each.end_to_end for each in bookings)}
 
     def __call__(self, row: Row, booking: Booking) -> bool:
-        if row.currency != "EUR":
+        if row.currency != "EUR" or row.end_to_end not in self.references:
             return False
         if self.loose:
             return row.text in self.said
-        return (
-            row.text == booking.texts[0]
-            and row.value == (booking.value.isoformat() if booking.value else None)
-            and row.end_to_end == booking.end_to_end
+        return row.text == booking.texts[0] and row.value == (
+            booking.value.isoformat() if booking.value else None
         )
 
     def all_paired(self, rows: Sequence[Row], bookings: Sequence[Booking]) -> bool:
