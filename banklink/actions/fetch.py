@@ -20,7 +20,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from banklink.actions import consents
+from banklink.actions import consents, ledger
 from banklink.actions.credentials import ask
 from banklink.actions.observe import back_off, observe
 from banklink.actions.services import Missing, Services
@@ -43,6 +43,7 @@ from banklink.providers.contract import (
     PendingBooking,
     ProviderError,
     ProviderTransaction,
+    RateLimited,
     Temporary,
     Unreadable,
 )
@@ -75,8 +76,9 @@ _MOST_BEGINNINGS = 3
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """How a fetch ended: ok, busy (another one runs), going_on (in the job), not_active, or the
-    word of a failure. `added`: transactions that are new, also those set aside."""
+    """How a fetch ended: ok, busy (another one runs), going_on (in the job), limited (by the bank,
+    it waits), not_active, or the word of a failure. `added`: transactions that are new, also those
+    set aside."""
 
     result: str
     added: int = 0
@@ -125,9 +127,11 @@ class _Turn:
         self.connection_id, self._at, self._began = connection_id, at, time.monotonic()
         self._patience = patience
         self.until = self._next()
+        self._before = self.until
 
-    def _next(self) -> datetime:
-        return self._at.real + timedelta(seconds=time.monotonic() - self._began) + _LEASE
+    @property
+    def is_attended(self) -> bool:
+        return self._patience is not None
 
     @property
     def is_over(self) -> bool:
@@ -135,23 +139,29 @@ class _Turn:
 
     def renew(self, session: Session) -> None:
         """Raises _Lost when another one took over meanwhile."""
-        held = self.until
-        self.until = self._next()
-        if not _set(session, self.connection_id, held, fetch_until=self.until):
+        until = self._next()
+        if not self._put(session, until):
             raise _Lost
+        self._before, self.until = self.until, until
 
     def end(self, session: Session) -> None:
-        _set(session, self.connection_id, self.until, fetch_until=None)
+        self._put(session, None)
 
+    def _next(self) -> datetime:
+        return self._at.real + timedelta(seconds=time.monotonic() - self._began) + _LEASE
 
-def _set(session: Session, connection_id: int, held: datetime, **values: object) -> bool:
-    table = Connection.__table__
-    done = session.connection().execute(
-        update(table)  # type: ignore[arg-type]
-        .where(table.c.id == connection_id, table.c.fetch_until == held)
-        .values(**values)
-    )
-    return done.rowcount == 1
+    def _put(self, session: Session, until: datetime | None) -> bool:
+        """Whether it was ours still. The last renewal may not have been stored."""
+        table = Connection.__table__
+        done = session.connection().execute(
+            update(table)  # type: ignore[arg-type]
+            .where(
+                table.c.id == self.connection_id,
+                table.c.fetch_until.in_((self.until, self._before)),
+            )
+            .values(fetch_until=until)
+        )
+        return done.rowcount == 1
 
 
 class _Lost(Exception):
@@ -270,7 +280,16 @@ def _fetch(
     services: Services, turn: _Turn, at: Moment, actor: str | None, reason: str | None
 ) -> Fetched:
     added = 0
+    job: _Job | None = None
     for _ in range(_MOST_BEGINNINGS):
+        try:
+            _note_access(services, turn, ledger.TRANSACTIONS, at)
+        except ledger.Spent as spent:
+            with services.store.write() as session:
+                taking_place(session, at)
+                connection = session.get_one(Connection, turn.connection_id, with_for_update=True)
+                ledger.wait(connection, spent.until)
+            return Fetched("limited")
         with services.store.write() as session:
             found = record(session, turn.connection_id, at)
             assert found is not None
@@ -289,6 +308,19 @@ def _fetch(
             return _failed(services, job, at, error)
     assert job is not None
     return _failed(services, job, at, Temporary("begins_again_and_again"))
+
+
+def _note_access(services: Services, turn: _Turn, endpoint: str, at: Moment) -> None:
+    """In the ledger, before the provider is asked. Raises ledger.Spent. What cannot be fetched at
+    all is noted by nobody."""
+    with services.store.read() as session:
+        found = record(session, turn.connection_id, at)
+        if found is None or found.diagnosis.status is not Status.ACTIVE:
+            return
+        share = found.selected_share
+        assert share is not None and share.account is not None
+        account_id = share.account.id
+    ledger.note(services, account_id, endpoint, at, attended=turn.is_attended)
 
 
 def _begin(
@@ -447,7 +479,7 @@ def _pages(services: Services, turn: _Turn, job: _Job, at: Moment, actor: str | 
             raise CursorRefused("ids_prove_nothing")
         if done is not None:
             if is_last:
-                _take_pending(services, job, at)
+                _take_pending(services, turn, job, at)
             return done
         cursor = page.cursor
         seen.add(cursor)
@@ -508,6 +540,7 @@ def _store_page(
         met = {**job.met, **found.met}
         job.met = {key: day for key, day in met.items() if day <= open_through}
     run.cursor, run.waiting = page.cursor, _sealed(taken.waiting)
+    run.synchronized_at = run.synchronized_at or page.synchronized_at
     run.pages += 1
     run.seen += len(came)
     run.added += taken.added
@@ -609,11 +642,12 @@ def _begin_again(services: Services, job: _Job, at: Moment, code: str) -> int:
         return run.added + run.reviewed
 
 
-def _take_pending(services: Services, job: _Job, at: Moment) -> None:
+def _take_pending(services: Services, turn: _Turn, job: _Job, at: Moment) -> None:
     """What is announced takes the place of what was; a failure costs nothing of what is booked."""
     if not hasattr(services.provider, "pending"):
         return
     try:
+        ledger.note(services, job.account_id, ledger.PENDING, at, attended=turn.is_attended)
         came = ask(
             services,
             job.grant_id,
@@ -621,7 +655,7 @@ def _take_pending(services: Services, job: _Job, at: Moment) -> None:
             lambda provider, token: provider.pending(token, account_ref=job.reading.scope),
         )
         rows = [_pending_row(job, each, at) for each in came]
-    except (ProviderError, ValueError) as error:
+    except (ledger.Spent, ProviderError, ValueError) as error:
         log.info("connection %s: pending not read: %s", job.connection_id, type(error).__name__)
         return
     with services.store.write() as session:
@@ -669,6 +703,11 @@ def _failed(services: Services, job: _Job, at: Moment, error: ProviderError) -> 
             return Fetched("refused")
         if isinstance(error, ContractViolation):
             _close(session, run, at, "unreadable")
+        if isinstance(error, RateLimited):
+            taking_place(session, at)
+            connection.failures += 1
+            ledger.pause(session, connection, job.account_id, error, at)
+            return Fetched("limited")
         _note_trouble(session, connection, _trouble(error), at)
         connection.next_fetch_at = at.now + (error.retry_after or back_off(connection.failures))
         return Fetched("outage")

@@ -209,7 +209,7 @@ def opened(
 
 def trouble_over(connection: Connection) -> None:
     """What our own fetches met at the provider says nothing any more."""
-    connection.outage_since = connection.outage_kind = None
+    connection.outage_since = connection.outage_kind = connection.limited_until = None
     connection.failures = 0
 
 

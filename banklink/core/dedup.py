@@ -105,7 +105,7 @@ def fingerprint(
     remittance: str,
 ) -> str:
     """A hash of what the bank says of a booking; `amount` in minor units. Case and white space
-    do not count: banks re-wrap texts."""
+    do not count: banks re-wrap texts. Raises ValueError for texts that cannot be stored."""
     said = "\x1f".join(
         (
             booked_on.isoformat(),
@@ -117,6 +117,8 @@ def fingerprint(
             "".join(remittance.split()).casefold(),
         )
     )
+    if "\x00" in said:
+        raise ValueError("no database keeps this")
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 

@@ -186,11 +186,13 @@ class Unreadable:
 @dataclass(frozen=True, slots=True)
 class Page:
     """Newest first; `cursor` asks for the next, older page, None at the end. One booking that
-    cannot be read does not cost the others."""
+    cannot be read does not cost the others. `synchronized_at`: when the provider had last spoken
+    to the bank as it wrote the page."""
 
     transactions: Sequence[ProviderTransaction]
     cursor: str | None
     unreadable: Sequence[Unreadable] = ()
+    synchronized_at: datetime | None = None
 
 
 class BankProvider(Protocol):

@@ -37,6 +37,7 @@ from banklink.providers.contract import (
     ConfigurationError,
     ContractViolation,
     Credentials,
+    CursorRefused,
     Departure,
     GrantRevoked,
     Page,
@@ -372,7 +373,15 @@ class Ponto:
         followed only within its origin. A booking that misses what it needs is told apart; a
         page whose frame is wrong is refused."""
         url = cursor or self._bookings(account_ref, "transactions")
-        answer = self._get(url, credentials)
+        try:
+            answer = self._get(url, credentials)
+        except ProviderError as error:
+            if cursor is None or error.http_status not in (400, 404, 410, 422):
+                raise
+            if isinstance(error, AuthorisationEnded):
+                raise
+            # Without it the first page will tell whether it is the account that is gone.
+            raise CursorRefused(error.code, http_status=error.http_status) from None
         read: list[ProviderTransaction] = []
         unreadable: list[Unreadable] = []
         for item in _items(answer):
@@ -380,7 +389,8 @@ class Ponto:
                 read.append(_transaction(item))
             except ContractViolation as error:
                 unreadable.append(Unreadable(error.code, _evidence(item)))
-        return Page(read, _next(answer), unreadable)
+        spoken = _object(answer.get("meta")).get("synchronizedAt")
+        return Page(read, _next(answer), unreadable, _instant(spoken))
 
     @_understood
     def pending(self, credentials: Credentials, *, account_ref: str) -> Sequence[PendingBooking]:

@@ -488,16 +488,17 @@ def change_state(
     of: Collection[str] | None = None,
 ) -> list[date]:
     """Let these rows of a connection (None: all that `of` names) be `to` from now on, as far as
-    they may; `of`: only those in such a state. Returns the days of the ones that changed."""
+    they may; `of`: only those in such a state. Returns their days, one for each row, in order."""
     origins = [
         state for state, ends in MAY_BECOME.items() if to in ends and (not of or state in of)
     ]
     wanted = select(Transaction.id, Transaction.booked_on, Transaction.amount).where(
         Transaction.connection_id == connection_id, Transaction.state.in_(origins)
     )
+    parts = [wanted]
     if keys is not None:
-        wanted = wanted.where(Transaction.id.in_(list(keys)))
-    rows = session.execute(wanted.with_for_update()).all()
+        parts = [wanted.where(Transaction.id.in_(some)) for some in _chunks(keys)]
+    rows = [row for part in parts for row in session.execute(part.with_for_update())]
     if not rows:
         return []
     for some in _chunks([row.id for row in rows]):
@@ -620,7 +621,7 @@ def note_missing(session: Session, connection: Connection) -> list[Span]:
 
 def _put(session: Session, model: type[Model], rows: list[dict[str, Any]]) -> None:
     if rows:
-        session.connection().execute(insert(_table(model)), rows)
+        session.connection().execute(insert(_table(model)).inline(), rows)
 
 
 def _insert(session: Session, model: type[Model]) -> Any:

@@ -14,7 +14,7 @@ from banklink.actions.invite import MISSING
 from banklink.actions.settle import WAITING
 from banklink.core.calendar import Moment, amsterdam_day
 from banklink.core.diagnose import Offer, account_line
-from banklink.core.facts import Authorisation, HolderFacts, Switch, Trouble
+from banklink.core.facts import Authorisation, ConnectionFacts, HolderFacts, Switch, Trouble
 from banklink.core.invitations import OPEN
 from banklink.core.statuses import (
     ACCOUNT_LINES,
@@ -31,7 +31,7 @@ from banklink.store.models import Attempt
 from banklink.web.addresses import help_address, listing
 from banklink.web.asked import words
 from banklink.web.called import called, withdraw_button
-from banklink.web.i18n import _, clock_time, day, day_of, iban, ngettext, when
+from banklink.web.i18n import _, clock_time, day, day_of, iban, money, ngettext, soon, when
 from banklink.web.viewmodel import (
     Button,
     Details,
@@ -155,6 +155,10 @@ def row_address(administration_id: int, connection_id: int, panel: str | None = 
         open=panel,
         _anchor=f"connection-{connection_id}",
     )
+
+
+def upload_address(connection_id: int) -> str:
+    return url_for("uploads.page", connection_id=connection_id)
 
 
 def row_view(
@@ -469,7 +473,7 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
     facts, today = record.facts, reader.at.today
     views = []
     for overlay in record.diagnosis.overlays:
-        detail = None
+        detail = link = None
         if overlay is Overlay.INVITED:
             continue  # told below, with what can be done about it
         if overlay is Overlay.PROVIDER_OUTAGE and facts.trouble_since:
@@ -484,10 +488,17 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
         elif overlay is Overlay.POSSIBLE_GAP and facts.gap:
             detail = _(
                 "Transactions of %(since)s up to and including %(until)s may be missing:"
-                " the bank no longer gives them. Import a statement file in your books.",
+                " the bank no longer gives them. A statement file of these days closes the gap.",
                 since=day(facts.gap[0]),
                 until=day(facts.gap[1]),
             )
+            if reader.may_change and record.connection.id:
+                link = _("Upload a statement"), upload_address(record.connection.id)
+        elif overlay is Overlay.UNBALANCED and facts.unbalanced:
+            detail = unbalanced_text(facts, record.connection.currency, reader.app)
+        elif overlay is Overlay.LIMITED and facts.limited_until:
+            views.append(_limited(facts.limited_until, reader))
+            continue
         elif overlay is Overlay.STALE:
             last = facts.last_success
             detail = (
@@ -495,7 +506,9 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
             )
         elif overlay is Overlay.RENEWAL_RUNNING and record.attempt:
             detail = _("since %(when)s", when=clock_time(record.attempt.created_at))
-        views.append(OverlayView(key=overlay.value, text=_(OVERLAYS[overlay]), detail=detail))
+        views.append(
+            OverlayView(key=overlay.value, text=_(OVERLAYS[overlay]), detail=detail, link=link)
+        )
     if record.asked is not None and _still_wanted(record, record.asked, reader.at):
         views.append(_invitation(record, record.asked, reader))
     armed = record.connection.armed_start
@@ -508,6 +521,52 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
             )
         )
     return tuple(views)
+
+
+def _limited(until: datetime, reader: Reader) -> OverlayView:
+    """Until when, and that a person need not wait for it."""
+    return OverlayView(
+        key=Overlay.LIMITED.value,
+        text=_("Waiting for the bank's limit until %(when)s", when=soon(until, reader.at.now)),
+        detail=_("then %(app)s goes on by itself", app=reader.app),
+    )
+
+
+def unbalanced_text(facts: ConnectionFacts, currency: str, app: str) -> str:
+    """Which days, and by how much where that is one amount."""
+    assert facts.unbalanced is not None
+    since, until = facts.unbalanced
+    off = facts.unbalanced_by
+    if not off:
+        sentence = _IN_SEVERAL_PLACES
+    elif since == until:
+        sentence = _LESS_ON_A_DAY if off > 0 else _MORE_ON_A_DAY
+    else:
+        sentence = _LESS if off > 0 else _MORE
+    amount = money(abs(off or 0), currency)
+    return _(sentence, since=day(since), until=day(until), amount=amount, app=app)
+
+
+_LESS = N_(
+    "From %(since)s up to and including %(until)s the transactions come to %(amount)s less than the"
+    " bank's balances say; %(app)s corrects nothing by itself."
+)
+_MORE = N_(
+    "From %(since)s up to and including %(until)s the transactions come to %(amount)s more than the"
+    " bank's balances say; %(app)s corrects nothing by itself."
+)
+_LESS_ON_A_DAY = N_(
+    "On %(since)s the transactions come to %(amount)s less than the bank's balances say; %(app)s"
+    " corrects nothing by itself."
+)
+_MORE_ON_A_DAY = N_(
+    "On %(since)s the transactions come to %(amount)s more than the bank's balances say; %(app)s"
+    " corrects nothing by itself."
+)
+_IN_SEVERAL_PLACES = N_(
+    "From %(since)s up to and including %(until)s transactions and the bank's balances disagree in"
+    " more than one place; %(app)s corrects nothing by itself."
+)
 
 
 _REMEMBERED = timedelta(days=30)

@@ -5,6 +5,7 @@ Examples worked out by hand from domain.md C, A2.6, M2 and peers.md 1.2, 6.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -188,7 +189,7 @@ def test_stretches_hold_the_same_days_and_do_not_touch(
     assert all_days(both) == all_days(one) | all_days(other)
     assert all_days(rest) == all_days(one) - all_days(other)
     for found in (both, rest):
-        assert all(a[1] + timedelta(1) < b[0] for a, b in zip(found, found[1:], strict=False))
+        assert all(a[1] + timedelta(1) < b[0] for a, b in itertools.pairwise(found))
 
 
 @dataclass(frozen=True)

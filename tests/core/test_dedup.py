@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banklink.core.dedup import Booking, Kind, Stored, booking, fingerprint, judge, likeness
+from banklink.core.dedup import Booking, Kind, Stored, booking, fingerprint, judge
 
 COFFEE: dict[str, Any] = {
     "booked_on": date(2026, 5, 20),
@@ -151,7 +150,7 @@ def readings(draw: st.DrawFn) -> Any:
 def test_whatever_the_order_the_pages_the_ids_and_the_holder_each_booking_is_there_once(
     case: Any,
 ) -> None:
-    truth, found = case
+    _truth, found = case
     books = Books()
     for scope, pages in found:
         books.read(scope, *pages)
