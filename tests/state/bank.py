@@ -17,8 +17,8 @@ from banklink.core.calendar import amsterdam_day
 from banklink.providers.contract import (
     AccountNotFound,
     AuthorisationEnded,
-    CursorRefused,
     Credentials,
+    CursorRefused,
     Page,
     PendingBooking,
     ProviderAccount,

@@ -29,7 +29,7 @@ from tests.state.bank import FOREVER, IBAN, Bank
 
 BEGIN = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 SUBJECTS = ("jan", "piet")
-CONNECTION = 1
+BOOKS = CONNECTION = 1
 
 
 class Killed(BaseException):
@@ -176,9 +176,7 @@ class House:
 
     def _reading(self) -> int:
         """The run that is under way, 0 when there is none."""
-        found = self.rows(
-            "SELECT max(id) FROM fetch_runs WHERE kind = 'fetch' AND result IS NULL"
-        )
+        found = self.rows("SELECT max(id) FROM fetch_runs WHERE kind = 'fetch' AND result IS NULL")
         return found[0][0] or 0
 
     def close(self) -> None:

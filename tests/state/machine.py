@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from banklink.actions import administrations, review
 from banklink.actions.activate import activate
 from banklink.actions.change_start import change_start
 from banklink.actions.check import check_expiries, check_grants, fetch_due
@@ -22,6 +23,8 @@ from banklink.actions.fetch import fetch
 from banklink.actions.observe import observe
 from banklink.actions.services import Refused
 from banklink.actions.switch_off import switch_off, undo
+from banklink.actions.take_in_file import take_back, take_in
+from banklink.actions.uploads import keep
 from banklink.actions.use_holder import use_holder
 from banklink.providers.contract import (
     ContractViolation,
@@ -31,14 +34,8 @@ from banklink.providers.contract import (
 )
 from tests.state.bank import Bank, Manners, Text
 from tests.state.files import camt053, said_in_file
-from tests.state.house import BEGIN, CONNECTION, SUBJECTS, House, Killed
-from tests.state.oracle import File, Oracle
-
-try:
-    from banklink.actions.take_in_file import take_in
-    from banklink.actions.uploads import keep
-except ImportError:
-    take_in = keep = None
+from tests.state.house import BEGIN, BOOKS, CONNECTION, SUBJECTS, House, Killed
+from tests.state.oracle import File, Oracle, Row
 
 SANNE = "Sanne"
 HERE = "192.0.2.7"
@@ -203,20 +200,29 @@ class Machine(RuleBasedStateMachine):
         text=texts,
         copies=st.sampled_from((1, 1, 1, 2, 3)),
         ref=st.booleans(),
+        blank=st.sampled_from((False, False, True)),
     )
-    def book(self, ago: int, amount: int, text: Text, copies: int, ref: bool) -> None:
+    def book(self, ago: int, amount: int, text: Text, copies: int, ref: bool, blank: bool) -> None:
         self.count()
-        self._book(ago, amount, text, copies, ref)
+        self._book(ago, amount, text, copies, ref, blank)
 
     @rule(ago=st.integers(4, 45), amount=amounts, text=texts)
     def book_late(self, ago: int, amount: int, text: Text) -> None:
         self.count()
         self._book(ago, amount, text)
 
-    def _book(self, ago: int, amount: int, text: Text, copies: int = 1, ref: bool = False) -> None:
+    def _book(
+        self,
+        ago: int,
+        amount: int,
+        text: Text,
+        copies: int = 1,
+        ref: bool = False,
+        blank: bool = False,
+    ) -> None:
         day = self.bank.today - timedelta(days=ago)
         end_to_end = f"E2E-{len(self.bank.bookings)}" if ref else None
-        self.bank.book(day, amount, text, end_to_end=end_to_end, copies=copies)
+        self.bank.book(day, amount, text, end_to_end=end_to_end, copies=copies, blank=blank)
 
     @rule(place=places, copies=st.integers(1, 2))
     @precondition(lambda self: self.bank.bookings)
@@ -246,12 +252,6 @@ class Machine(RuleBasedStateMachine):
         """A bank that promised its ids would stay."""
         self.count()
         self.bank.reissue(how)
-
-    @rule(place=places)
-    @precondition(lambda self: self.bank.bookings)
-    def blank_id(self, place: int) -> None:
-        self.count()
-        self.bank.bookings[-1 - place % len(self.bank.bookings)].blank = True
 
     @rule()
     def reorder(self) -> None:
@@ -433,7 +433,6 @@ class Machine(RuleBasedStateMachine):
         wordy=st.booleans(),
         die_at=st.none() | st.none() | st.integers(0, 12),
     )
-    @precondition(lambda self: keep is not None)
     def take_in_file(self, ago: int, length: int, wordy: bool, die_at: int | None) -> None:
         """The bank's own statement of some days, given by hand."""
         self.count()
@@ -457,6 +456,15 @@ class Machine(RuleBasedStateMachine):
             take_in(self.services, CONNECTION, number, self.at, typed={}, actor=SANNE)
 
         self.act(give, die_at=die_at)
+
+    @rule()
+    @precondition(lambda self: self.oracle.file is not None)
+    def take_back_file(self) -> None:
+        """Everything the last file brought goes out again, where nothing came in since."""
+        self.count()
+        last = self.house.rows("SELECT max(upload_id) FROM fetch_runs")[0][0]
+        if last is not None:
+            self.act(lambda: take_back(self.services, CONNECTION, last, self.at, actor=SANNE))
 
     def _use_holder(self, who: int) -> None:
         with contextlib.suppress(Refused):
@@ -488,7 +496,6 @@ class Machine(RuleBasedStateMachine):
         start = self.oracle.before.link.start
         assert start is not None
         wanted = date.fromisoformat(start) + timedelta(days=by)
-        self.oracle.holes_current = False
         with contextlib.suppress(Refused):
             change_start(
                 self.services,
@@ -503,9 +510,67 @@ class Machine(RuleBasedStateMachine):
     def lock(self, ago: int) -> None:
         """The books of a period are closed, or opened again."""
         self.count()
-        locked = None if ago < 0 else (self.bank.today - timedelta(days=ago)).isoformat()
-        self.house.raw.execute("UPDATE administrations SET lock_date = ?", [locked])
-        self.oracle.holes_current = False
+        locked = "" if ago < 0 else (self.bank.today - timedelta(days=ago)).isoformat()
+        name, begins, now = self.house.one(
+            "SELECT name, fiscal_year_start, lock_date FROM administrations"
+        )
+        seen = administrations.Typed(name, begins, now or "")
+        self.act(
+            lambda: administrations.change(
+                self.services,
+                BOOKS,
+                self.at,
+                typed=administrations.Typed(name, begins, locked),
+                seen=seen,
+                user_id=0,
+            )
+        )
+
+    # -- decisions ----------------------------------------------------------------------------
+
+    def _decide(self, verb: Callable[..., int], row: Row, becomes: str) -> None:
+        self.act(
+            lambda: verb(self.services, CONNECTION, [row.id], self.at, actor=SANNE),
+            decided={row.id: becomes},
+        )
+
+    @rule(place=places, takes=st.sampled_from((True, True, False)))
+    @precondition(lambda self: self.oracle.of_state("review"))
+    def decide(self, place: int, takes: bool) -> None:
+        """Somebody looks into what waits, and takes in only what is not there yet."""
+        self.count()
+        rows = self.oracle.of_state("review")
+        row = rows[place % len(rows)]
+        if takes and self.oracle.may_stand(row):
+            self._decide(review.accept, row, "booked")
+        else:
+            self._decide(review.reject, row, "rejected")
+
+    @rule()
+    @precondition(lambda self: self.oracle.of_state("review"))
+    def reject_all(self) -> None:
+        self.count()
+        rows = self.oracle.of_state("review")
+        self.act(
+            lambda: review.reject(self.services, CONNECTION, None, self.at, actor=SANNE),
+            decided={row.id: "rejected" for row in rows},
+        )
+
+    @rule(place=places)
+    @precondition(lambda self: self.oracle.of_state("booked"))
+    def remove(self, place: int) -> None:
+        self.count()
+        rows = self.oracle.of_state("booked")
+        self._decide(review.remove, rows[-1 - place % len(rows)], "removed")
+
+    @rule(place=places)
+    @precondition(lambda self: self.oracle.of_state("removed", "rejected"))
+    def restore(self, place: int) -> None:
+        self.count()
+        rows = self.oracle.of_state("removed", "rejected")
+        row = rows[place % len(rows)]
+        if self.oracle.may_stand(row):
+            self._decide(review.restore, row, "booked")
 
     @rule(by=st.integers(-25, 25))
     def move_start(self, by: int) -> None:

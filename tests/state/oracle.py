@@ -142,12 +142,13 @@ class Oracle:
         self.house, self.bank = house, house.bank
         self.begun: dict[int, Begun] = {}
         self.judged: set[int] = set()
+        self.undone: set[int] = set()
         self.served: set[date] = set()
         self.owed: set[int] = set()
         self.last_authorisation: tuple[str, datetime] | None = None
         self.unattended: list[tuple[str, datetime]] = []
-        self.holes_current = True
         self.file: File | None = None
+        self.before_file: tuple[int, set[date], set[int]] | None = None
         self.before = self.stored()
 
     # -- what is stored -----------------------------------------------------------------------
@@ -187,6 +188,7 @@ class Oracle:
         now, and into what."""
         now = self.stored()
         self._runs_are_honest(now)
+        self._files_taken_back()
         self._nothing_changes_by_itself(now, decided or {})
         self._truth(now)
         self._holes_are_known(now)
@@ -211,11 +213,11 @@ class Oracle:
             if run.result != "ok":
                 continue
             if run.kind == "file":
-                self._file_is_in(now)
+                self._file_is_in(run, now)
                 continue
-            assert (
-                run.seen == run.added + run.known + run.changed + run.reviewed
-            ), f"counts differ: {run}"
+            assert run.seen == run.added + run.known + run.changed + run.reviewed, (
+                f"counts differ: {run}"
+            )
             listing = self._listing(run)
             first = max(date.fromisoformat(run.since), listing.first)
             last = min(date.fromisoformat(run.until), listing.last)
@@ -226,7 +228,6 @@ class Oracle:
                 if first <= self.bank.bookings[number].day <= last
             )
             self.last_authorisation = begun.authorisation
-            self.holes_current = True
 
     def left_behind(self, share: Share) -> str:
         """What nobody came for, after quiet days on which everything works; else empty."""
@@ -257,8 +258,9 @@ class Oracle:
             authorisation,
         )
 
-    def _file_is_in(self, now: Stored) -> None:
+    def _file_is_in(self, run: Run, now: Stored) -> None:
         """Days that are over, from the start on and not locked, were told by this file."""
+        self.before_file = run.id, set(self.served), set(self.owed)
         start = day(now.link.start)
         assert self.file is not None and start is not None
         first = start if now.locked is None else max(start, now.locked + DAY)
@@ -267,6 +269,9 @@ class Oracle:
         self.owed.update(
             number for number in self.file.numbers if self.bank.bookings[number].day >= first
         )
+
+    def of_state(self, *states: str) -> list[Row]:
+        return [row for row in self.before.rows.values() if row.state in states]
 
     def may_stand(self, row: Row) -> bool:
         """Whether a row set aside is a booking that no other row stands for: what a careful
@@ -312,18 +317,24 @@ class Oracle:
             elif booked_on == begun.watermark:
                 continue  # that day was not over when it was told
             else:
-                late = (
-                    begun.renewal
-                    and booked_on in begun.covered
-                    and booked_on < begun.watermark
-                )
+                late = begun.renewal and booked_on in begun.covered and booked_on < begun.watermark
             assert late == (row.state == "review"), (
                 f"{'belongs in' if late else 'does not belong in'} review: {row}"
             )
 
+    def _files_taken_back(self) -> None:
+        """Nothing came in since, so all is as it was before it."""
+        for (run,) in self.house.rows("SELECT id FROM fetch_runs WHERE result = 'undone'"):
+            if run not in self.undone:
+                self.undone.add(run)
+                assert self.before_file is not None and self.before_file[0] == run
+                _, self.served, self.owed = self.before_file
+
     def _nothing_changes_by_itself(self, now: Stored, decided: Mapping[int, str]) -> None:
         for key, old in self.before.rows.items():
             new = now.rows.get(key)
+            if new is None and old.run in self.undone:
+                continue
             assert new is not None, f"a stored row is gone: {old}"
             assert new.content == old.content, f"a stored row was changed: {old} {new}"
             wanted = decided.get(key, old.state)
@@ -362,8 +373,6 @@ class Oracle:
             start = max(start, now.locked + DAY)
         if start is not None and watermark is not None:
             missing = [each for each in days(start, watermark) if each not in now.covered]
-        if not self.holes_current:
-            return
         gap = (day(now.link.gap_from), day(now.link.gap_to))
         wanted = (missing[0], missing[-1]) if missing else (None, None)
         assert gap == wanted, f"missing are {wanted}, told are {gap}; {now.link}"
