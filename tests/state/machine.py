@@ -169,10 +169,8 @@ class Machine(RuleBasedStateMachine):
         finally:
             self.house.luck.live()
         if not attended:
-            subjects = {
-                who for who, what, _ in self.bank.accesses[asked:] if what == "transactions"
-            }
-            self.oracle.unattended += [(who, self.house.now) for who in subjects]
+            readings = {(who, what) for who, what, _ in self.bank.accesses[asked:]}
+            self.oracle.unattended += [(each, self.house.now) for each in sorted(readings)]
         assert not self.errors.seen, self.errors.format(self.errors.seen[0])
         self.oracle.look(decided=decided)
         return answer
@@ -184,7 +182,14 @@ class Machine(RuleBasedStateMachine):
             self.at,
             actor=SANNE if attended else None,
             user_ip=HERE if attended else None,
+            due_only=not attended,
         )
+
+    def turn_comes(self, *, attended: bool) -> None:
+        """Unless a person asks, nothing is fetched before it is due."""
+        if not attended:
+            self.house.pass_time(timedelta(hours=7))
+            self.bank.hear()
 
     def jobs(self) -> None:
         """What the scheduler does when it wakes."""
@@ -315,6 +320,7 @@ class Machine(RuleBasedStateMachine):
     def crash(self, attended: bool, die_at: int, more: bool) -> None:
         """The process dies somewhere in a fetch; later another one goes on, maybe to die too."""
         self.count()
+        self.turn_comes(attended=attended)
         self.act(lambda: self.fetch(attended=attended), attended=attended, die_at=die_at)
         self.house.pass_time(LEASE)
         if more:
@@ -337,6 +343,7 @@ class Machine(RuleBasedStateMachine):
                 raise ContractViolation("not_json")
             raise Temporary("maintenance", http_status=503)
 
+        self.turn_comes(attended=attended)
         self.act(lambda: self.fetch(attended=attended), attended=attended, events={call: fails})
 
     @rule(
@@ -423,7 +430,7 @@ class Machine(RuleBasedStateMachine):
             for each in due if fetches else ():
                 fetch(self.services, each, self.at)
 
-        self.act(comes_back)
+        self.act(comes_back, attended=True)
 
     # -- files --------------------------------------------------------------------------------
 

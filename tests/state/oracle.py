@@ -146,7 +146,7 @@ class Oracle:
         self.served: set[date] = set()
         self.owed: set[int] = set()
         self.last_authorisation: tuple[str, datetime] | None = None
-        self.unattended: list[tuple[str, datetime]] = []
+        self.unattended: list[tuple[tuple[str, str], datetime]] = []
         self.file: File | None = None
         self.before_file: tuple[int, set[date], set[int]] | None = None
         self.before = self.stored()
@@ -396,13 +396,13 @@ class Oracle:
 
     def _budget(self) -> None:
         """At most four unattended readings of an account within any 24 hours."""
-        for subject, at in self.unattended[-1:]:
+        for reading, at in self.unattended[-2:]:
             recent = [
                 other
-                for who, other in self.unattended
-                if who == subject and at - timedelta(hours=24) < other <= at
+                for which, other in self.unattended
+                if which == reading and at - timedelta(hours=24) < other <= at
             ]
-            assert len(recent) <= 4, f"asked too often without a person: {recent}"
+            assert len(recent) <= 4, f"{reading} too often without a person: {recent}"
 
 
 # -- pairs ----------------------------------------------------------------------------------------
