@@ -46,7 +46,8 @@ class Side:
 class Example:
     """`row` and `overlays` are what the page shall say of it. `on` is days since it was switched
     on, None for never; `off` days since it was switched off again. `outage_hours` are the bank's,
-    or with `trouble` ours with the provider."""
+    or with `trouble` ours with the provider. `limited_hours`: so long the bank's limit still holds.
+    `unbalanced`: by so many cents its balance was off last week."""
 
     name: str
     row: str
@@ -63,6 +64,8 @@ class Example:
     outage_hours: int | None = None
     trouble: str | None = None
     fetched_through: int | None = None
+    limited_hours: int | None = None
+    unbalanced: int | None = None
     departed: bool = False
     invited: bool = False
     armed: bool = False
@@ -302,6 +305,34 @@ EXAMPLES: tuple[Example, ...] = (
         selected="jan",
         on=220,
         fetched_through=70,
+    ),
+    Example(
+        "unbalanced",
+        "r6",
+        417164422,
+        "Demobank",
+        "Incassorekening",
+        ("1149", "Bank incasso"),
+        (Side("jan", signature=_GOOD),),
+        overlays=("unbalanced",),
+        selected="jan",
+        on=38,
+        unbalanced=-1250,
+        demo=False,
+    ),
+    Example(
+        "limited",
+        "r6",
+        20300477,
+        "Meridiaanbank",
+        "Kassarekening",
+        ("1158", "Bank kassa"),
+        (Side("piet", signature=_GOOD),),
+        overlays=("limited",),
+        selected="piet",
+        on=38,
+        limited_hours=5,
+        demo=False,
     ),
     Example(
         "active",

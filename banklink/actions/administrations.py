@@ -14,6 +14,7 @@ from banklink.actions.days import typed_day
 from banklink.actions.services import Missing, Refused, Services, Stale
 from banklink.core.calendar import Moment
 from banklink.core.facts import Switch
+from banklink.store.bookings import note_missing
 from banklink.store.models import Administration, Connection, Membership
 
 MOST = 100
@@ -67,7 +68,13 @@ def change(
         if as_typed(found) != seen:
             raise Stale(None)
         name, start, lock = _checked(session, typed, at, user_id=user_id, but=found.id)
+        moved = found.lock_date != lock
         found.name, found.fiscal_year_start, found.lock_date = name, start, lock
+        if moved:  # days of a locked period are not missing
+            session.flush()
+            mine = Connection.administration_id == administration_id
+            for each in session.scalars(select(Connection).where(mine).with_for_update()):
+                note_missing(session, each)
 
 
 @dataclass(frozen=True, slots=True)

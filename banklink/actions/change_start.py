@@ -9,6 +9,7 @@ from banklink.actions.settle import changed, opened
 from banklink.core.calendar import Moment
 from banklink.core.facts import Switch
 from banklink.core.statuses import Status
+from banklink.store.bookings import note_missing
 from banklink.store.facts import add_event
 
 
@@ -29,9 +30,8 @@ def change_start(
             raise Refused("not_on")
         day = check_start(start, terms(session, found, found.facts.selected, at))
         earlier = connection.start_date is None or day < connection.start_date
-        if earlier:
-            connection.watermark = None
         connection.start_date = day
+        note_missing(session, connection)
         changed(connection, actor)
         add_event(session, connection, "start_changed", at, actor=actor, start=day.isoformat())
         fetchable = earlier and found.diagnosis.status is Status.ACTIVE

@@ -1,30 +1,33 @@
 """Fetch: bring in what is new since the watermark, each booking exactly once.
 
-A page, its cursor and the counts are stored in one transaction; the watermark moves only with a
-fetch that completed, and only to the day the provider itself had last spoken to the bank, so an
-outage can delay days but never lose them (peers.md 1.2). Identity is core/dedup.py.
+A page, its cursor and the counts are stored in one transaction, the last one together with what
+follows from having read all; so a crash, a fault or a restart at any point goes on where it was.
+The watermark moves only with a fetch that completed, and only to the day the provider itself had
+last spoken to the bank, so an outage can delay days but never lose them (peers.md 1.2). Identity is
+core/dedup.py, which days are asked for core/coverage.py.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-from collections import Counter
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import cast
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, cast
 
-from sqlalchemy import CursorResult, insert, select, update
+from sqlalchemy import CursorResult, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from banklink.actions import consents
+from banklink.actions import consents, ledger
 from banklink.actions.credentials import ask
 from banklink.actions.observe import back_off, observe
 from banklink.actions.services import Missing, Services
 from banklink.actions.settle import hold, plan_reminders, settle, trouble_over
 from banklink.core.calendar import Moment, amsterdam_day
-from banklink.core.coverage import fetch_window, merge_gaps
-from banklink.core.dedup import Known, fingerprint, judge
+from banklink.core.coverage import OVERLAP, Span, Window, fetch_window, without
+from banklink.core.dedup import Booking, booking
 from banklink.core.facts import Grant as GrantState
 from banklink.core.facts import Trouble
 from banklink.core.money import to_minor
@@ -34,20 +37,26 @@ from banklink.providers.contract import (
     AuthorisationEnded,
     ConfigurationError,
     ContractViolation,
+    CursorRefused,
     GrantRevoked,
     Page,
+    PendingBooking,
     ProviderError,
     ProviderTransaction,
+    RateLimited,
     Temporary,
+    Unreadable,
 )
+from banklink.store import bookings
+from banklink.store.bookings import Reading, Taken
 from banklink.store.facts import Record, add_event, record, taking_place
 from banklink.store.models import (
     Account,
+    Administration,
     Connection,
     FetchRun,
     Grant,
-    Transaction,
-    TransactionAlias,
+    PendingTransaction,
 )
 
 log = logging.getLogger(__name__)
@@ -55,29 +64,108 @@ log = logging.getLogger(__name__)
 FETCH_EVERY = timedelta(hours=6)
 """Four unattended fetches a day, no more (RTS Art. 36(5)(b))."""
 
+PATIENCE = timedelta(seconds=10)
+"""So long somebody who waits is kept waiting; then the job goes on."""
+
 _LEASE = timedelta(minutes=10)
 _RESUME_WITHIN = timedelta(hours=24)
 _MOST_PAGES = 10_000
+_MOST_BEGINNINGS = 3
+"""Of one fetch: then whatever makes it begin anew is a failure like any other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """How a fetch ended: ok, busy (another one runs), not_active, or the word of a failure."""
+    """How a fetch ended: ok, busy (another one runs), going_on (in the job), limited (by the bank,
+    it waits), not_active, or the word of a failure. `added`: transactions that are new, also those
+    set aside."""
 
     result: str
     added: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Job:
+    """One reading of one account. `start`: as it was when the reading began. `late_before`: what is
+    new on days before this one goes to the review tray, if it is in `told`. `resumed_at`: the day
+    on which the run was interrupted. `met`, `open_day`: rows of the day that the last page ended
+    in, which the next one goes on with. `before`: how many were new in a reading that had to begin
+    again.
+    """
+
     administration_id: int
     connection_id: int
+    account_id: int
     grant_id: int
-    scope: str
     run_id: int
+    start: date
     since: date
     cursor: str | None
     fresh: bool
+    reading: Reading
+    window: Window
+    late_before: date | None
+    told: Sequence[Span]
+    resumed_at: date | None
+    met: dict[int, date] = field(default_factory=dict)
+    open_day: date | None = None
+    before: int = 0
+
+    def is_late(self, day: date) -> bool:
+        return (
+            self.late_before is not None
+            and day < self.late_before
+            and any(first <= day <= last for first, last in self.told)
+        )
+
+
+class _Turn:
+    """The right to fetch one connection, for a while; renewed with every page (machine time).
+    `patience`: how long, in seconds, somebody waits for it; None: nobody does."""
+
+    def __init__(self, connection_id: int, at: Moment, patience: float | None):
+        self.connection_id, self._at, self._began = connection_id, at, time.monotonic()
+        self._patience = patience
+        self.until = self._next()
+        self._before = self.until
+
+    @property
+    def is_attended(self) -> bool:
+        return self._patience is not None
+
+    @property
+    def is_over(self) -> bool:
+        return self._patience is not None and time.monotonic() - self._began > self._patience
+
+    def renew(self, session: Session) -> None:
+        """Raises _Lost when another one took over meanwhile."""
+        until = self._next()
+        if not self._put(session, until):
+            raise _Lost
+        self._before, self.until = self.until, until
+
+    def end(self, session: Session) -> None:
+        self._put(session, None)
+
+    def _next(self) -> datetime:
+        return self._at.real + timedelta(seconds=time.monotonic() - self._began) + _LEASE
+
+    def _put(self, session: Session, until: datetime | None) -> bool:
+        """Whether it was ours still. The last renewal may not have been stored."""
+        table = Connection.__table__
+        done = session.connection().execute(
+            update(table)  # type: ignore[arg-type]
+            .where(
+                table.c.id == self.connection_id,
+                table.c.fetch_until.in_((self.until, self._before)),
+            )
+            .values(fetch_until=until)
+        )
+        return done.rowcount == 1
+
+
+class _Lost(Exception):
+    """Another one fetches this connection now: this one was away for too long."""
 
 
 def fetch(
@@ -88,23 +176,29 @@ def fetch(
     actor: str | None = None,
     user_ip: str | None = None,
     due_only: bool = False,
+    reason: str | None = None,
+    patience: timedelta = PATIENCE,
 ) -> Fetched:
     """Fetch one connection now. `user_ip`: a person is waiting, so the provider may ask the bank
-    first. `due_only`: do nothing unless it is due (two workers, one fetch). Raises Missing."""
-    if not _claim(services, connection_id, at, due_only=due_only):
+    first. `due_only`: it is the clock that asks: do nothing unless it is due (two workers, one
+    fetch), and take all the time it needs; else it goes on in the job after `patience`. `reason`
+    for the log, where it does not show from what is known. Raises Missing."""
+    turn = _Turn(connection_id, at, None if due_only else patience.total_seconds())
+    if not _claim(services, turn, at, due_only=due_only):
         return Fetched("busy")
     try:
         if user_ip is not None:
             _ask_bank(services, connection_id, at, user_ip)
-        return _fetch(services, connection_id, at, actor)
+        return _fetch(services, turn, at, actor, reason)
+    except _Lost:
+        return Fetched("busy")
     except Exception:
         # A fault of ours with one account must not keep the others waiting.
         log.exception("connection %s could not be fetched", connection_id)
         return _set_back(services, connection_id, at)
     finally:
         with services.store.write() as session:
-            connection = session.get_one(Connection, connection_id, with_for_update=True)
-            connection.fetch_until = None
+            turn.end(session)
 
 
 def _set_back(services: Services, connection_id: int, at: Moment) -> Fetched:
@@ -134,23 +228,30 @@ def _trouble(error: ProviderError) -> Trouble:
 def fetch_all(
     services: Services, connection_ids: Sequence[int], at: Moment, *, actor: str | None = None
 ) -> dict[int, Fetched]:
-    return {each: fetch(services, each, at, actor=actor) for each in connection_ids}
+    """One after the other, within the patience of one person; what it does not reach is due, and
+    the job comes to it."""
+    began, found = time.monotonic(), {}
+    for each in connection_ids:
+        left = PATIENCE - timedelta(seconds=time.monotonic() - began)
+        if left > timedelta(0):
+            found[each] = fetch(services, each, at, actor=actor, patience=left)
+        else:
+            found[each] = Fetched("going_on")
+    return found
 
 
-def _claim(services: Services, connection_id: int, at: Moment, *, due_only: bool) -> bool:
+def _claim(services: Services, turn: _Turn, at: Moment, *, due_only: bool) -> bool:
     wanted = update(Connection).where(
-        Connection.id == connection_id,
+        Connection.id == turn.connection_id,
         Connection.fetch_until.is_(None) | (Connection.fetch_until < at.real),
     )
     if due_only:
         wanted = wanted.where(Connection.switch == "on", Connection.next_fetch_at <= at.now)
     with services.store.write() as session:
-        taken = cast(
-            CursorResult[object], session.execute(wanted.values(fetch_until=at.real + _LEASE))
-        )
+        taken = cast(CursorResult[object], session.execute(wanted.values(fetch_until=turn.until)))
         if taken.rowcount == 1:
             return True
-        if session.get(Connection, connection_id) is None:
+        if session.get(Connection, turn.connection_id) is None:
             raise Missing
         return False
 
@@ -175,82 +276,189 @@ def _ask_bank(services: Services, connection_id: int, at: Moment, user_ip: str) 
         log.info("connection %s: bank not asked: %s", connection_id, error.code)
 
 
-def _fetch(services: Services, connection_id: int, at: Moment, actor: str | None) -> Fetched:
-    with services.store.write() as session:
-        found = record(session, connection_id, at)
-        assert found is not None
-        if found.diagnosis.status is not Status.ACTIVE:
-            found.connection.next_fetch_at = None
-            return Fetched("not_active")
-        job = _begin(session, found, at)
-    try:
-        added = _pages(services, job, at)
-    except ProviderError as error:
-        return _failed(services, job, at, error)
-    with services.store.write() as session:
-        return _complete(session, job, at, actor, added)
+def _fetch(
+    services: Services, turn: _Turn, at: Moment, actor: str | None, reason: str | None
+) -> Fetched:
+    added = 0
+    job: _Job | None = None
+    for _ in range(_MOST_BEGINNINGS):
+        try:
+            _note_access(services, turn, ledger.TRANSACTIONS, at)
+        except ledger.Spent as spent:
+            with services.store.write() as session:
+                taking_place(session, at)
+                connection = session.get_one(Connection, turn.connection_id, with_for_update=True)
+                ledger.wait(connection, spent.until)
+            return Fetched("limited")
+        with services.store.write() as session:
+            found = record(session, turn.connection_id, at)
+            assert found is not None
+            if found.diagnosis.status is not Status.ACTIVE:
+                found.connection.next_fetch_at = None
+                return Fetched("not_active")
+            job = _begin(services, session, found, at, actor, reason)
+            if job is None:
+                return Fetched("ok")
+        job.before = added
+        try:
+            return _pages(services, turn, job, at, actor)
+        except CursorRefused as error:
+            added += _begin_again(services, job, at, error.code)
+        except ProviderError as error:
+            return _failed(services, job, at, error)
+    assert job is not None
+    return _failed(services, job, at, Temporary("begins_again_and_again"))
 
 
-def _begin(session: Session, found: Record, at: Moment) -> _Job:
-    """A new run, or the one a crash left behind, at its cursor."""
+def _note_access(services: Services, turn: _Turn, endpoint: str, at: Moment) -> None:
+    """In the ledger, before the provider is asked. Raises ledger.Spent. What cannot be fetched at
+    all is noted by nobody."""
+    with services.store.read() as session:
+        found = record(session, turn.connection_id, at)
+        if found is None or found.diagnosis.status is not Status.ACTIVE:
+            return
+        share = found.selected_share
+        assert share is not None and share.account is not None
+        account_id = share.account.id
+    ledger.note(services, account_id, endpoint, at, attended=turn.is_attended)
+
+
+def _begin(
+    services: Services,
+    session: Session,
+    found: Record,
+    at: Moment,
+    actor: str | None,
+    reason: str | None,
+) -> _Job | None:
+    """A new run, or the one a crash left behind, at its cursor. None when no day that is wanted
+    has come yet, as far as the provider knows the bank."""
     connection, share = found.connection, found.selected_share
     assert share is not None and share.account is not None
     account = share.account
     assert account.ref is not None and connection.start_date is not None
-    until = min(at.today, amsterdam_day(account.synchronized_at or at.now))
-    run = session.scalar(
-        select(FetchRun)
-        .where(FetchRun.connection_id == connection.id)
-        .order_by(FetchRun.id.desc())
-        .limit(1)
-    )
+    told = bookings.covered(session, connection.id)
     window = fetch_window(
         start=connection.start_date,
         watermark=connection.watermark,
+        covered=told,
         history_from=account.history_from,
         available_from=account.available_from,
-        today=max(until, connection.start_date),
+        asked_from=_asked_from(session, connection.id),
+        locked_through=session.scalar(
+            select(Administration.lock_date).where(
+                Administration.id == connection.administration_id
+            )
+        ),
+        until=min(at.today, amsterdam_day(account.synchronized_at or at.now)),
     )
-    resumable = (
+    if window is None:
+        connection.next_fetch_at, connection.last_success = at.now + FETCH_EVERY, at.now
+        return None
+    last, before = _runs(session, connection.id)
+    renewed = before is not None and (
+        before.scope != account.ref or before.authorised_at not in (None, account.authorised_at)
+    )
+    run = last
+    resumed = (
         run is not None
         and run.result is None
         and run.scope == account.ref
         and run.since <= window.since
         and at.now - run.started_at < _RESUME_WITHIN
+        and (run.cursor is not None or run.pages == 0)
     )
-    if run is None or not resumable:
+    if run is None or not resumed:
         if run is not None and run.result is None:
-            run.result, run.finished_at = "abandoned", at.now
+            _close(session, run, at, "abandoned")
         run = FetchRun(
             connection_id=connection.id,
+            reason=reason or _reason(connection, window, before, renewed, actor),
+            actor=actor,
             holder_id=share.holder.id,
             scope=account.ref,
+            authorised_at=account.authorised_at,
+            wanted_from=window.wanted,
             since=window.since,
             until=window.until,
             started_at=at.now,
         )
         session.add(run)
         session.flush()
+    trusted = services.provider.ids_stable and connection.ids_doubted_at is None
     return _Job(
-        connection.administration_id,
-        connection.id,
-        share.grant.id,
-        run.scope,
-        run.id,
-        run.since,
-        run.cursor,
-        not resumable,
+        administration_id=connection.administration_id,
+        connection_id=connection.id,
+        account_id=account.id,
+        grant_id=share.grant.id,
+        run_id=run.id,
+        start=connection.start_date,
+        since=run.since,
+        cursor=run.cursor,
+        fresh=not resumed,
+        reading=Reading(connection.id, run.scope, trusted, run.id),
+        window=window,
+        late_before=connection.watermark if renewed else None,
+        told=told,
+        resumed_at=run.oldest if resumed else None,
     )
 
 
-def _pages(services: Services, job: _Job, at: Moment) -> int:
-    """Newest first until the window's first day is behind us. Returns how many were new."""
-    added, cursor = 0, job.cursor
+def _runs(session: Session, connection_id: int) -> tuple[FetchRun | None, FetchRun | None]:
+    """The last fetch, and the last one that completed."""
+    last = (
+        select(FetchRun)
+        .where(FetchRun.connection_id == connection_id, FetchRun.kind == "fetch")
+        .order_by(FetchRun.id.desc())
+        .limit(1)
+    )
+    return session.scalar(last), session.scalar(last.where(FetchRun.result == "ok"))
+
+
+def _asked_from(session: Session, connection_id: int) -> date | None:
+    """The first day that a completed fetch asked for."""
+    return session.scalar(
+        select(func.min(FetchRun.since)).where(
+            FetchRun.connection_id == connection_id,
+            FetchRun.kind == "fetch",
+            FetchRun.result == "ok",
+        )
+    )
+
+
+def _reason(
+    connection: Connection,
+    window: Window,
+    before: FetchRun | None,
+    renewed: bool,
+    actor: str | None,
+) -> str:
+    switched = connection.switched_at
+    if before is None or (switched is not None and before.started_at < switched):
+        return "activated"
+    if renewed:
+        return "renewed"
+    if actor is not None:
+        return "person"
+    overlap = connection.watermark - OVERLAP if connection.watermark else window.since
+    return "gap" if window.since < overlap else "schedule"
+
+
+# -- pages ----------------------------------------------------------------------------------------
+
+
+def _pages(services: Services, turn: _Turn, job: _Job, at: Moment, actor: str | None) -> Fetched:
+    """Newest first until the window's first day is behind us. Raises ProviderError; CursorRefused
+    when the reading has to begin again from its first page."""
+    cursor = job.cursor
     seen = {cursor}
     for _ in range(_MOST_PAGES):
-        page = page_of(services, job.grant_id, job.scope, cursor, at)
+        page = page_of(services, job.grant_id, job.reading.scope, cursor, at)
         if page.cursor is not None and page.cursor in seen:
             raise ContractViolation("cursor_does_not_move")
+        is_last = page.cursor is None or (
+            bool(page.transactions) and page.transactions[-1].booked_on < job.since
+        )
         with services.store.write() as session:
             # Access withdrawn while the page was under way: it comes too late.
             # One that is being withdrawn waits until the page is stored.
@@ -259,11 +467,22 @@ def _pages(services: Services, job: _Job, at: Moment) -> int:
             )
             if state != GrantState.ACTIVE:
                 raise GrantRevoked("grant_not_active")
-            added += _store_page(session, job, page)
+            turn.renew(session)
+            run = session.get_one(FetchRun, job.run_id, with_for_update=True)
+            going_well = _store_page(session, job, run, page, is_last, at)
+            done = _complete(session, job, run, at, actor) if going_well and is_last else None
+            if going_well and done is None and turn.is_over:
+                connection = session.get_one(Connection, job.connection_id)
+                connection.next_fetch_at = at.now
+                done = Fetched("going_on", run.added + run.reviewed + job.before)
+        if not going_well:
+            raise CursorRefused("ids_prove_nothing")
+        if done is not None:
+            if is_last:
+                _take_pending(services, turn, job, at)
+            return done
         cursor = page.cursor
         seen.add(cursor)
-        if cursor is None or (page.transactions and page.transactions[-1].booked_on < job.since):
-            return added
     raise ContractViolation("too_many_pages")
 
 
@@ -281,160 +500,183 @@ def page_of(
     )
 
 
-def _store_page(session: Session, job: _Job, page: Page) -> int:
-    """One page, its cursor and its counts, in one transaction."""
-    run = session.get_one(FetchRun, job.run_id, with_for_update=True)
-    wanted = [each for each in page.transactions if each.booked_on >= job.since]
-    prints = [(each.id, _fingerprint(each)) for each in wanted]
-    known = _known_rows(session, job, {print_ for _, print_ in prints})
-    verdicts = judge(
-        prints,
-        scope=job.scope,
-        known_ids=_known_ids(session, job, [source_id for source_id, _ in prints]),
-        known_rows=known,
+def _store_page(
+    session: Session, job: _Job, run: FetchRun, page: Page, is_last: bool, at: Moment
+) -> bool:
+    """One page, its cursor and its counts. False when it shows that the bank's ids prove nothing:
+    then that is stored, and the reading is to begin again without them."""
+    came, odd = _readable(page, job.since)
+    if page.transactions:
+        job.open_day = page.transactions[-1].booked_on
+    open_through = None if is_last else job.open_day or date.max
+    found = bookings.look(
+        session,
+        job.reading,
+        [*_opened(run.waiting), *came],
+        met=job.met.keys(),
+        open_through=open_through,
+        resumed_at=job.resumed_at,
     )
-    equal = Counter(row.fingerprint for row in known)
-    rows = []
-    for verdict in verdicts:
-        if verdict.key is None:
-            print_ = prints[verdict.index][1]
-            equal[print_] += 1
-            rows.append(_row(job, wanted[verdict.index], print_) | {"occurrence": equal[print_]})
-    aliases = [
-        {
-            "transaction_id": verdict.key,
-            "connection_id": job.connection_id,
-            "scope": job.scope,
-            "source_id": prints[verdict.index][0],
-        }
-        for verdict in verdicts
-        if verdict.key is not None
-    ]
-    if rows:
-        session.execute(insert(Transaction), rows)
-    if aliases:
-        session.execute(insert(TransactionAlias), aliases)
-    run.cursor = page.cursor
-    run.seen += len(wanted)
-    run.added += len(rows)
-    days = [each.booked_on for each in wanted]
-    if days:
+    if found.caught:
+        connection = session.get_one(Connection, job.connection_id, with_for_update=True)
+        connection.ids_doubted_at = connection.ids_doubted_at or at.now
+        for place, key in found.caught:
+            each = found.bookings[place]
+            bookings.remark(
+                session,
+                job.reading,
+                "id_reused",
+                f"id_reused:{job.reading.scope}:{each.id}",
+                bookings.content_of(each),
+                at,
+                transaction_id=key if key > 0 else None,
+            )
+        _close(session, run, at, "restarted")
+        return False
+    taken: Taken = bookings.take(session, job.reading, found, at, late=job.is_late)
+    for one in odd:
+        bookings.remark_unreadable(session, job.reading, one.code, dict(one.content), at)
+    if open_through is not None:
+        met = {**job.met, **found.met}
+        job.met = {key: day for key, day in met.items() if day <= open_through}
+    run.cursor, run.waiting = page.cursor, _sealed(taken.waiting)
+    run.synchronized_at = run.synchronized_at or page.synchronized_at
+    run.pages += 1
+    run.seen += len(came)
+    run.added += taken.added
+    run.known += taken.known
+    run.changed += taken.changed
+    run.reviewed += taken.reviewed
+    run.unreadable += len(odd)
+    if came:
+        days = [each.booked_on for each in came]
         run.oldest = min(filter(None, (run.oldest, *days)))
         run.newest = max(filter(None, (run.newest, *days)))
-    return len(rows)
+    return True
 
 
-def _known_ids(session: Session, job: _Job, ids: list[str]) -> set[str]:
-    known: set[str] = set()
-    for table in (Transaction, TransactionAlias):
-        known |= set(
-            session.scalars(
-                select(table.source_id).where(
-                    table.connection_id == job.connection_id,
-                    table.scope == job.scope,
-                    table.source_id.in_(ids),
-                )
-            )
-        )
-    return known
+def _readable(page: Page, since: date) -> tuple[list[Booking], list[Unreadable]]:
+    """What can be stored of the days that are wanted; and what cannot, or was not understood."""
+    came, odd = [], list(page.unreadable)
+    for each in page.transactions:
+        if each.booked_on < since:
+            continue
+        try:
+            came.append(_booking(each))
+        except ValueError as error:
+            odd.append(Unreadable(str(error)[:80], {"id": each.id, "amount": str(each.amount)}))
+    return came, odd
 
 
-def _known_rows(session: Session, job: _Job, prints: set[str]) -> list[Known]:
-    rows = session.execute(
-        select(Transaction.id, Transaction.fingerprint, Transaction.scope, TransactionAlias.scope)
-        .outerjoin(TransactionAlias, TransactionAlias.transaction_id == Transaction.id)
-        .where(Transaction.connection_id == job.connection_id, Transaction.fingerprint.in_(prints))
-    )
-    scopes: dict[tuple[int, str], set[str]] = {}
-    for key, print_, scope, alias in rows:
-        scopes.setdefault((key, print_), set()).update(filter(None, (scope, alias)))
-    return [Known(key, print_, frozenset(each)) for (key, print_), each in scopes.items()]
-
-
-def _fingerprint(each: ProviderTransaction) -> str:
-    return fingerprint(
+def _booking(each: ProviderTransaction) -> Booking:
+    """Raises ValueError for what cannot be stored."""
+    return booking(
+        id=each.id,
         booked_on=each.booked_on,
         value_on=each.value_on,
-        amount=_minor(each),
+        amount=to_minor(each.amount, each.currency),
         currency=each.currency,
-        counterparty_iban=each.counterparty_iban,
         counterparty_name=each.counterparty_name,
+        counterparty_iban=each.counterparty_iban,
         remittance=each.remittance,
+        end_to_end_id=each.end_to_end_id,
     )
 
 
-def _minor(each: ProviderTransaction) -> int:
-    try:
-        minor = to_minor(each.amount, each.currency)
-    except ValueError:
-        raise ContractViolation("amount_not_exact") from None
-    if abs(minor) >= 2**63:
-        raise ContractViolation("amount_too_large")
-    return minor
+def _sealed(waiting: Sequence[Booking]) -> list[Any] | None:
+    """Bookings as JSON."""
+    return json.loads(json.dumps(waiting, default=date.isoformat)) if waiting else None
 
 
-def _row(job: _Job, each: ProviderTransaction, print_: str) -> dict[str, object]:
-    return {
-        "connection_id": job.connection_id,
-        "run_id": job.run_id,
-        "scope": job.scope,
-        "source_id": each.id,
-        "fingerprint": print_,
-        "booked_on": each.booked_on,
-        "value_on": each.value_on,
-        "amount": _minor(each),
-        "currency": each.currency,
-        "counterparty_name": each.counterparty_name,
-        "counterparty_iban": each.counterparty_iban,
-        "remittance": each.remittance,
-    }
+def _opened(waiting: list[Any] | None) -> list[Booking]:
+    found = []
+    for id_, print_, booked_on, value_on, *rest in waiting or ():
+        value = date.fromisoformat(value_on) if value_on else None
+        found.append(Booking(id_, print_, date.fromisoformat(booked_on), value, *rest))
+    return found
 
 
-def _complete(session: Session, job: _Job, at: Moment, actor: str | None, added: int) -> Fetched:
+# -- the end --------------------------------------------------------------------------------------
+
+
+def _complete(session: Session, job: _Job, run: FetchRun, at: Moment, actor: str | None) -> Fetched:
+    """All was read: the days count as told, in the transaction that stores the last of it."""
     taking_place(session, at)
-    connection = session.get_one(Connection, job.connection_id, with_for_update=True)
-    run = session.get_one(FetchRun, job.run_id)
-    account = session.scalar(
-        select(Account).where(Account.grant_id == job.grant_id, Account.ref == job.scope)
+    connection = session.get_one(
+        Connection, job.connection_id, with_for_update=True, populate_existing=True
     )
-    run.result, run.finished_at, run.cursor = "ok", at.now, None
-    window = fetch_window(
-        start=connection.start_date or run.since,
-        watermark=connection.watermark,
-        history_from=account.history_from if account else None,
-        available_from=account.available_from if account else None,
-        today=run.until,
-    )
-    gap = merge_gaps(
-        (connection.gap_from, connection.gap_to)
-        if connection.gap_from and connection.gap_to
-        else None,
-        window.gap,
-    )
-    if gap is not None:
-        connection.gap_from, connection.gap_to = gap
-    if window.gap is not None:
-        add_event(
-            session,
-            connection,
-            "gap",
-            at,
-            since=window.gap[0].isoformat(),
-            until=window.gap[1].isoformat(),
-        )
-    covers = run.since <= window.since  # unless an earlier start was chosen while it ran
-    if covers:
+    account = session.get_one(Account, job.account_id)
+    added = run.added + run.reviewed + job.before
+    _close(session, run, at, "ok")
+    holes = bookings.missing_days(session, connection)
+    span = (run.since, run.until)
+    served = without([span], job.window.unserved)
+    if connection.start_date is not None and run.since <= run.until:
         connection.watermark = max(filter(None, (connection.watermark, run.until)))
-    silent = account is not None and account.outage_since is not None
-    if not silent:
+    for first, last in without(bookings.cover(session, connection, served), holes):
+        add_event(session, connection, "gap", at, since=first.isoformat(), until=last.isoformat())
+    if account.outage_since is None:
         connection.last_success = at.now
         connection.last_new = added
     trouble_over(connection)
-    again = not job.fresh or not covers
+    earlier = connection.start_date is not None and connection.start_date < job.start
+    again = not job.fresh or earlier  # what came, or was wanted, while it ran
     connection.next_fetch_at = at.now if again else at.now + FETCH_EVERY
     if added or actor is not None:
         add_event(session, connection, "fetched", at, actor=actor, added=added)
     return Fetched("ok", added)
+
+
+def _close(session: Session, run: FetchRun, at: Moment, result: str) -> None:
+    run.result, run.finished_at, run.cursor, run.waiting = result, at.now, None, None
+    bookings.forget_sightings(session, run.id)
+
+
+def _begin_again(services: Services, job: _Job, at: Moment, code: str) -> int:
+    """The run is over, what it stored stays. Returns how many of that were new."""
+    log.info("connection %s is read anew: %s", job.connection_id, code)
+    with services.store.write() as session:
+        run = session.get_one(FetchRun, job.run_id, with_for_update=True)
+        if run.result is None:
+            _close(session, run, at, "restarted")
+        return run.added + run.reviewed
+
+
+def _take_pending(services: Services, turn: _Turn, job: _Job, at: Moment) -> None:
+    """What is announced takes the place of what was; a failure costs nothing of what is booked."""
+    if not hasattr(services.provider, "pending"):
+        return
+    try:
+        ledger.note(services, job.account_id, ledger.PENDING, at, attended=turn.is_attended)
+        came = ask(
+            services,
+            job.grant_id,
+            at,
+            lambda provider, token: provider.pending(token, account_ref=job.reading.scope),
+        )
+        rows = [_pending_row(job, each, at) for each in came]
+    except (ledger.Spent, ProviderError, ValueError) as error:
+        log.info("connection %s: pending not read: %s", job.connection_id, type(error).__name__)
+        return
+    with services.store.write() as session:
+        session.execute(
+            delete(PendingTransaction).where(PendingTransaction.connection_id == job.connection_id)
+        )
+        if rows:
+            session.execute(insert(PendingTransaction), rows)
+
+
+def _pending_row(job: _Job, each: PendingBooking, at: Moment) -> dict[str, object]:
+    return {
+        "connection_id": job.connection_id,
+        "expected_on": each.expected_on,
+        "amount": to_minor(each.amount, each.currency),
+        "currency": each.currency,
+        "counterparty_name": each.counterparty_name,
+        "counterparty_iban": each.counterparty_iban,
+        "remittance": each.remittance,
+        "seen_at": at.now,
+    }
 
 
 def _failed(services: Services, job: _Job, at: Moment, error: ProviderError) -> Fetched:
@@ -452,7 +694,7 @@ def _failed(services: Services, job: _Job, at: Moment, error: ProviderError) -> 
         if isinstance(error, AuthorisationEnded):
             _end_authorisation(session, job, error.code, at)
         if isinstance(error, GrantRevoked | AuthorisationEnded | AccountNotFound):
-            run.result, run.finished_at = "refused", at.now
+            _close(session, run, at, "refused")
             connection.next_fetch_at = None
             if settle(session, connection.administration_id, at, only=[connection.id]):
                 # Refused, and yet nothing we can see is wrong: ask again, but not at once.
@@ -460,16 +702,19 @@ def _failed(services: Services, job: _Job, at: Moment, error: ProviderError) -> 
                 connection.next_fetch_at = at.now + back_off(max(3, connection.failures))
             return Fetched("refused")
         if isinstance(error, ContractViolation):
-            run.result, run.finished_at = "unreadable", at.now
+            _close(session, run, at, "unreadable")
+        if isinstance(error, RateLimited):
+            taking_place(session, at)
+            connection.failures += 1
+            ledger.pause(session, connection, job.account_id, error, at)
+            return Fetched("limited")
         _note_trouble(session, connection, _trouble(error), at)
         connection.next_fetch_at = at.now + (error.retry_after or back_off(connection.failures))
         return Fetched("outage")
 
 
 def _end_authorisation(session: Session, job: _Job, reason: str, at: Moment) -> None:
-    account = session.scalar(
-        select(Account).join(Grant).where(Grant.id == job.grant_id, Account.ref == job.scope)
-    )
+    account = session.scalar(select(Account).where(Account.id == job.account_id))
     if account is not None and account.ended is None:
         account.ended, account.ended_at = reason, at.now
         plan_reminders(account)

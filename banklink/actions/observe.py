@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,6 +15,7 @@ from banklink.actions.services import Services
 from banklink.actions.settle import plan_reminders, settle
 from banklink.core.calendar import Moment, end_of_validity
 from banklink.core.facts import Grant as GrantState
+from banklink.core.money import to_minor
 from banklink.providers.contract import GrantRevoked, ProviderAccount, ProviderError
 from banklink.store.facts import add_event
 from banklink.store.models import Account, Connection, Grant
@@ -140,9 +141,11 @@ def _update(
     if ending != (row.authorised_at, row.expires_at, row.ended):
         plan_reminders(row)
     row.synchronized_at = shown.synchronized_at
+    row.balance, row.balance_on = _balance(shown)
     row.available_from, row.history_from = shown.available_from, shown.history_from
     row.outage_since = (row.outage_since or at.now) if shown.outage else None
     if authorised_anew:
+        row.paused_until = None  # the pause was the former authorisation's; now it gives the most
         connection = session.scalar(
             select(Connection).where(
                 Connection.administration_id == grant.administration_id,
@@ -161,3 +164,10 @@ def _update(
                 until=shown.valid_until.isoformat() if shown.valid_until else None,
             )
     return authorised_anew
+
+
+def _balance(shown: ProviderAccount) -> tuple[int | None, date | None]:
+    stated = shown.balance
+    if stated is None or stated.currency != shown.currency:
+        return None, None
+    return to_minor(stated.amount, stated.currency), stated.on

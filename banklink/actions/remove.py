@@ -25,6 +25,7 @@ def remove(
         connection.next_fetch_at = None
         trouble_over(connection)
         connection.gap_from = connection.gap_to = None
+        connection.unbalanced_from = connection.unbalanced_to = connection.unbalanced_by = None
         connection.last_attempt_id = None
         add_event(session, connection, "removed", at, actor=actor)
         settle(session, connection.administration_id, at, actor=actor, only=[connection_id])

@@ -15,6 +15,7 @@ from banklink.core.coverage import default_start, earliest_start
 from banklink.core.facts import Switch
 from banklink.core.reminders import Term, next_look, term
 from banklink.core.statuses import Status
+from banklink.store.bookings import note_missing
 from banklink.store.facts import (
     Record,
     add_event,
@@ -156,13 +157,13 @@ def switch_on(
     actor: str | None,
     at: Moment,
 ) -> None:
-    """Set the intent: on, through this holder, from this day. An earlier start than before fetches
-    anew from there (nothing comes twice); a later one deletes nothing (domain.md A2.6)."""
-    if connection.start_date is None or start < connection.start_date:
-        connection.watermark = None
+    """Set the intent: on, through this holder, from this day. The days of an earlier start than
+    before are missing until they are fetched (nothing comes twice); a later one deletes nothing
+    (domain.md A2.6)."""
     connection.switch = Switch.ON.value
     connection.selected_id = holder_id
     connection.start_date = start
+    note_missing(session, connection)
     connection.switched_at = at.now
     connection.switched_by = actor
     connection.armed = False
@@ -208,7 +209,7 @@ def opened(
 
 def trouble_over(connection: Connection) -> None:
     """What our own fetches met at the provider says nothing any more."""
-    connection.outage_since = connection.outage_kind = None
+    connection.outage_since = connection.outage_kind = connection.limited_until = None
     connection.failures = 0
 
 

@@ -1,7 +1,14 @@
-"""Which days to fetch, which could not be had, and from when a connection may start."""
+"""Which days are fetched, which are to be asked for, which could not be had, and from when a
+connection may start.
+
+Covered are the days of which a completed fetch, or a file, told everything. Missing is what lies
+between the start date and the last fetched day and is not covered. Both are stretches of days, both
+ends included.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -11,50 +18,118 @@ OVERLAP = timedelta(days=7)
 
 _DAY = timedelta(days=1)
 
+Span = tuple[date, date]
+"""First and last day, both included."""
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """The same days in as few stretches as there are, in order; none touches the next."""
+    found: list[Span] = []
+    for first, last in sorted(spans):
+        if first > last:
+            continue
+        if found and first <= found[-1][1] + _DAY:
+            found[-1] = found[-1][0], max(found[-1][1], last)
+        else:
+            found.append((first, last))
+    return found
+
+
+def without(spans: Iterable[Span], taken: Iterable[Span]) -> list[Span]:
+    """The days of `spans` that are not in `taken`."""
+    left = joined(spans)
+    for first, last in joined(taken):
+        left = [
+            piece
+            for span in left
+            for piece in (
+                (span[0], min(span[1], first - _DAY)),
+                (max(span[0], last + _DAY), span[1]),
+            )
+            if piece[0] <= piece[1]
+        ]
+    return left
+
+
+def missing(
+    covered: Iterable[Span],
+    *,
+    start: date | None,
+    watermark: date | None,
+    locked_through: date | None = None,
+) -> list[Span]:
+    """The days between start and watermark that nobody told of; none of a locked period."""
+    if start is None or watermark is None:
+        return []
+    return without([(first_wanted(start, locked_through), watermark)], covered)
+
+
+def first_wanted(start: date, locked_through: date | None) -> date:
+    """The books of a locked period are closed: its days are not asked for (domain.md C)."""
+    return start if locked_through is None else max(start, locked_through + _DAY)
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Days to ask for, both ends included; `gap` are wanted days the bank no longer gives."""
+    """Days to ask for, both ends included. `wanted`: the first day that was wanted, which may lie
+    before `since`; `unserved`: wanted days that the bank does not give."""
 
+    wanted: date
     since: date
     until: date
-    gap: tuple[date, date] | None
+    unserved: tuple[Span, ...]
+
+    @property
+    def served(self) -> list[Span]:
+        """What is covered once all of it was read."""
+        return without([(self.since, self.until)], self.unserved)
 
 
 def fetch_window(
     *,
     start: date,
     watermark: date | None,
-    history_from: date | None,
-    today: date,
+    until: date,
+    covered: Iterable[Span] = (),
+    history_from: date | None = None,
     available_from: date | None = None,
-) -> Window:
-    """What the next fetch asks for (domain.md C).
+    asked_from: date | None = None,
+    locked_through: date | None = None,
+) -> Window | None:
+    """What the next fetch asks for (domain.md C). None when no wanted day has come yet.
 
-    `watermark` is the last day of the last fetch that completed, None before the first;
-    `history_from` the oldest day the bank gives under the current authorisation, None if unknown.
-    A first fetch may also have what the provider kept of earlier ones, back to `available_from`.
-    The watermark moves only with a fetch that completed, so no outage can lose days.
+    `watermark` is the last day of the last fetch that completed, None before the first; `until` the
+    last day of which the provider can know; `covered` days are asked for again only within the
+    overlap, all others every time, as far as they can be had. `history_from`: the oldest day that
+    the bank gives under the current authorisation; of days before `asked_from`, the first one that
+    was ever asked for, the provider also has what it kept of earlier ones, back to
+    `available_from`. Unknown ones are None.
     """
-    wanted = start if watermark is None else max(start, watermark - OVERLAP)
-    reach = history_from if watermark is not None else available_from or history_from
-    since = wanted if reach is None else max(wanted, reach)
-    since = min(since, today)
-    first_missing = start if watermark is None else max(start, watermark + _DAY)
-    gap = None
-    if reach is not None and reach > first_missing:
-        last_missing = min(reach - _DAY, today)
-        gap = (first_missing, last_missing) if first_missing <= last_missing else None
-    return Window(since, today, gap)
+    first = first_wanted(start, locked_through)
+    if first > until:
+        return None
+    unknown = without([(first, until)], covered)
+    if watermark is None:
+        never_asked = unknown
+    elif asked_from is None:
+        never_asked = []
+    else:
+        never_asked = joined((one, min(last, asked_from - _DAY)) for one, last in unknown)
+    asked = [
+        *_not_before(available_from or history_from, never_asked),
+        *_not_before(history_from, without(unknown, never_asked)),
+    ]
+    wanted = unknown
+    if watermark is not None:
+        overlap = [(max(first, watermark - OVERLAP), until)]
+        asked += _not_before(history_from, overlap)
+        wanted = joined([*unknown, *overlap])
+    since = min((one for one, _ in asked), default=until)
+    return Window(wanted[0][0], since, until, tuple(without(unknown, asked)))
 
 
-def merge_gaps(
-    old: tuple[date, date] | None, new: tuple[date, date] | None
-) -> tuple[date, date] | None:
-    """One stretch that holds both; a gap once seen is not forgotten by the next fetch."""
-    if old is None or new is None:
-        return old or new
-    return min(old[0], new[0]), max(old[1], new[1])
+def _not_before(floor: date | None, spans: Iterable[Span]) -> list[Span]:
+    return joined((max(one, floor or one), last) for one, last in spans)
 
 
 class StartProblem(StrEnum):

@@ -164,6 +164,10 @@ def _overlays(facts: ConnectionFacts, row: Row) -> tuple[Overlay, ...]:
         found.append(Overlay.BANK_OUTAGE)
     if facts.gap is not None:
         found.append(Overlay.POSSIBLE_GAP)
+    if facts.unbalanced is not None:
+        found.append(Overlay.UNBALANCED)
+    if active and facts.now and facts.limited_until and facts.limited_until > facts.now:
+        found.append(Overlay.LIMITED)
     since = max(filter(None, (facts.last_success, facts.switched_at)), default=None)
     if active and facts.now is not None and since is not None and facts.now - since > STALE_AFTER:
         found.append(Overlay.STALE)

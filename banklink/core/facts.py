@@ -90,7 +90,10 @@ class ConnectionFacts:
     `now` is there for the diagnosis alone: two that differ in nothing else are the same facts.
 
     `outage_since` is the bank's, as the provider tells it; `trouble_since` our own with the
-    provider, of the kind `trouble`.
+    provider, of the kind `trouble`. `limited_until`: until then the bank's limit lets nothing be
+    fetched by itself. `unbalanced`: the first and last day within which bookings and balances
+    disagree, `unbalanced_by` by how much (minor units, more at the bank is positive) where it is in
+    one place.
     """
 
     journal: bool
@@ -104,6 +107,9 @@ class ConnectionFacts:
     trouble_since: datetime | None = None
     trouble: Trouble = Trouble.OTHER
     gap: tuple[date, date] | None = None
+    limited_until: datetime | None = None
+    unbalanced: tuple[date, date] | None = None
+    unbalanced_by: int | None = None
     invited: bool = False
     requested: bool = False
     renewal_running: bool = False

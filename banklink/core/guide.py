@@ -174,8 +174,18 @@ OVERLAY_MEANING: dict[Overlay, str] = {
         " by itself; renewing would not help."
     ),
     Overlay.POSSIBLE_GAP: N_(
-        "The bank no longer gives some days that were missed. Import a statement file for those"
-        " days in your books."
+        "The bank no longer gives some days that were missed. Upload a statement file of those days"
+        " here, under the row's details; nothing comes twice."
+    ),
+    Overlay.UNBALANCED: N_(
+        "What the bank says the account holds is not what its transactions come to. Some may be"
+        " missing or stand here twice, or the bank's statement is wrong. Nothing is corrected by"
+        " itself: compare those days with the bank's own statement."
+    ),
+    Overlay.LIMITED: N_(
+        "A bank lets an account be read four times in 24 hours while nobody waits for it. %(app)s"
+        " goes on by itself as soon as that is allowed. “Fetch now” works meanwhile, unless the"
+        " bank itself asked for a pause."
     ),
     Overlay.STALE: N_("For 36 hours nothing could be fetched. The row's details say why."),
 }

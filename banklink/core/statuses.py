@@ -70,6 +70,8 @@ class Overlay(StrEnum):
     PROVIDER_OUTAGE = "provider_outage"
     BANK_OUTAGE = "bank_outage"
     POSSIBLE_GAP = "possible_gap"
+    UNBALANCED = "unbalanced"
+    LIMITED = "limited"
     STALE = "stale"
 
 
@@ -151,6 +153,8 @@ OVERLAYS: dict[Overlay, str] = {
     Overlay.PROVIDER_OUTAGE: N_("Outage at %(provider)s"),
     Overlay.BANK_OUTAGE: N_("Outage at the bank"),
     Overlay.POSSIBLE_GAP: N_("Possible gap"),
+    Overlay.UNBALANCED: N_("Balance does not add up"),
+    Overlay.LIMITED: N_("Waiting for the bank's limit"),
     Overlay.STALE: N_("Nothing fetched for a while"),
 }
 

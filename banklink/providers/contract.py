@@ -9,6 +9,7 @@ Exceptions, all ProviderError:
     ├── TokenRefused           the access token is stale; refresh once, then try again
     ├── AccountNotFound        the provider does not show the account (any more)
     ├── AuthorisationEnded     the bank refuses this account (reason expired or revoked)
+    ├── CursorRefused          a cursor says nothing to the provider (any more): read from the start
     ├── RateLimited            ask again after `retry_after`
     ├── Temporary              provider or bank is down; nothing is known to have changed
     └── ContractViolation      an answer we cannot understand
@@ -63,6 +64,10 @@ class AccountNotFound(ProviderError):
 
 class AuthorisationEnded(ProviderError):
     pass
+
+
+class CursorRefused(ProviderError):
+    """It ran out, or what it stood in changed meanwhile."""
 
 
 class RateLimited(ProviderError):
@@ -181,11 +186,13 @@ class Unreadable:
 @dataclass(frozen=True, slots=True)
 class Page:
     """Newest first; `cursor` asks for the next, older page, None at the end. One booking that
-    cannot be read does not cost the others."""
+    cannot be read does not cost the others. `synchronized_at`: when the provider had last spoken
+    to the bank as it wrote the page."""
 
     transactions: Sequence[ProviderTransaction]
     cursor: str | None
     unreadable: Sequence[Unreadable] = ()
+    synchronized_at: datetime | None = None
 
 
 class BankProvider(Protocol):

@@ -29,6 +29,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 import httpx2
 
 from banklink.core.calendar import amsterdam_day
+from banklink.core.money import to_minor
 from banklink.providers.contract import (
     AccountNotFound,
     AuthorisationEnded,
@@ -36,6 +37,7 @@ from banklink.providers.contract import (
     ConfigurationError,
     ContractViolation,
     Credentials,
+    CursorRefused,
     Departure,
     GrantRevoked,
     Page,
@@ -45,8 +47,10 @@ from banklink.providers.contract import (
     ProviderError,
     ProviderTransaction,
     RateLimited,
+    StatedBalance,
     Temporary,
     TokenRefused,
+    Unreadable,
 )
 from banklink.providers.origin import origin
 from banklink.providers.trial import Finding, trouble
@@ -64,6 +68,13 @@ _MOST_ITEMS = 1_000
 _MOST_LETTERS = 500
 """Of an id or a name."""
 _MOST_BANKS = 50
+_MOST_PENDING = 2_000
+_MOST_PARTS = 50
+"""Of one thing kept as evidence."""
+_MOST_MONEY = 2**63
+"""Minor units that a database counts with."""
+_NO_REFERENCE = "NOTPROVIDED"
+"""What ISO 20022 has a payer's bank write where there is no end-to-end id."""
 _MOST_SECONDS = 40.0
 """Well within the lease of a refresh (actions/credentials.py)."""
 _SYNC_WAIT = 10.0
@@ -359,18 +370,52 @@ class Ponto:
         self, credentials: Credentials, *, account_ref: str, cursor: str | None
     ) -> Page:
         """One page of booked transactions, newest first. `cursor` is the service's own next link,
-        followed only within its origin."""
-        url = cursor or (
-            f"{self._settings.api_url}/accounts/{_in_path(account_ref)}/transactions?"
-            + urlencode({"page[limit]": _PAGE})
-        )
-        answer = self._get(url, credentials)
-        return Page([_transaction(item) for item in _items(answer)], _next(answer))
+        followed only within its origin. A booking that misses what it needs is told apart; a
+        page whose frame is wrong is refused."""
+        url = cursor or self._bookings(account_ref, "transactions")
+        try:
+            answer = self._get(url, credentials)
+        except ProviderError as error:
+            if cursor is None or error.http_status not in (400, 404, 410, 422):
+                raise
+            if isinstance(error, AuthorisationEnded):
+                raise
+            # Without it the first page will tell whether it is the account that is gone.
+            raise CursorRefused(error.code, http_status=error.http_status) from None
+        read: list[ProviderTransaction] = []
+        unreadable: list[Unreadable] = []
+        for item in _items(answer):
+            try:
+                read.append(_transaction(item))
+            except ContractViolation as error:
+                unreadable.append(Unreadable(error.code, _evidence(item)))
+        spoken = _object(answer.get("meta")).get("synchronizedAt")
+        return Page(read, _next(answer), unreadable, _instant(spoken))
 
     @_understood
     def pending(self, credentials: Credentials, *, account_ref: str) -> Sequence[PendingBooking]:
-        """What the bank has announced, all of it."""
-        raise NotImplementedError
+        """What the bank has announced, all of it. What cannot be read of that is left out: it will
+        be told again, at the latest when it is booked."""
+        found: list[PendingBooking] = []
+        url: str | None = self._bookings(account_ref, "pending-transactions")
+        asked: set[str] = set()
+        while url is not None:
+            if url in asked or len(asked) >= _MOST_PAGES or len(found) > _MOST_PENDING:
+                raise ContractViolation("pending_without_end")
+            asked.add(url)
+            answer = self._get(url, credentials)
+            for item in _items(answer):
+                try:
+                    found.append(_announced(item))
+                except ContractViolation as error:
+                    log.info("a pending booking left out: %s", error.code)
+            url = _next(answer)
+        return found
+
+    def _bookings(self, account_ref: str, which: str) -> str:
+        """Where the first page of them is."""
+        account = f"{self._settings.api_url}/accounts/{_in_path(account_ref)}"
+        return f"{account}/{which}?{urlencode({'page[limit]': _PAGE})}"
 
     # -- the wire -----------------------------------------------------------------------------
 
@@ -435,6 +480,7 @@ class Ponto:
             raise Temporary(
                 f"token_http_{error.response.status_code}",
                 http_status=error.response.status_code,
+                retry_after=_retry_after(error.response),
             ) from None
         except httpx2.HTTPError as error:
             raise Temporary(type(error).__name__) from None
@@ -550,6 +596,7 @@ class Ponto:
             synchronized_at=_instant(meta.get("synchronizedAt")),
             available_from=_day(meta.get("availableFrom")),
             history_from=_day(meta.get("historyFrom")),
+            balance=_balance(attributes, meta),
         )
 
     def _bank(
@@ -645,6 +692,8 @@ def _limited(response: httpx2.Response) -> None:
     redirect, and cut off at a size and a time."""
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         raise ContractViolation("token_answer_packed")
+    if response.status_code == 429:
+        raise RateLimited("token_http_429", http_status=429, retry_after=_retry_after(response))
     if 300 <= response.status_code < 400:
         raise ContractViolation("token_answer_status")
     response.stream = _Limited(response.stream, refused=not response.is_success)
@@ -718,7 +767,7 @@ def _refusal(response: httpx2.Response, content: bytes) -> ProviderError:
     if response.status_code == 429:
         return RateLimited(code, retry_after=_retry_after(response), **details)
     if response.status_code >= 500:
-        return Temporary(code, **details)
+        return Temporary(code, retry_after=_retry_after(response), **details)
     if response.status_code in (401, 403):
         return TokenRefused(code, **details)
     return ProviderError(code, **details)
@@ -840,24 +889,99 @@ def _of_our_times(day: Day) -> Day:
 def _transaction(item: Mapping[str, Any]) -> ProviderTransaction:
     attributes = _object(item.get("attributes"))
     booked_on = _day(attributes.get("executionDate"))
+    value_on = _day(attributes.get("valueDate"))
     if booked_on is None:
-        booked_on = _day(attributes.get("valueDate"))
-    amount = attributes.get("amount")
-    if booked_on is None or isinstance(amount, bool) or not isinstance(amount, int | Decimal):
-        raise ContractViolation("transaction_without_date_or_amount")
+        booked_on = value_on
+    if booked_on is None:
+        raise ContractViolation("transaction_without_date")
+    amount, currency = _money(attributes, "amount")
     return ProviderTransaction(
-        id=_text(item, "id"),
+        id=_id(item),
         booked_on=booked_on,
-        value_on=_day(attributes.get("valueDate")),
-        amount=Decimal(amount),
-        currency=_text(attributes, "currency"),
+        value_on=value_on,
+        amount=amount,
+        currency=currency,
         counterparty_name=_booked_words(attributes.get("counterpartName")),
         counterparty_iban=_booked_words(attributes.get("counterpartReference")),
         remittance=_booked_words(
             attributes.get("remittanceInformation") or attributes.get("description")
         )
         or "",
+        end_to_end_id=_reference(attributes.get("endToEndId")),
     )
+
+
+def _announced(item: Mapping[str, Any]) -> PendingBooking:
+    attributes = _object(item.get("attributes"))
+    amount, currency = _money(attributes, "amount")
+    return PendingBooking(
+        expected_on=_day(attributes.get("executionDate")) or _day(attributes.get("valueDate")),
+        amount=amount,
+        currency=currency,
+        counterparty_name=_words(attributes.get("counterpartName")),
+        counterparty_iban=_words(attributes.get("counterpartReference")),
+        remittance=_words(attributes.get("remittanceInformation"))
+        or _words(attributes.get("description"))
+        or "",
+    )
+
+
+def _balance(attributes: Mapping[str, Any], meta: Mapping[str, Any]) -> StatedBalance | None:
+    """What the account holds, where the service says it whole. Anything less is no balance: better
+    none to compare with than one that was guessed."""
+    try:
+        amount, currency = _money(attributes, "currentBalance")
+        on = _day(attributes.get("currentBalanceReferenceDate"))
+        at = _instant(meta.get("synchronizedAt"))
+    except ContractViolation:
+        return None
+    return StatedBalance(amount, currency, on, at) if on is not None else None
+
+
+def _money(attributes: Mapping[str, Any], name: str) -> tuple[Decimal, str]:
+    """An amount and its currency, that fit each other: never more digits than the currency has."""
+    amount = attributes.get(name)
+    if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
+        raise ContractViolation(f"no_{name}")
+    currency = _text(attributes, "currency")
+    exact = Decimal(amount)
+    try:
+        minor = to_minor(exact, currency)
+    except ValueError:
+        raise ContractViolation("amount_not_exact") from None
+    if abs(minor) >= _MOST_MONEY:
+        raise ContractViolation("amount_too_large")
+    return exact, currency
+
+
+def _id(item: Mapping[str, Any]) -> str:
+    """The bank's id of a booking; what could not tell bookings apart is none."""
+    try:
+        return _text(item, "id")
+    except ContractViolation:
+        return ""
+
+
+def _reference(value: object) -> str | None:
+    text = (_words(value) or "").strip()
+    return text if text and text.upper() != _NO_REFERENCE else None
+
+
+def _evidence(value: Any, depth: int = 3) -> Any:
+    """What the service sent, for a person to look at: as JSON that every database takes, digits as
+    they stood, and cut where it is endless."""
+    if isinstance(value, str):
+        return (_storable(value) or "")[:_MOST_LETTERS]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | Decimal):
+        return str(value)[:_MOST_LETTERS]
+    if depth and isinstance(value, dict):
+        some = list(value.items())[:_MOST_PARTS]
+        return {_evidence(key): _evidence(each, depth - 1) for key, each in some}
+    if depth and isinstance(value, list):
+        return [_evidence(each, depth - 1) for each in value[:_MOST_PARTS]]
+    return "…"
 
 
 def _booked_words(value: object) -> str | None:

@@ -390,6 +390,13 @@ def _record(
             if connection.gap_from and connection.gap_to
             else None
         ),
+        limited_until=connection.limited_until if on else None,
+        unbalanced=(
+            (connection.unbalanced_from, connection.unbalanced_to)
+            if connection.unbalanced_from and connection.unbalanced_to
+            else None
+        ),
+        unbalanced_by=connection.unbalanced_by,
         invited=invited,
         requested=invited and asked is not None and asked.invitation.purpose == "renew",
     )

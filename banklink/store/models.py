@@ -268,7 +268,9 @@ class Account(Model):
     `ended` is None, "expired" or "revoked", as the provider said; that a date has passed is
     computed on read. `expires_at` is the first instant it no longer holds. `remind_at`: when its
     next reminder falls due, if any (core/reminders.py); `renewed_at`: since when the bookkeeper is
-    still to be told that it was renewed.
+    still to be told that it was renewed. `paused_until`: the bank asked not to be read before then
+    (actions/ledger.py). `balance` (minor units) and `balance_on`: what it holds and on which day,
+    as last said, at `synchronized_at`.
     """
 
     __tablename__ = "accounts"
@@ -317,6 +319,9 @@ class Account(Model):
     outage_since: Mapped[datetime | None]
     remind_at: Mapped[datetime | None]
     renewed_at: Mapped[datetime | None]
+    paused_until: Mapped[datetime | None]
+    balance: Mapped[int | None] = mapped_column(BigInteger)
+    balance_on: Mapped[date | None]
 
 
 class Connection(Model):
@@ -327,8 +332,9 @@ class Connection(Model):
     provider (core/facts.py, Trouble). What the provider says of the bank is on the account.
     `gap_from`, `gap_to`: the first and last missing day, from `Coverage`. `ids_doubted_at`: since
     when the bank's ids are not trusted, because it gave one twice. `limited_until`: the bank's
-    limit lets nothing be fetched before. `unbalanced_from`, `unbalanced_to`: the days within which
-    bookings and balances disagree.
+    limit lets nothing be fetched by itself before. `unbalanced_from`, `unbalanced_to`: the days
+    within which bookings and balances disagree; `unbalanced_by`: by how much, where it is in one
+    place (minor units, positive where the bank says more).
     """
 
     __tablename__ = "connections"
@@ -366,6 +372,7 @@ class Connection(Model):
     limited_until: Mapped[datetime | None]
     unbalanced_from: Mapped[date | None]
     unbalanced_to: Mapped[date | None]
+    unbalanced_by: Mapped[int | None] = mapped_column(BigInteger)
     last_attempt_id: Mapped[int | None]
     noted: Mapped[str | None]
 
@@ -444,6 +451,8 @@ class Transaction(Model):
         Index(
             "ix_transactions_exported",
             "export_id",
+            "booked_on",
+            "id",
             sqlite_where=text("export_id IS NOT NULL"),
             postgresql_where=text("export_id IS NOT NULL"),
         ),
@@ -473,16 +482,27 @@ class Transaction(Model):
 
 
 class TransactionAlias(Model):
-    """The same booking under another scope's id."""
+    """The same booking under another scope's id, or in other words: `fingerprint` is that of the
+    content it came with, where it is not the one of the row."""
 
     __tablename__ = "transaction_aliases"
-    __table_args__ = (UniqueConstraint("connection_id", "scope", "source_id"),)
+    __table_args__ = (
+        UniqueConstraint("connection_id", "scope", "source_id"),
+        Index(
+            "ix_transaction_aliases_worded",
+            "connection_id",
+            "fingerprint",
+            sqlite_where=text("fingerprint IS NOT NULL"),
+            postgresql_where=text("fingerprint IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
     transaction_id: Mapped[int] = mapped_column(ForeignKey("transactions.id"), index=True)
     connection_id: Mapped[int] = mapped_column(ForeignKey("connections.id"))
     scope: Mapped[str]
     source_id: Mapped[str | None]
+    fingerprint: Mapped[str | None]
 
 
 class PendingTransaction(Model):
@@ -598,13 +618,15 @@ class Access(Model):
 
 class FetchRun(Model):
     """One fetch, resumable at `cursor`, or one file taken in (`kind` file: no holder). `result` is
-    None while it runs, else ok or a code.
+    None while it runs, else ok or a code. `authorised_at` tells under which authorisation.
+    `waiting`: bookings of pages behind `cursor` that the next page may still explain.
 
     `reason`: why it was made (schedule, person, activated, renewed, gap, file). `wanted_from`: the
     first day that was wanted; `since` through `until`: what was asked for. Counts: `pages` read,
     `seen` bookings within the window, of which `added` are new, `known` there already, `changed`
     known but with another content, `reviewed` set aside for a decision, `unreadable` kept as a
-    remark. `oldest` and `newest`: days of what came.
+    remark. `oldest` and `newest`: days of what came. `synchronized_at`: when the provider had last
+    spoken to the bank, as the first page said.
     """
 
     __tablename__ = "fetch_runs"
@@ -626,7 +648,9 @@ class FetchRun(Model):
     until: Mapped[date]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    authorised_at: Mapped[datetime | None]
     cursor: Mapped[str | None] = mapped_column(Text)
+    waiting: Mapped[list[Any] | None] = mapped_column(JSON)
     pages: Mapped[int] = mapped_column(default=0, server_default="0")
     seen: Mapped[int] = mapped_column(default=0)
     added: Mapped[int] = mapped_column(default=0)
@@ -636,18 +660,20 @@ class FetchRun(Model):
     unreadable: Mapped[int] = mapped_column(default=0, server_default="0")
     oldest: Mapped[date | None]
     newest: Mapped[date | None]
+    synchronized_at: Mapped[datetime | None]
     result: Mapped[str | None]
 
 
 class Sighting(Model):
-    """How often a run that is under way has met a booking without a trustworthy id: the n-th is
-    the n-th stored one. Gone with the end of the run."""
+    """A stored row that a run under way has met by its content: what it meets next is another one.
+    Those that the run itself added are not noted. Gone with the end of the run."""
 
     __tablename__ = "sightings"
 
-    run_id: Mapped[int] = mapped_column(ForeignKey("fetch_runs.id"), primary_key=True)
-    fingerprint: Mapped[str] = mapped_column(primary_key=True)
-    count: Mapped[int]
+    run_id: Mapped[int] = mapped_column(
+        ForeignKey("fetch_runs.id"), primary_key=True, autoincrement=False
+    )
+    transaction_id: Mapped[int] = mapped_column(BIG, primary_key=True, autoincrement=False)
 
 
 class Upload(Model):
@@ -670,28 +696,58 @@ class Upload(Model):
 
 
 class Export(Model):
-    """A statement that went out. `number` counts per connection from 1 and never repeats; each
-    opens with the balance at which the one before of its kind closed. `kind`: new (what no export
-    of its kind held before) or period. Balances in minor units, None while none is known."""
+    """Statements that went out together, one for each day that has something. They are numbered
+    from `number` on, `statements` of them; numbers of a connection only grow and never repeat.
+    What is in them never changes, whatever happens to the bookings later (store/exports.py).
+
+    `kind`: new (what no export of this kind held before) or period. `since` through `until`: the
+    days it is about. `count` entries add up to `total`, from `opening` on (minor units). `basis`:
+    where that balance comes from; stated by the bank or a file, typed by a person, or zero, because
+    none was known. `floor`: the last day of the one before; what is booked up to it comes late.
+    `last_id`: the last booking there was. `notes`: days that are missing (`missing`), how many
+    waited for a decision (`review`). `format` and `locale`: how it was asked for first.
+    """
 
     __tablename__ = "exports"
     __table_args__ = (
         UniqueConstraint("connection_id", "number"),
         CheckConstraint("kind IN ('new', 'period')", name="kind"),
+        CheckConstraint("basis IN ('stated', 'typed', 'zero')", name="basis"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     connection_id: Mapped[int] = mapped_column(ForeignKey("connections.id"))
     number: Mapped[int]
+    statements: Mapped[int]
     kind: Mapped[str]
     format: Mapped[str]
+    locale: Mapped[str]
     since: Mapped[date]
     until: Mapped[date]
+    floor: Mapped[date | None]
+    last_id: Mapped[int] = mapped_column(BIG)
     count: Mapped[int]
-    opening: Mapped[int | None] = mapped_column(BigInteger)
+    opening: Mapped[int] = mapped_column(BigInteger)
+    basis: Mapped[str]
     total: Mapped[int] = mapped_column(BigInteger)
+    notes: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[datetime]
     created_by: Mapped[str | None]
+
+
+class ExportMark(Model):
+    """A booking that an export treats apart. `out`: of the days of a period, and not booked when it
+    was made. `back`: it went out before and was removed since, so that it is taken back. `again`:
+    taken back before and booked again."""
+
+    __tablename__ = "export_marks"
+    __table_args__ = (CheckConstraint("mark IN ('out', 'back', 'again')", name="mark"),)
+
+    export_id: Mapped[int] = mapped_column(ForeignKey("exports.id"), primary_key=True)
+    transaction_id: Mapped[int] = mapped_column(
+        ForeignKey("transactions.id"), primary_key=True, index=True
+    )
+    mark: Mapped[str]
 
 
 class Event(Model):

@@ -227,6 +227,21 @@ def _fetched(result: Fetched | None, done: str) -> Notice:
         return Notice(
             tone="info", text=_("%(done)s Fetching was already under way.", done=done).strip()
         )
+    if result.result == "going_on":
+        return Notice(
+            tone="info",
+            text=_(
+                "%(done)s There is a lot to fetch: that goes on by itself, you need not wait.",
+                done=done,
+            ).strip(),
+        )
+    if result.result == "limited":
+        return Notice(
+            tone="info",
+            text=_(
+                "%(done)s The bank's limit is reached; fetching waits for it.", done=done
+            ).strip(),
+        )
     return Notice(
         tone="error",
         text=_(

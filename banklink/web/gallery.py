@@ -108,6 +108,13 @@ def example_record(example: Example, moment: Moment, number: int) -> Record:
         trouble_since=outage if example.trouble else None,
         trouble=Trouble(example.trouble or Trouble.OTHER),
         gap=_gap(example, moment),
+        limited_until=moment.now + timedelta(hours=example.limited_hours)
+        if example.limited_hours
+        else None,
+        unbalanced=(moment.today - timedelta(days=6), moment.today - timedelta(days=5))
+        if example.unbalanced
+        else None,
+        unbalanced_by=example.unbalanced,
         invited=example.invited,
         renewal_running=example.departed,
     )

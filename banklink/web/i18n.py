@@ -102,6 +102,11 @@ def when(instant: datetime, today: date) -> str:
     return moment(instant)
 
 
+def soon(instant: datetime, now: datetime) -> str:
+    """A moment to come: the time alone within a day, else the day with it."""
+    return clock_time(instant) if instant - now < timedelta(days=1) else moment(instant)
+
+
 def ago(instant: datetime, now: datetime) -> str:
     """How long ago in one unit, from a day on by days in Amsterdam; to come: the moment itself."""
     if instant > now:

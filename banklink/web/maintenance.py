@@ -323,8 +323,16 @@ def flashed(record: Record, messages: dict[int, dict[str, Any]]) -> Notice | Non
         tone=str(message["tone"]),
         text=str(message["text"]),
         copy=message.get("copy"),
-        button=undo_button(record) if message.get("undo") else None,
+        button=undo_button(record) if message.get("undo") else _way(message.get("way")),
     )
+
+
+def _way(way: list[str] | None) -> Button | None:
+    """A page that what was said leads to."""
+    if not way:
+        return None
+    label, url = way
+    return Button(action="way", label=label, name=label, method="get", url=url)
 
 
 def undo_button(record: Record) -> Button:
@@ -384,16 +392,17 @@ def _morning(shown: list[Record], attention: int) -> tuple[str, str]:
 
 def _troubles(shown: list[Record], attention: int) -> list[str]:
     """What does not run although its status is well: nothing a bookkeeper can mend, except a gap,
-    and details that the provider refuses."""
+    a balance that is off, and details that the provider refuses."""
     well = [each for each in shown if each.diagnosis.status is Status.ACTIVE]
     silent = [each for each in well if each.diagnosis.silent]
     gaps = [each for each in well if Overlay.POSSIBLE_GAP in each.diagnosis.overlays]
+    wrong = [each for each in well if Overlay.UNBALANCED in each.diagnosis.overlays]
     refused = any(
         each.facts.trouble_since is not None and each.facts.trouble is Trouble.REFUSED
         for each in silent
     )
     parts = []
-    if silent and not (attention or gaps or refused):
+    if silent and not (attention or gaps or wrong or refused):
         parts.append(
             ngettext(
                 "Nothing to do for you, but %(n)s account gets no transactions now",
@@ -415,6 +424,14 @@ def _troubles(shown: list[Record], attention: int) -> list[str]:
                 "%(n)s account may miss transactions",
                 "%(n)s accounts may miss transactions",
                 len(gaps),
+            )
+        )
+    if wrong:
+        parts.append(
+            ngettext(
+                "the balance of %(n)s account does not add up",
+                "the balances of %(n)s accounts do not add up",
+                len(wrong),
             )
         )
     return parts

@@ -9,6 +9,7 @@ from flask import url_for
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from banklink.actions import ledger
 from banklink.actions.activate import Preview, Terms, terms, twice
 from banklink.actions.services import Refused, Stale
 from banklink.core.calendar import FIRST_DAY
@@ -22,7 +23,7 @@ from banklink.web.addresses import help_address
 from banklink.web.called import called
 from banklink.web.history import event_view
 from banklink.web.i18n import _, day, day_of, iban, moment, ngettext, number, when
-from banklink.web.rows import Reader, row_url, row_view, spoken_title
+from banklink.web.rows import Reader, row_url, row_view, spoken_title, upload_address
 from banklink.web.strip import strip
 from banklink.web.viewmodel import Button, Choice, Details, Field, Form, RungView
 
@@ -184,9 +185,27 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
             method="get",
             url=url_for("connections.transactions", connection_id=connection.id),
         ),
+        statements=Button(
+            action="statements",
+            label=_("Statements"),
+            name=_("Statements of %(title)s", title=spoken),
+            method="get",
+            url=url_for("exports.page", connection_id=connection.id),
+        ),
         technical=_technical(record),
         help=_what_it_means(record, view.chip, spoken),
         strip=strip(session, record, reader),
+        upload=_upload(record, spoken) if reader.may_change and connection.start_date else None,
+    )
+
+
+def _upload(record: Record, title: str) -> Button:
+    return Button(
+        action="upload",
+        label=_("Upload a statement"),
+        name=_("Upload a statement of %(title)s", title=title),
+        method="get",
+        url=upload_address(record.connection.id),
     )
 
 
@@ -309,6 +328,14 @@ def _fetched(session: Session, record: Record, reader: Reader) -> tuple[tuple[st
         facts.append((_("First available"), day(account.available_from)))
     if run:
         facts.append((_("Last attempt"), _run_text(run, reader)))
+    if account and connection.switch == "on":
+        left = ledger.left(session, account.id, ledger.TRANSACTIONS, reader.at)
+        facts.append(
+            (
+                _("The bank's limit"),
+                _("%(n)s of %(all)s fetches left in 24 hours", n=left, all=ledger.BUDGET),
+            )
+        )
     if connection.switch == "on" and connection.next_fetch_at:
         facts.append((_("Next check"), when(connection.next_fetch_at, reader.at.today)))
     return tuple(facts)

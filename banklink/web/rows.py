@@ -15,7 +15,7 @@ from banklink.actions.invite import MISSING
 from banklink.actions.settle import WAITING
 from banklink.core.calendar import Moment, amsterdam_day
 from banklink.core.diagnose import Offer, account_line
-from banklink.core.facts import Authorisation, HolderFacts, Switch, Trouble
+from banklink.core.facts import Authorisation, ConnectionFacts, HolderFacts, Switch, Trouble
 from banklink.core.invitations import OPEN
 from banklink.core.statuses import (
     ACCOUNT_LINES,
@@ -32,7 +32,7 @@ from banklink.store.models import Attempt
 from banklink.web.addresses import Listing, help_address, listing, path_to
 from banklink.web.asked import words
 from banklink.web.called import called, withdraw_button
-from banklink.web.i18n import _, clock_time, day, day_of, iban, ngettext, when
+from banklink.web.i18n import _, clock_time, day, day_of, iban, money, ngettext, soon, when
 from banklink.web.viewmodel import (
     Button,
     Details,
@@ -159,6 +159,10 @@ class Reader:
     def provider(self) -> str:
         return self.voice.provider
 
+    @property
+    def may_change(self) -> bool:
+        return self.voice.may_change
+
 
 def row_url(record: Record, panel: str | None = None) -> str:
     """The part of the list that is looked at, with this row and a panel open in it; works without
@@ -182,6 +186,10 @@ def row_address(administration_id: int, connection_id: int, panel: str | None = 
     )
 
 
+def upload_address(connection_id: int) -> str:
+    return path_to("uploads.page", connection_id=connection_id)
+
+
 def row_view(
     record: Record,
     reader: Reader,
@@ -190,27 +198,44 @@ def row_view(
     flash: Notice | None = None,
 ) -> RowView:
     """`panel` is what is open in the row, `flash` what the person's last action led to."""
-    asked = record.asked
-    invitation = (
-        _invitation(record, asked, reader)
-        if asked is not None and _still_wanted(record, asked, reader.at)
-        else None
-    )
     # What is not plainly read may be changed under our hands.
     draw = _drawn if record.plain else _drawn.__wrapped__
-    view = draw(record, reader.voice, invitation, _attempt_notice(record, reader))
+    view = draw(record, reader.voice, _timely(record, reader))
     if panel is None and flash is None:
         return view
     return replace(view, panel=panel, notice=flash or view.notice)
 
 
+@dataclass(frozen=True, slots=True)
+class _Timely:
+    """What a clock moves within the day, in words already: how the last departure ended, how an
+    invitation stands, until when the bank's limit lasts."""
+
+    notice: Notice | None
+    invitation: OverlayView | None
+    limited: OverlayView | None
+
+
+_TIMELESS = _Timely(None, None, None)
+
+
+def _timely(record: Record, reader: Reader) -> _Timely:
+    asked, until = record.asked, record.facts.limited_until
+    if record.attempt is None and asked is None and until is None:
+        return _TIMELESS
+    wanted = asked is not None and _still_wanted(record, asked, reader.at)
+    return _Timely(
+        notice=_attempt_notice(record, reader),
+        invitation=_invitation(record, asked, reader) if wanted and asked else None,
+        limited=_limited(until, reader) if until else None,
+    )
+
+
 @lru_cache(maxsize=2048)
-def _drawn(
-    record: Record, voice: Voice, invitation: OverlayView | None, notice: Notice | None
-) -> RowView:
+def _drawn(record: Record, voice: Voice, timely: _Timely) -> RowView:
     """The row in all its words. Remembered, because pages that are open ask for the same rows over
-    and over; it depends on nothing but what it is given. What a clock moves within the day
-    (`invitation`, `notice`) is therefore given in words."""
+    and over; it depends on nothing but what it is given, and nothing of that knows what time it is.
+    """
     diagnosis, connection = record.diagnosis, record.connection
     names = Names(record, voice)
     title, subtitle = _titles(record)
@@ -233,7 +258,7 @@ def _drawn(
         chip=_(diagnosis.row.chip),
         sentence=names.fill(diagnosis.row.sentence),
         helper=names.first(diagnosis.row.helpers),
-        overlays=_overlays(record, voice, invitation),
+        overlays=_overlays(record, voice, timely),
         holders=holders,
         holder=next((holder for holder in holders if holder.id == current), None),
         rescue=tuple(_offer(offer, record, spoken, voice) for offer in diagnosis.rescue),
@@ -251,7 +276,7 @@ def _drawn(
             url=_row_url(record, voice.listing, "details"),
             fragment=_fragment(record, "details"),
         ),
-        notice=notice,
+        notice=timely.notice,
         waits=Overlay.INVITED in diagnosis.overlays,
     )
     if record.hidden:
@@ -510,13 +535,11 @@ def _validity(record: Record, key: str | None) -> Validity | None:
     )
 
 
-def _overlays(
-    record: Record, voice: Voice, invitation: OverlayView | None
-) -> tuple[OverlayView, ...]:
+def _overlays(record: Record, voice: Voice, timely: _Timely) -> tuple[OverlayView, ...]:
     facts, today = record.facts, voice.today
     views = []
     for overlay in record.diagnosis.overlays:
-        detail = None
+        detail = link = None
         if overlay is Overlay.INVITED:
             continue  # told below, with what can be done about it
         if overlay is Overlay.PROVIDER_OUTAGE and facts.trouble_since:
@@ -531,10 +554,17 @@ def _overlays(
         elif overlay is Overlay.POSSIBLE_GAP and facts.gap:
             detail = _(
                 "Transactions of %(since)s up to and including %(until)s may be missing:"
-                " the bank no longer gives them. Import a statement file in your books.",
+                " the bank no longer gives them. A statement file of these days closes the gap.",
                 since=day(facts.gap[0]),
                 until=day(facts.gap[1]),
             )
+            if voice.may_change and record.connection.id:
+                link = _("Upload a statement"), upload_address(record.connection.id)
+        elif overlay is Overlay.UNBALANCED and facts.unbalanced:
+            detail = unbalanced_text(facts, record.connection.currency, voice.app)
+        elif overlay is Overlay.LIMITED and timely.limited:
+            views.append(timely.limited)
+            continue
         elif overlay is Overlay.STALE:
             last = facts.last_success
             detail = (
@@ -542,9 +572,11 @@ def _overlays(
             )
         elif overlay is Overlay.RENEWAL_RUNNING and record.attempt:
             detail = _("since %(when)s", when=clock_time(record.attempt.created_at))
-        views.append(OverlayView(key=overlay.value, text=_(OVERLAYS[overlay]), detail=detail))
-    if invitation is not None:
-        views.append(invitation)
+        views.append(
+            OverlayView(key=overlay.value, text=_(OVERLAYS[overlay]), detail=detail, link=link)
+        )
+    if timely.invitation is not None:
+        views.append(timely.invitation)
     armed = record.connection.armed_start
     if record.connection.armed and armed:
         views.append(
@@ -555,6 +587,52 @@ def _overlays(
             )
         )
     return tuple(views)
+
+
+def _limited(until: datetime, reader: Reader) -> OverlayView:
+    """Until when, and that a person need not wait for it."""
+    return OverlayView(
+        key=Overlay.LIMITED.value,
+        text=_("Waiting for the bank's limit until %(when)s", when=soon(until, reader.at.now)),
+        detail=_("then %(app)s goes on by itself", app=reader.app),
+    )
+
+
+def unbalanced_text(facts: ConnectionFacts, currency: str, app: str) -> str:
+    """Which days, and by how much where that is one amount."""
+    assert facts.unbalanced is not None
+    since, until = facts.unbalanced
+    off = facts.unbalanced_by
+    if not off:
+        sentence = _IN_SEVERAL_PLACES
+    elif since == until:
+        sentence = _LESS_ON_A_DAY if off > 0 else _MORE_ON_A_DAY
+    else:
+        sentence = _LESS if off > 0 else _MORE
+    amount = money(abs(off or 0), currency)
+    return _(sentence, since=day(since), until=day(until), amount=amount, app=app)
+
+
+_LESS = N_(
+    "From %(since)s up to and including %(until)s the transactions come to %(amount)s less than the"
+    " bank's balances say; %(app)s corrects nothing by itself."
+)
+_MORE = N_(
+    "From %(since)s up to and including %(until)s the transactions come to %(amount)s more than the"
+    " bank's balances say; %(app)s corrects nothing by itself."
+)
+_LESS_ON_A_DAY = N_(
+    "On %(since)s the transactions come to %(amount)s less than the bank's balances say; %(app)s"
+    " corrects nothing by itself."
+)
+_MORE_ON_A_DAY = N_(
+    "On %(since)s the transactions come to %(amount)s more than the bank's balances say; %(app)s"
+    " corrects nothing by itself."
+)
+_IN_SEVERAL_PLACES = N_(
+    "From %(since)s up to and including %(until)s transactions and the bank's balances disagree in"
+    " more than one place; %(app)s corrects nothing by itself."
+)
 
 
 _REMEMBERED = timedelta(days=30)
@@ -595,7 +673,7 @@ def _invitation(record: Record, asked: Asked, reader: Reader) -> OverlayView:
         text=said.text,
         detail=said.detail,
         tone=said.tone,
-        buttons=tuple(buttons) if reader.voice.may_change and record.connection.id else (),
+        buttons=tuple(buttons) if reader.may_change and record.connection.id else (),
     )
 
 
@@ -638,7 +716,7 @@ def _attempt_notice(record: Record, reader: Reader) -> Notice | None:
         tone=tone,
         text=text,
         button=_finish(record)
-        if reader.voice.may_change and can_finish(attempt, reader.browser)
+        if reader.may_change and can_finish(attempt, reader.browser)
         else None,
     )
 

@@ -36,7 +36,7 @@ def sections() -> tuple[Link, ...]:
             Link(
                 label=_("Bank connections"),
                 url=url_for("maintenance.page", administration=administration_id),
-                current=here in ("maintenance", "connections"),
+                current=here in ("maintenance", "connections", "uploads"),
             )
         )
         links.append(

@@ -334,7 +334,7 @@ def office() -> list[Result]:
 class Shelf:
     """A provider that serves ready JSON pages through the adapter's own parsing."""
 
-    id, issuer = "ponto", None
+    id, issuer, ids_stable = "ponto", None, True
 
     def __init__(self, count: int, today: date):
         items = [

@@ -5,6 +5,7 @@ Examples worked out by hand from domain.md C, A2.6, M2 and peers.md 1.2, 6.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -16,9 +17,11 @@ from banklink.core.coverage import (
     default_start,
     earliest_start,
     fetch_window,
-    merge_gaps,
+    joined,
+    missing,
     safe_start,
     start_problem,
+    without,
 )
 
 
@@ -27,16 +30,10 @@ def day(text: str) -> date:
     return date.fromisoformat(f"2026-{text}")
 
 
-def window(
-    start: str, watermark: str | None, history_from: str | None, today: str
-) -> tuple[date, date, tuple[date, date] | None]:
-    found = fetch_window(
-        start=day(start),
-        watermark=day(watermark) if watermark else None,
-        history_from=day(history_from) if history_from else None,
-        today=day(today),
-    )
-    return found.since, found.until, found.gap
+def stretch(text: str) -> tuple[date, date]:
+    """`05-03/05-12`."""
+    first, last = text.split("/")
+    return day(first), day(last)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +72,16 @@ def test_a_fetch_asks_from_the_last_completed_one_less_seven_days(
     since: str,
     gap: tuple[str, str] | None,
 ) -> None:
-    expected_gap = (day(gap[0]), day(gap[1])) if gap else None
-    assert window(start, watermark, history, today) == (day(since), day(today), expected_gap)
+    found = fetch_window(
+        start=day(start),
+        watermark=day(watermark) if watermark else None,
+        covered=[(day(start), day(watermark))] if watermark else [],
+        history_from=day(history) if history else None,
+        until=day(today),
+    )
+    assert found is not None
+    assert (found.since, found.until) == (day(since), day(today))
+    assert list(found.unserved) == ([(day(gap[0]), day(gap[1]))] if gap else [])
 
 
 @pytest.mark.parametrize(
@@ -98,20 +103,93 @@ def test_only_a_first_fetch_counts_on_what_the_provider_kept(
     found = fetch_window(
         start=day("01-01"),
         watermark=date.fromisoformat(watermark) if watermark else None,
+        covered=[(day("01-01"), date.fromisoformat(watermark))] if watermark else [],
+        asked_from=day("01-01") if watermark else None,
         history_from=day("02-20"),
-        today=day("05-21"),
+        until=day("05-21"),
         available_from=date.fromisoformat(available),
     )
-    expected_gap = (date.fromisoformat(gap[0]), date.fromisoformat(gap[1])) if gap else None
-    assert (found.since, found.gap) == (date.fromisoformat(since), expected_gap)
+    assert found is not None
+    expected = [(date.fromisoformat(gap[0]), date.fromisoformat(gap[1]))] if gap else []
+    assert (found.since, list(found.unserved)) == (date.fromisoformat(since), expected)
 
 
-def test_a_gap_once_seen_is_not_forgotten_by_the_next_fetch() -> None:
-    may, june = (day("05-03"), day("05-12")), (day("06-20"), day("06-22"))
-    assert merge_gaps(None, None) is None
-    assert merge_gaps(may, None) == may == merge_gaps(None, may)
-    assert merge_gaps(may, june) == (day("05-03"), day("06-22")) == merge_gaps(june, may)
-    assert merge_gaps((day("05-01"), day("05-30")), may) == (day("05-01"), day("05-30"))
+def test_missing_days_are_asked_for_again_as_soon_as_the_bank_gives_them() -> None:
+    holes = [stretch("01-01/01-31"), stretch("03-01/05-02"), stretch("05-13/05-21")]
+
+    def asked(history: str | None) -> tuple[date, list[tuple[date, date]]]:
+        found = fetch_window(
+            start=day("01-01"),
+            watermark=day("05-21"),
+            covered=holes,
+            asked_from=day("01-01"),
+            history_from=day(history) if history else None,
+            until=day("05-22"),
+        )
+        assert found is not None
+        return found.since, list(found.unserved)
+
+    both = [stretch("02-01/02-28"), stretch("05-03/05-12")]
+    assert asked("05-14") == (day("05-14"), both)
+    assert asked("05-08") == (day("05-08"), [both[0], stretch("05-03/05-07")])
+    assert asked("04-01") == (day("05-03"), [both[0]])
+    assert asked("02-10") == (day("02-10"), [stretch("02-01/02-09")])
+    assert asked(None) == (day("02-01"), [])
+
+
+def test_an_earlier_start_asks_for_what_was_never_asked_and_not_for_what_was_lost() -> None:
+    """The provider kept March, when it was connected already; April it never had."""
+    found = fetch_window(
+        start=day("03-01"),
+        watermark=day("05-21"),
+        covered=[stretch("03-20/04-02"), stretch("04-30/05-21")],
+        asked_from=day("03-20"),
+        history_from=day("04-30"),
+        available_from=day("02-01"),
+        until=day("05-21"),
+    )
+    assert found is not None
+    assert found.since == day("03-01")
+    assert found.unserved == (stretch("04-03/04-29"),)
+    assert found.served == [stretch("03-01/04-02"), stretch("04-30/05-21")]
+
+
+def test_a_locked_period_is_neither_asked_for_nor_missing() -> None:
+    found = fetch_window(
+        start=day("01-01"), watermark=day("04-03"), locked_through=day("03-31"), until=day("04-10"),
+        covered=[stretch("02-01/04-03")],
+    )  # fmt: skip
+    assert found is not None
+    assert (found.wanted, found.since, found.unserved) == (day("04-01"), day("04-01"), ())
+    more = {"covered": [stretch("02-01/02-28")], "start": day("01-01"), "watermark": day("04-03")}
+    assert missing(**more) == [stretch("01-01/01-31"), stretch("03-01/04-03")]
+    assert missing(**more, locked_through=day("03-31")) == [stretch("04-01/04-03")]
+    assert missing(**more, locked_through=day("04-30")) == []
+    assert fetch_window(start=day("05-01"), watermark=None, until=day("04-30")) is None
+
+
+spans = st.lists(
+    st.tuples(st.integers(0, 40), st.integers(0, 9)).map(
+        lambda each: (TODAY - timedelta(each[0]), TODAY - timedelta(each[0]) + timedelta(each[1]))
+    ),
+    max_size=8,
+)
+TODAY = day("05-21")
+
+
+@settings(max_examples=200, deadline=None)
+@given(spans, spans)
+def test_stretches_hold_the_same_days_and_do_not_touch(
+    one: list[tuple[date, date]], other: list[tuple[date, date]]
+) -> None:
+    def all_days(of: list[tuple[date, date]]) -> set[date]:
+        return {each for span in of for each in days(*span)}
+
+    both, rest = joined([*one, *other]), without(one, other)
+    assert all_days(both) == all_days(one) | all_days(other)
+    assert all_days(rest) == all_days(one) - all_days(other)
+    for found in (both, rest):
+        assert all(a[1] + timedelta(1) < b[0] for a, b in itertools.pairwise(found))
 
 
 @dataclass(frozen=True)
@@ -148,7 +226,8 @@ def test_whatever_happens_every_day_was_asked_for_or_is_reported_as_a_gap(
     today = day("05-21")
     start = today - timedelta(back)
     watermark: date | None = None
-    gap: tuple[date, date] | None = None
+    asked_from: date | None = None
+    covered: list[tuple[date, date]] = []
     asked: set[date] = set()
     for each in [*history, Try(0, 0, None, None, True)]:
         today += timedelta(each.pause)
@@ -156,23 +235,31 @@ def test_whatever_happens_every_day_was_asked_for_or_is_reported_as_a_gap(
         found = fetch_window(
             start=start,
             watermark=watermark,
+            covered=covered,
+            asked_from=asked_from,
             history_from=oldest,
-            today=max(today - timedelta(each.behind), start),
+            until=max(today - timedelta(each.behind), start),
             available_from=oldest - timedelta(each.kept)
             if oldest is not None and each.kept is not None
             else None,
         )
-        assert start <= found.since <= found.until <= today
+        assert found is not None
+        assert start <= found.wanted <= found.since <= found.until <= today
         if not each.completes:
             continue
-        if found.gap is not None:
-            missing = days(*found.gap)
-            assert missing and min(missing) >= start
-            assert not missing & (asked | days(found.since, found.until)), "no gap where we asked"
+        before = missing(covered, start=start, watermark=watermark)
         asked |= days(found.since, found.until)
-        gap = merge_gaps(gap, found.gap)
+        covered = joined([*covered, *found.served])
         watermark = max(watermark or found.until, found.until)
-    assert asked | (days(*gap) if gap else set()) >= days(start, today)
+        asked_from = min(asked_from or found.since, found.since)
+        after = missing(covered, start=start, watermark=watermark)
+        assert without(after, before) == without(found.unserved, before), "only what it said"
+    holes = {
+        each for span in missing(covered, start=start, watermark=watermark) for each in days(*span)
+    }
+    told = {each for span in covered for each in days(*span)}
+    assert told | holes >= days(start, today) and not told & holes
+    assert told <= asked, "nothing is covered that was not asked for"
 
 
 def problem(start: str, available: str | None = None, locked: str | None = None) -> str | None:

@@ -39,6 +39,8 @@ beside: dict[str, Any] = {
     "outage_since": moments,
     "trouble_since": moments,
     "gap": st.none() | st.just((date(2026, 5, 3), date(2026, 5, 12))),
+    "unbalanced": st.none() | st.just((date(2026, 5, 3), date(2026, 5, 4))),
+    "limited_until": moments,
     "invited": st.booleans(),
     "renewal_running": st.booleans(),
 }
@@ -257,6 +259,7 @@ def test_what_is_said_beside_a_status_never_changes_it(
     assert (Overlay.BANK_OUTAGE in said) == (others["outage_since"] is not None)
     assert (Overlay.PROVIDER_OUTAGE in said) == (others["trouble_since"] is not None)
     assert (Overlay.POSSIBLE_GAP in said) == (others["gap"] is not None)
+    assert (Overlay.UNBALANCED in said) == (others["unbalanced"] is not None)
     assert len(said) == len(other.overlays)
 
 

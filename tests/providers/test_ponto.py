@@ -34,7 +34,9 @@ from banklink.providers.contract import (
     GrantRevoked,
     Page,
     ProviderError,
+    ProviderTransaction,
     RateLimited,
+    StatedBalance,
     Temporary,
     TokenRefused,
 )
@@ -215,37 +217,194 @@ def test_what_cannot_be_understood_is_a_contract_violation(
 
 
 @pytest.mark.parametrize(
-    "item",
+    ("item", "code"),
     [
-        {"attributes": booking()["attributes"]},
-        {**booking(), "id": ""},
-        {**booking(), "id": " "},
-        {**booking(), "id": 7},
-        {**booking(), "attributes": None},
-        {**booking(), "attributes": []},
-        {**booking(), "attributes": "x"},
-        booking(amount=None),
-        booking(amount="12.50"),
-        booking(amount=True),
-        booking(currency=None),
-        booking(currency=978),
-        booking(executionDate=None, valueDate=None),
-        booking(executionDate="20 november"),
-        booking(executionDate="2026-02-30"),
-        booking(executionDate="2026-13-01T00:00:00Z"),
-        booking(executionDate="9999-12-31T23:59:59Z"),
-        booking(counterpartName={"name": "Molen"}),
-        booking(counterpartReference=["NL85"]),
-        booking(remittanceInformation={"text": "Factuur"}),
-        booking(remittanceInformation=12),
+        ({**booking(), "attributes": None}, "transaction_without_date"),
+        ({**booking(), "attributes": []}, "not_an_object"),
+        ({**booking(), "attributes": "x"}, "not_an_object"),
+        (booking(amount=None), "no_amount"),
+        (booking(amount="12.50"), "no_amount"),
+        (booking(amount=True), "no_amount"),
+        (booking(amount=0.001), "amount_not_exact"),
+        (booking(amount=10**17), "amount_too_large"),
+        (booking(amount=10**400), "amount_not_exact"),
+        (booking(currency=None), "missing_currency"),
+        (booking(currency=978), "missing_currency"),
+        (booking(executionDate=None, valueDate=None), "transaction_without_date"),
+        (booking(executionDate="20 november"), "not_a_time"),
+        (booking(executionDate="2026-02-30"), "not_a_date"),
+        (booking(executionDate="2026-13-01T00:00:00Z"), "not_a_time"),
+        (booking(executionDate="9999-12-31T23:59:59Z"), "not_of_our_times"),
+        (booking(counterpartName={"name": "Molen"}), "booking_text_not_a_text"),
+        (booking(counterpartReference=["NL85"]), "booking_text_not_a_text"),
+        (booking(remittanceInformation={"text": "Factuur"}), "booking_text_not_a_text"),
+        (booking(remittanceInformation=12), "booking_text_not_a_text"),
     ],
 )
-def test_a_booking_that_misses_something_is_a_contract_violation(
-    service: Service, adapter: Ponto, item: dict[str, Any]
+def test_a_booking_that_cannot_be_read_is_kept_apart_and_costs_the_others_nothing(
+    service: Service, adapter: Ponto, item: dict[str, Any], code: str
 ) -> None:
-    service.says(said({"data": [item]}))
+    service.says(said({"data": [booking(id="before"), item, booking(id="after")]}))
+    answer = page(adapter)
+    assert [each.id for each in answer.transactions] == ["before", "after"]
+    (problem,) = answer.unreadable
+    assert problem.code == code
+    assert json.loads(json.dumps(problem.content))["id"] == "t1"
+
+
+def test_what_could_not_be_read_is_kept_as_it_came_and_not_without_end(
+    service: Service, adapter: Ponto
+) -> None:
+    odd = booking(
+        amount=None,
+        executionDate=None,
+        valueDate="gisteren",
+        remittanceInformation="x\x00" * 10_000,
+        fee=0.1,
+        more={"deep": {"deeper": {"deepest": [1]}}},
+        many=[True] * 10_000,
+    )
+    content = json.dumps({"data": [odd]}).replace("0.1", "0.10000000000000000001")
+    service.says(said(content.encode()))
+    (problem,) = page(adapter).unreadable
+    kept = problem.content["attributes"]
+    assert (kept["valueDate"], kept["fee"]) == ("gisteren", "0.10000000000000000001")
+    assert len(json.dumps(problem.content)) < 5_000 and "\\u0000" not in json.dumps(kept)
+
+
+@pytest.mark.parametrize("id_", [None, "", " ", "\u2007", 7, ["t1"], "x" * 501, "a\x00b"])
+def test_an_id_that_could_tell_no_bookings_apart_is_none(
+    service: Service, adapter: Ponto, id_: object
+) -> None:
+    service.says(said({"data": [{**booking(), "id": id_}, booking(id="t2")]}))
+    assert [each.id for each in page(adapter).transactions] == ["", "t2"]
+
+
+def test_a_booking_keeps_its_end_to_end_id_unless_the_bank_had_none(
+    service: Service, adapter: Ponto
+) -> None:
+    said_ids = ["a965fa0788c2", "NOTPROVIDED", "notprovided ", " ", None, 7]
+    service.says(said({"data": [booking(endToEndId=each) for each in said_ids]}))
+    found = [each.end_to_end_id for each in page(adapter).transactions]
+    assert found == ["a965fa0788c2", None, None, None, None, None]
+
+
+# As Ibanity's own Java client has them in its tests (ponto-connect: transactions.json,
+# pendingTransactions.json, accounts.json).
+_SAMPLE_BOOKING = {
+    "valueDate": "2020-06-19T00:00:00.000Z",
+    "remittanceInformationType": "unstructured",
+    "remittanceInformation": "Tempora animi qui!",
+    "purposeCode": "CASH",
+    "endToEndId": "a965fa0788c241f3b13df3fbda744a07",
+    "description": "Wire transfer",
+    "currency": "EUR",
+    "counterpartReference": "BE62467153327786",
+    "counterpartName": "Rice Ltd",
+    "bankTransactionCode": "PMNT-IRCT-ESCT",
+    "amount": 2.76,
+    "additionalInformation": "Aut.",
+    "cardReference": "6666",
+    "fee": 3.14,
+}
+
+
+def test_a_booking_of_the_real_service(service: Service, adapter: Ponto) -> None:
+    attributes = {**_SAMPLE_BOOKING, "executionDate": "2020-06-19T00:00:00.000Z"}
+    id_ = "a4a47c21-b606-464f-ae17-f8e3af6772c9"
+    service.says(said({"data": [{"type": "transaction", "id": id_, "attributes": attributes}]}))
+    assert list(page(adapter).transactions) == [
+        ProviderTransaction(
+            id=id_,
+            booked_on=date(2020, 6, 19),
+            value_on=date(2020, 6, 19),
+            amount=Decimal("2.76"),
+            currency="EUR",
+            counterparty_name="Rice Ltd",
+            counterparty_iban="BE62467153327786",
+            remittance="Tempora animi qui!",
+            end_to_end_id="a965fa0788c241f3b13df3fbda744a07",
+        )
+    ]
+
+
+def test_pending_bookings_of_the_real_service_are_read_to_the_last_page(
+    service: Service, adapter: Ponto
+) -> None:
+    attributes = {**_SAMPLE_BOOKING, "executionDate": "2020-06-20T00:00:00.000Z"}
+    first = {"type": "pendingTransaction", "id": "a4a47c21", "attributes": attributes}
+    undated = {**first, "attributes": {**_SAMPLE_BOOKING, "valueDate": None, "amount": -3}}
+    following = f"{service.origin}/api/accounts/a1/pending-transactions?after=dbf7c5d4"
+    service.says(
+        said({"data": [first], "links": {"next": following}}),
+        said({"data": [{"id": "x", "attributes": {"currency": "EUR"}}, undated]}),
+    )
+    found = adapter.pending(TOKENS, account_ref="a1")
+    assert service.asked[0][1].startswith("/api/accounts/a1/pending-transactions?")
+    assert [(each.expected_on, each.amount, each.counterparty_name) for each in found] == [
+        (date(2020, 6, 20), Decimal("2.76"), "Rice Ltd"),
+        (None, Decimal(-3), "Rice Ltd"),
+    ]
+
+
+def test_pending_bookings_without_end_are_noticed(service: Service, adapter: Ponto) -> None:
+    here = f"{service.origin}/api/accounts/a1/pending-transactions?page%5Blimit%5D=100"
+    service.says(said({"data": [], "links": {"next": here}}))
     with pytest.raises(ContractViolation):
-        page(adapter)
+        adapter.pending(TOKENS, account_ref="a1")
+    turns = iter(range(10**6))
+    service.answer = lambda _m, _p: said(
+        {"data": [booking()] * 500, "links": {"next": f"{here}&n={next(turns)}"}}
+    )
+    with pytest.raises(ContractViolation):
+        adapter.pending(TOKENS, account_ref="a1")
+    assert next(turns) < 10
+
+
+_SAMPLE_BALANCE = {
+    "currentBalanceVariationObservedAt": "2020-09-17T12:30:23.467Z",
+    "currentBalanceReferenceDate": "2020-06-20T00:00:00.000Z",
+    "currentBalanceChangedAt": "2020-09-17T12:30:23.405Z",
+    "currentBalance": 6386.04,
+    "currency": "EUR",
+}
+
+
+def balance_of(service: Service, adapter: Ponto, **attributes: Any) -> StatedBalance | None:
+    meta = {"synchronizedAt": "2019-09-02T11:28:36.551Z"}
+    service.says(said({"data": [shown(attributes={**_SAMPLE_BALANCE, **attributes}, meta=meta)]}))
+    (account,) = adapter.accounts(TOKENS)
+    return account.balance
+
+
+def test_the_balance_of_the_real_service_names_its_day(service: Service, adapter: Ponto) -> None:
+    assert balance_of(service, adapter) == StatedBalance(
+        Decimal("6386.04"),
+        "EUR",
+        date(2020, 6, 20),
+        datetime(2019, 9, 2, 11, 28, 36, 551000, tzinfo=UTC),
+    )
+    yesterday_in_utc = {"currentBalanceReferenceDate": "2020-06-19T22:00:00.000Z"}
+    stated = balance_of(service, adapter, **yesterday_in_utc)
+    assert stated is not None and stated.on == date(2020, 6, 20)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"currentBalance": None},
+        {"currentBalance": "6386.04"},
+        {"currentBalance": True},
+        {"currentBalance": 0.001},
+        {"currentBalanceReferenceDate": None},
+        {"currentBalanceReferenceDate": "gisteren"},
+        {"currentBalanceReferenceDate": ["2020-06-20"]},
+    ],
+)
+def test_a_balance_that_is_not_whole_is_none_and_hides_no_account(
+    service: Service, adapter: Ponto, attributes: dict[str, Any]
+) -> None:
+    assert balance_of(service, adapter, **attributes) is None
 
 
 @pytest.mark.parametrize(
@@ -302,10 +461,9 @@ def test_what_would_hide_an_account_is_refused_not_passed_over(
 
 
 def test_one_answer_brings_no_more_than_a_database_takes(service: Service, adapter: Ponto) -> None:
-    for item in ([booking(id=f"t{n}") for n in range(1_001)], [{**booking(), "id": "x" * 501}]):
-        service.says(said({"data": item}))
-        with pytest.raises(ContractViolation):
-            page(adapter)
+    service.says(said({"data": [booking(id=f"t{n}") for n in range(1_001)]}))
+    with pytest.raises(ContractViolation):
+        page(adapter)
 
 
 def test_a_certificate_that_cannot_be_used_is_our_own_mistake(
@@ -403,7 +561,7 @@ def test_only_the_contracts_exceptions_leave_whatever_is_odd(
     """Every node of a good answer, replaced by every oddity, heard by those who ask for it."""
     monkeypatch.setattr(ponto, "_SYNC_WAIT", 0.4)
     questions = _everything(adapter)
-    asking = {"booking": [0], "account": [1], "person": [2], "token": [3, 4], "step": [5, 6, 7]}
+    asking = {"booking": [0, 10], "account": [1], "person": [2], "token": [3, 4], "step": [5, 6, 7]}
     for path in nodes(GOOD[name]):
         for value in ODD:
             try:
@@ -439,7 +597,7 @@ def test_a_huge_answer_is_not_swallowed(
 def test_amounts_are_exact_to_the_last_digit(service: Service, adapter: Ponto) -> None:
     bookings = [
         json.dumps(booking()).replace("12.5", text)
-        for text in ("0.1", "-1234567890123.45", "7", "1e2", "0.30000000000000004")
+        for text in ("0.1", "-1234567890123.45", "7", "1e2", "0.30000000000000000")
     ]
     service.says(said(f'{{"data": [{",".join(bookings)}]}}'.encode()))
     assert [each.amount for each in page(adapter).transactions] == [
@@ -447,7 +605,7 @@ def test_amounts_are_exact_to_the_last_digit(service: Service, adapter: Ponto) -
         Decimal("-1234567890123.45"),
         Decimal(7),
         Decimal("1e2"),
-        Decimal("0.30000000000000004"),
+        Decimal("0.3"),
     ]
 
 
@@ -552,7 +710,7 @@ def test_the_next_link_is_followed_and_asked_with_the_token(
     service.says(said({"data": [booking()], "links": {"next": following}}), said({"data": []}))
     first = page(adapter)
     assert first.cursor == following
-    assert page(adapter, first.cursor) == Page([], None)
+    assert page(adapter, first.cursor) == Page([], None, [])
     method, path, headers, _ = service.asked[-1]
     assert (method, path) == ("GET", "/api/accounts/a1/transactions?page%5Bafter%5D=t1")
     assert headers["Authorization"] == f"Bearer {ACCESS}"
@@ -616,6 +774,17 @@ def test_too_many_questions_are_paused_as_asked(
     assert error.value.retry_after == pause
 
 
+def test_a_pause_is_heard_wherever_it_is_asked_for(service: Service, adapter: Ponto) -> None:
+    for act in (lambda: page(adapter), lambda: adapter.refresh(TOKENS, real=NOW)):
+        service.says(said({}, 429, Retry_After="120"))
+        with pytest.raises(RateLimited) as limited:
+            act()
+        service.says(said({}, 503, Retry_After="120"))
+        with pytest.raises(Temporary) as down:
+            act()
+        assert limited.value.retry_after == down.value.retry_after == timedelta(minutes=2)
+
+
 def test_a_pause_may_be_a_date(service: Service, adapter: Ponto) -> None:
     until = datetime.now(UTC) + timedelta(minutes=5)
     service.says(refusal(429, "x", Retry_After=f"{until:%a, %d %b %Y %H:%M:%S} GMT"))
@@ -657,6 +826,7 @@ def _everything(adapter: Ponto) -> list[Callable[[], object]]:
         lambda: adapter.synchronise(TOKENS, account_ref="a1", user_ip=None),
         lambda: adapter.revoke(TOKENS, subject="s", reference="1"),
         lambda: adapter.revoke(None, subject="s", reference="1"),
+        lambda: adapter.pending(TOKENS, account_ref="a1"),
     ]
 
 

@@ -110,7 +110,18 @@ TABLE = {
     ),
     "GET /connections/<connection_id>/row": "reader",
     "GET /connections/<connection_id>/transactions": "reader",
+    "GET /connections/<connection_id>/exports": "reader",
+    "GET /connections/<connection_id>/exports/<number>/<format>": "reader",
+    "POST /connections/<connection_id>/exports/new": "bookkeeper",
+    "POST /connections/<connection_id>/exports/period": "bookkeeper",
     "GET /connections/<connection_id>/preview": "bookkeeper",
+    "GET /connections/<connection_id>/upload": "bookkeeper",
+    "POST /connections/<connection_id>/upload": "bookkeeper",
+    "GET /connections/<connection_id>/uploads/<upload_id>": "bookkeeper",
+    "POST /connections/<connection_id>/uploads/<upload_id>/columns": "bookkeeper",
+    "POST /connections/<connection_id>/uploads/<upload_id>/confirm": "bookkeeper",
+    "POST /connections/<connection_id>/uploads/<upload_id>/cancel": "bookkeeper",
+    "POST /connections/<connection_id>/uploads/<upload_id>/undo": "bookkeeper",
     "POST /connections/<connection_id>/activate": "bookkeeper",
     "POST /connections/<connection_id>/arm": "bookkeeper",
     "POST /connections/<connection_id>/disarm": "bookkeeper",
@@ -171,7 +182,14 @@ def test_every_route_stands_in_this_table(office: Office) -> None:
 
 def ask(office: Office, guest: Guest, route: str, numbers: dict[str, int]) -> TestResponse:
     method, _space, path = route.partition(" ")
-    fill = {"token": "made-up", "filename": "app.css", "what": "ended", "number": 3, **numbers}
+    fill = {
+        "token": "made-up",
+        "filename": "app.css",
+        "what": "ended",
+        "number": 3,
+        "format": "csv",
+        **numbers,
+    }
     fill |= {"user_id": NOBODY_HAS, "link_id": NOBODY_HAS, "session_id": NOBODY_HAS}
     for name in ("journal_id", "mail_id", "holder_id", "invitation_id"):
         fill[name] = NOBODY_HAS
@@ -213,6 +231,7 @@ NOT_THERE_ANYWAY = (
     "<mail_id>",
     "<holder_id>",
     "<invitation_id>",
+    "<format>",
     "thanks",
 )
 

@@ -86,16 +86,23 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("connection_id", sa.Integer(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("statements", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("format", sa.String(), nullable=False),
+        sa.Column("locale", sa.String(), nullable=False),
         sa.Column("since", sa.Date(), nullable=False),
         sa.Column("until", sa.Date(), nullable=False),
+        sa.Column("floor", sa.Date(), nullable=True),
+        sa.Column("last_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
-        sa.Column("opening", sa.BigInteger(), nullable=True),
+        sa.Column("opening", sa.BigInteger(), nullable=False),
+        sa.Column("basis", sa.String(), nullable=False),
         sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("notes", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_by", sa.String(), nullable=True),
         sa.CheckConstraint("kind IN ('new', 'period')", name=op.f("ck_exports_kind")),
+        sa.CheckConstraint("basis IN ('stated', 'typed', 'zero')", name=op.f("ck_exports_basis")),
         sa.ForeignKeyConstraint(
             ["connection_id"], ["connections.id"], name=op.f("fk_exports_connection_id")
         ),
@@ -197,10 +204,11 @@ def upgrade() -> None:
     op.create_table(
         "sightings",
         sa.Column("run_id", sa.Integer(), nullable=False),
-        sa.Column("fingerprint", sa.String(), nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column(
+            "transaction_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
         sa.ForeignKeyConstraint(["run_id"], ["fetch_runs.id"], name=op.f("fk_sightings_run_id")),
-        sa.PrimaryKeyConstraint("run_id", "fingerprint", name=op.f("pk_sightings")),
+        sa.PrimaryKeyConstraint("run_id", "transaction_id", name=op.f("pk_sightings")),
     )
     op.create_table(
         "remarks",
@@ -239,6 +247,12 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("limited_until", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("unbalanced_from", sa.Date(), nullable=True))
         batch_op.add_column(sa.Column("unbalanced_to", sa.Date(), nullable=True))
+        batch_op.add_column(sa.Column("unbalanced_by", sa.BigInteger(), nullable=True))
+
+    with op.batch_alter_table("accounts", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("paused_until", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("balance", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("balance_on", sa.Date(), nullable=True))
 
     with op.batch_alter_table("fetch_runs", schema=None) as batch_op:
         batch_op.add_column(sa.Column("kind", sa.String(), server_default="fetch", nullable=False))
@@ -248,6 +262,9 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("actor", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("upload_id", sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column("wanted_from", sa.Date(), nullable=True))
+        batch_op.add_column(sa.Column("authorised_at", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("waiting", sa.JSON(), nullable=True))
+        batch_op.add_column(sa.Column("synchronized_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("pages", sa.Integer(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("known", sa.Integer(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("changed", sa.Integer(), server_default="0", nullable=False))
@@ -263,6 +280,14 @@ def upgrade() -> None:
 
     with op.batch_alter_table("transaction_aliases", schema=None) as batch_op:
         batch_op.alter_column("source_id", existing_type=sa.VARCHAR(), nullable=True)
+        batch_op.add_column(sa.Column("fingerprint", sa.String(), nullable=True))
+        batch_op.create_index(
+            "ix_transaction_aliases_worded",
+            ["connection_id", "fingerprint"],
+            unique=False,
+            sqlite_where=sa.text("fingerprint IS NOT NULL"),
+            postgresql_where=sa.text("fingerprint IS NOT NULL"),
+        )
 
     with op.batch_alter_table("transactions", schema=None) as batch_op:
         batch_op.add_column(
@@ -292,13 +317,35 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "ix_transactions_exported",
-            ["export_id"],
+            ["export_id", "booked_on", "id"],
             unique=False,
             sqlite_where=sa.text("export_id IS NOT NULL"),
             postgresql_where=sa.text("export_id IS NOT NULL"),
         )
         batch_op.create_foreign_key(
             batch_op.f("fk_transactions_export_id"), "exports", ["export_id"], ["id"]
+        )
+    op.create_table(
+        "export_marks",
+        sa.Column("export_id", sa.Integer(), nullable=False),
+        sa.Column(
+            "transaction_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            nullable=False,
+        ),
+        sa.Column("mark", sa.String(), nullable=False),
+        sa.CheckConstraint("mark IN ('out', 'back', 'again')", name=op.f("ck_export_marks_mark")),
+        sa.ForeignKeyConstraint(
+            ["export_id"], ["exports.id"], name=op.f("fk_export_marks_export_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["transaction_id"], ["transactions.id"], name=op.f("fk_export_marks_transaction_id")
+        ),
+        sa.PrimaryKeyConstraint("export_id", "transaction_id", name=op.f("pk_export_marks")),
+    )
+    with op.batch_alter_table("export_marks", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_export_marks_transaction_id"), ["transaction_id"], unique=False
         )
 
     op.execute(_NUMBERED)
