@@ -1,6 +1,6 @@
 """What is no longer needed goes by itself: records of permissions whose time is over, what an
-attempt noted that came to nothing, who was invited and never came (docs/privacy.md), and how often
-an account was read."""
+attempt noted that came to nothing, who was invited and never came, statement files that nobody
+confirmed (docs/privacy.md), and how often an account was read."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from banklink.actions import ledger
 from banklink.actions.forget import empty_left_over
 from banklink.actions.services import Services
+from banklink.actions.uploads import forget_left
 from banklink.core.calendar import Moment
 from banklink.store.models import Attempt, Consent, Invitation, InvitationLink
 
@@ -28,7 +29,8 @@ def delete_old(services: Services, at: Moment) -> int:
     leaves the database's files for good."""
     with services.store.write() as session:
         done = _records(session, at) + _attempts(session, at) + _invitations(session, at)
-        done += empty_left_over(session, at) + ledger.delete_old(session, at)
+        done += empty_left_over(session, at) + forget_left(session, at)
+        ledger.delete_old(session, at)
     services.store.scrub()
     return done
 

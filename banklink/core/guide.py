@@ -174,8 +174,8 @@ OVERLAY_MEANING: dict[Overlay, str] = {
         " by itself; renewing would not help."
     ),
     Overlay.POSSIBLE_GAP: N_(
-        "The bank no longer gives some days that were missed. Import a statement file for those"
-        " days in your books."
+        "The bank no longer gives some days that were missed. Upload a statement file of those days"
+        " here, under the row's details; nothing comes twice."
     ),
     Overlay.UNBALANCED: N_(
         "What the bank says the account holds is not what its transactions come to. Some may be"

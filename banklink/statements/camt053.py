@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,7 @@ _AMOUNT = re.compile(r"\+?(\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:Z|[+-]\d{2}:\d{2})?", re.ASCII)
 _END = re.compile(rb"</[^<>]*>[\s\x00\x1a]*\Z")
+_BEGINS = re.compile(rb"<(?:[\w.-]+:)?Stmt[\s>]")
 _NO_REFERENCE = {"NOTPROVIDED", "NONREF", ""}
 
 _OTHER_MESSAGES = {
@@ -71,7 +72,7 @@ def _parse(data: bytes) -> etree._Element:
     if b"<!DOCTYPE" in data.replace(b"\x00", b""):
         raise StatementError("hostile_xml")
     if _END.search(data.replace(b"\x00", b"")[-400:]) is None or _unclosed(data):
-        raise StatementError("truncated", statement=max(1, len(re.findall(rb"<[\w:]*Stmt>", data))))
+        raise StatementError("truncated", statement=max(1, len(re.findall(_BEGINS, data))))
     raise StatementError("malformed", field="XML", line=_error_line(data))
 
 
@@ -255,7 +256,23 @@ def _statement(el: etree._Element, number: int) -> Statement:
             bank_reference=_text(entry, "AcctSvcrRef")
             or _common(_text(tx, "Refs/AcctSvcrRef") for tx in parts),
             end_to_end_id=_common(references),
+            line=entry.sourceline,
         )
+
+    def period() -> tuple[date, date] | None:
+        """Until when it was made, if that is earlier: the rest of it was still to come."""
+        stated = _find(el, "FrToDt")
+        if stated is None:
+            return None
+        first, last = _text(stated, "FrDtTm", "FrDt"), _text(stated, "ToDtTm", "ToDt")
+        made = _text(el, "CreDtTm")
+        try:
+            if first is None or last is None:
+                return None
+            days = _first_day(first), _last_day(last)
+            return days[0], min(days[1], _first_day(made)) if made else days[1]
+        except (ValueError, OverflowError):
+            raise wrong("FrToDt", stated) from None
 
     account = _text(el, "Acct/Id/IBAN", "Acct/Id/Othr/Id", "Acct/Id/PrtryAcct/Id")
     if account is None:
@@ -273,6 +290,8 @@ def _statement(el: etree._Element, number: int) -> Statement:
         bank_name=_text(el, "Acct/Svcr/FinInstnId/Nm"),
         bookings=all_bookings,
         balances=all_balances,
+        period=period(),
+        name=_text(el, "LglSeqNb", "ElctrncSeqNb", "Id") or "",
     )
 
 
@@ -280,6 +299,21 @@ def _amsterdam_day(moment: str) -> date:
     """The Dutch calendar day of a time; a time without offset is a Dutch one already."""
     at = datetime.fromisoformat(moment)
     return at.date() if at.tzinfo is None else at.astimezone(AMSTERDAM).date()
+
+
+def _first_day(text: str) -> date:
+    """Of a day or a time."""
+    plain = _DATE.fullmatch(text)
+    return date.fromisoformat(plain[1]) if plain else _amsterdam_day(text)
+
+
+def _last_day(text: str) -> date:
+    """The same of where something ends: at midnight it has not begun with the next day."""
+    if _DATE.fullmatch(text):
+        return _first_day(text)
+    at = datetime.fromisoformat(text)
+    at = at if at.tzinfo is None else at.astimezone(AMSTERDAM)
+    return (at - timedelta(microseconds=1)).date()
 
 
 def _counterparty(tx: etree._Element, *, payer: bool) -> tuple[str | None, str | None]:

@@ -25,6 +25,7 @@ from schwifty.exceptions import InvalidChecksumDigits, SchwiftyException
 from banklink.core.calendar import FIRST_DAY
 from banklink.statements import sniff
 from banklink.statements.columns import FIELDS, MAX_CODE, Layout, Unclear, find, read_day
+from banklink.statements.encoding import text_of
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_LINES = 2_000
@@ -136,7 +137,7 @@ def read_journals(source: bytes | str, *, today: date) -> JournalList:
     if data is not None and sniff.is_xml(data):
         return JournalList(_judge(_audit_file(data, today), today), "xaf")
     if data is not None:
-        text, guessed = _decode(data)
+        text, guessed = text_of(data)
     if not text.strip("\ufeff\x1a \t\r\n"):
         raise JournalsError("empty")
     if "\x00" in text:
@@ -146,22 +147,6 @@ def read_journals(source: bytes | str, *, today: date) -> JournalList:
 
 
 # -- text ---------------------------------------------------------------------------------------
-
-
-def _decode(data: bytes) -> tuple[str, str | None]:
-    """The text, and the encoding when it had to be guessed."""
-    for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
-        if data.startswith(mark):
-            return data[2:].decode(encoding, "replace"), None
-    head = data[:400]
-    for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
-        half = head[start::2]
-        if half and half.count(0) * 10 > len(half) * 8:  # Latin text without a mark
-            return data.decode(encoding, "replace"), None
-    try:
-        return data.decode("utf-8-sig"), None
-    except UnicodeDecodeError:
-        return data.decode("windows-1252", "replace"), "Windows-1252"
 
 
 def _table(text: str) -> tuple[str | None, Layout, Iterator[JournalLine]]:

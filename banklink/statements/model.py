@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """One booked entry. `amount` is signed: money in is positive, money out negative."""
+    """One booked entry. `amount` is signed: money in is positive, money out negative. `line` is
+    where it stands in the file, from 1; it says nothing of the booking."""
 
     booked_on: date
     value_on: date | None
@@ -20,6 +21,7 @@ class Booking:
     remittance: str
     bank_reference: str | None
     end_to_end_id: str | None
+    line: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,9 @@ class Balance:
 class Statement:
     """One statement of one account; a file may hold several, also of several accounts.
 
-    `account_reference` is an IBAN or whatever older number the bank writes, without spaces.
+    `account_reference` is an IBAN or whatever older number the bank writes, without spaces; empty
+    where the file does not say whose it is. `period`: the first and last day it is about, where it
+    says so. `name`: what the bank calls this statement, a number mostly.
     """
 
     account_reference: str
@@ -48,6 +52,8 @@ class Statement:
     bank_name: str | None
     bookings: tuple[Booking, ...]
     balances: tuple[Balance, ...]
+    period: tuple[date, date] | None = None
+    name: str = ""
 
 
 class StatementError(ValueError):
@@ -67,6 +73,11 @@ class StatementError(ValueError):
     |                  | `statement`                   | follow the format                       |
     | `hostile_xml`    |                               | XML with a document type declaration    |
     | `no_statement`   |                               | a camt.053 without statements           |
+    | `no_bookings`    |                               | a table without lines under its titles  |
+    | `columns_unknown`|                               | a table, and no telling which column is |
+    |                  |                               | what: a person has to say it            |
+    | `column_wrong`   | `column`, `line`, `text`      | a cell that is no date or no amount     |
+    | `cut_line`       | `line`                        | a table whose last line breaks off      |
     """
 
     def __init__(self, code: str, **params: str | int) -> None:

@@ -202,6 +202,9 @@ def _statement(block: _Block) -> Statement:
         bank_name=None,
         bookings=tuple(_bookings(block, opening.currency)),
         balances=balances,
+        name=next(
+            (item.lines[0].strip() for item in block.fields if item.tag in {"28", "28C"}), ""
+        ),
     )
 
 
@@ -282,6 +285,7 @@ def _booking(item: _Field, details: list[str], currency: str, block: _Block) -> 
         bank_reference=(parts["bank_reference"] or "").strip() or None,
         # The reference for the account's owner is, in SEPA, the end-to-end id's first characters.
         end_to_end_id=parsed.end_to_end_id or reference or None,
+        line=item.line_number,
     )
 
 

@@ -9,7 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 
 BOM = "\ufeff"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+class Figure(str):
+    """A number as it is to stand, with its sign and its decimals: no text, so never a formula."""
+
+    __slots__ = ()
+
 
 Cell = str | int | date | None
 
@@ -34,6 +41,8 @@ def _text(cell: Cell) -> str:
     some programs and hides the sign after it."""
     if cell is None:
         return ""
+    if type(cell) is Figure:
+        return cell
     if isinstance(cell, date):
         return cell.isoformat()
     text = str(cell).replace("\0", "")

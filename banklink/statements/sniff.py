@@ -12,6 +12,11 @@ _SIGNATURES = (
     (b"\x1f\x8b", "zip"),
     (b"\x89PNG", "image"),
     (b"\xff\xd8\xff", "image"),
+    (b"GIF8", "image"),
+    (b"II*\x00", "image"),
+    (b"MM\x00*", "image"),
+    (b"7z\xbc\xaf\x27\x1c", "zip"),
+    (b"Rar!", "zip"),
     (b"{\\rtf", "document"),
     (b"OFXHEADER", "ofx"),
 )
@@ -27,6 +32,8 @@ def signature(data: bytes) -> str | None:
             if name == "zip" and re.search(rb"xl/|content\.xml|\[Content_Types\]", data[:4096]):
                 return "spreadsheet"
             return name
+    if (data[:4] == b"RIFF" and data[8:12] == b"WEBP") or data[4:8] == b"ftyp":
+        return "image"  # a photograph, as telephones make them
     return None
 
 

@@ -451,6 +451,8 @@ class Transaction(Model):
         Index(
             "ix_transactions_exported",
             "export_id",
+            "booked_on",
+            "id",
             sqlite_where=text("export_id IS NOT NULL"),
             postgresql_where=text("export_id IS NOT NULL"),
         ),
@@ -642,6 +644,12 @@ class FetchRun(Model):
             sqlite_where=text("result IS NULL"),
             postgresql_where=text("result IS NULL"),
         ),
+        Index(
+            "ix_fetch_runs_open",
+            "connection_id",
+            sqlite_where=text("result IS NULL"),
+            postgresql_where=text("result IS NULL"),
+        ),
         CheckConstraint("kind IN ('fetch', 'file')", name="kind"),
     )
 
@@ -706,28 +714,58 @@ class Upload(Model):
 
 
 class Export(Model):
-    """A statement that went out. `number` counts per connection from 1 and never repeats; each
-    opens with the balance at which the one before of its kind closed. `kind`: new (what no export
-    of its kind held before) or period. Balances in minor units, None while none is known."""
+    """Statements that went out together, one for each day that has something. They are numbered
+    from `number` on, `statements` of them; numbers of a connection only grow and never repeat.
+    What is in them never changes, whatever happens to the bookings later (store/exports.py).
+
+    `kind`: new (what no export of this kind held before) or period. `since` through `until`: the
+    days it is about. `count` entries add up to `total`, from `opening` on (minor units). `basis`:
+    where that balance comes from; stated by the bank or a file, typed by a person, or zero, because
+    none was known. `floor`: the last day of the one before; what is booked up to it comes late.
+    `last_id`: the last booking there was. `notes`: days that are missing (`missing`), how many
+    waited for a decision (`review`). `format` and `locale`: how it was asked for first.
+    """
 
     __tablename__ = "exports"
     __table_args__ = (
         UniqueConstraint("connection_id", "number"),
         CheckConstraint("kind IN ('new', 'period')", name="kind"),
+        CheckConstraint("basis IN ('stated', 'typed', 'zero')", name="basis"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     connection_id: Mapped[int] = mapped_column(ForeignKey("connections.id"))
     number: Mapped[int]
+    statements: Mapped[int]
     kind: Mapped[str]
     format: Mapped[str]
+    locale: Mapped[str]
     since: Mapped[date]
     until: Mapped[date]
+    floor: Mapped[date | None]
+    last_id: Mapped[int] = mapped_column(BIG)
     count: Mapped[int]
-    opening: Mapped[int | None] = mapped_column(BigInteger)
+    opening: Mapped[int] = mapped_column(BigInteger)
+    basis: Mapped[str]
     total: Mapped[int] = mapped_column(BigInteger)
+    notes: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[datetime]
     created_by: Mapped[str | None]
+
+
+class ExportMark(Model):
+    """A booking that an export treats apart. `out`: of the days of a period, and not booked when it
+    was made. `back`: it went out before and was removed since, so that it is taken back. `again`:
+    taken back before and booked again."""
+
+    __tablename__ = "export_marks"
+    __table_args__ = (CheckConstraint("mark IN ('out', 'back', 'again')", name="mark"),)
+
+    export_id: Mapped[int] = mapped_column(ForeignKey("exports.id"), primary_key=True)
+    transaction_id: Mapped[int] = mapped_column(
+        ForeignKey("transactions.id"), primary_key=True, index=True
+    )
+    mark: Mapped[str]
 
 
 class Event(Model):

@@ -177,6 +177,7 @@ def tell(connection_id: int, notice: Notice, *, undo: bool = False) -> None:
         "text": notice.text,
         "undo": undo,
         "copy": notice.copy,
+        "way": [notice.button.label, notice.button.url] if notice.button else None,
     }
     session.modified = True
 

@@ -44,6 +44,7 @@ from banklink.web import (
     coverage,
     doors,
     everybody,
+    exports,
     fetches,
     gallery,
     help,
@@ -63,6 +64,7 @@ from banklink.web import (
     signing,
     start,
     transactions,
+    uploads,
 )
 from banklink.web.addresses import is_htmx
 from banklink.web.context import House, at
@@ -152,6 +154,8 @@ def furnish(app: Flask, house: House) -> Flask:
         reminders,
         office,
         office_requests,
+        uploads,
+        exports,
     ):
         app.register_blueprint(module.blueprint)
     app.add_url_rule("/healthz", "healthz", _healthz)
@@ -190,10 +194,13 @@ def _who() -> BaseResponse | None:
 
 
 def _room() -> None:
-    """A list of journals may be large; nothing else that is sent here is. After `_who`, so that
-    only who may add journals gets the room, and before the CSRF check reads the form."""
+    """A list of journals and a statement file may be large; nothing else that is sent here is.
+    After `_who`, so that only who may send them gets the room, and before the CSRF check reads the
+    form. More than that is refused by its announced length, before any of it is read."""
     if request.endpoint == journals.UPLOAD:
         request.max_content_length = request.max_form_memory_size = _LARGE
+    elif request.endpoint == uploads.UPLOAD:
+        request.max_content_length = _LARGE
 
 
 def _house() -> House:
@@ -405,6 +412,8 @@ def _http_error(error: HTTPException) -> Any:
         title, text = _("Not found"), _("There is nothing at this address, or not for you.")
     elif status == 405:
         title, text = _("Not this way"), _("This address is only used by a button on a page.")
+    elif status == 413 and request.endpoint == uploads.UPLOAD:
+        return uploads.too_large(**(request.view_args or {})), 413
     elif status == 413:
         title, text = _("Too large"), _("What was sent is too large. Nothing was changed.")
     elif status >= 500:

@@ -27,6 +27,7 @@ _KINDS: dict[str, str] = {
     "journal_released": N_("IBAN taken off journal %(code)s %(name)s by %(actor)s"),
     "reminded": N_("Reminder mailed to %(holder)s"),
     "gap": N_("The bank no longer gives %(since)s up to %(until)s"),
+    "file_taken_back": N_("%(actor)s took the file %(file)s back"),
     "hidden": N_("%(actor)s: does not belong here, hidden"),
     "shown_again": N_("%(actor)s: shown again"),
     "invited": N_("%(actor)s invited %(invited)s by mail"),
@@ -40,6 +41,7 @@ _KINDS: dict[str, str] = {
     "access_withdrawn": N_("%(actor)s withdrew the access of %(holder)s"),
     "access_end_confirmed": N_("The end of the access of %(holder)s was confirmed"),
     "holder_forgotten": N_("%(actor)s deleted the data of %(holder)s"),
+    "exported": N_("%(actor)s made statements of %(since)s to %(until)s: %(bookings)s"),
     "removed": N_("Link removed by %(actor)s; transactions kept"),
     "accepted": N_("%(actor)s took in what waited, of %(since)s up to %(until)s: %(count)s"),
     "rejected": N_("%(actor)s left out what waited, of %(since)s up to %(until)s: %(count)s"),
@@ -70,6 +72,16 @@ def _text(event: Event, holders: Mapping[int, str], invited: Mapping[int, str]) 
         return ngettext(
             "%(n)s new transaction fetched", "%(n)s new transactions fetched", params["added"]
         )
+    if event.kind == "file_taken_in":
+        return ngettext(
+            "%(n)s new transaction from the file %(file)s, taken in by %(actor)s",
+            "%(n)s new transactions from the file %(file)s, taken in by %(actor)s",
+            params["added"],
+            file=params["file"],
+            actor=params["actor"],
+        )
+    if event.kind == "exported":
+        params["bookings"] = ngettext("%(n)s booking", "%(n)s bookings", params["count"])
     if event.kind == "status":
         row = BY_KEY.get(params["to"])
         params["status"] = _(row.chip) if row else params["to"]

@@ -320,8 +320,16 @@ def flashed(record: Record, messages: dict[int, dict[str, Any]]) -> Notice | Non
         tone=str(message["tone"]),
         text=str(message["text"]),
         copy=message.get("copy"),
-        button=undo_button(record) if message.get("undo") else None,
+        button=undo_button(record) if message.get("undo") else _way(message.get("way")),
     )
+
+
+def _way(way: list[str] | None) -> Button | None:
+    """A page that what was said leads to."""
+    if not way:
+        return None
+    label, url = way
+    return Button(action="way", label=label, name=label, method="get", url=url)
 
 
 def undo_button(record: Record) -> Button:

@@ -23,7 +23,7 @@ from banklink.web.addresses import help_address
 from banklink.web.called import called
 from banklink.web.history import event_view
 from banklink.web.i18n import _, day, day_of, iban, moment, ngettext, number, when
-from banklink.web.rows import Reader, row_url, row_view, spoken_title
+from banklink.web.rows import Reader, row_url, row_view, spoken_title, upload_address
 from banklink.web.strip import strip
 from banklink.web.viewmodel import Button, Choice, Details, Field, Form, RungView
 
@@ -185,9 +185,27 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
             method="get",
             url=url_for("transactions.page", connection_id=connection.id),
         ),
+        statements=Button(
+            action="statements",
+            label=_("Statements"),
+            name=_("Statements of %(title)s", title=spoken),
+            method="get",
+            url=url_for("exports.page", connection_id=connection.id),
+        ),
         technical=_technical(record),
         help=_what_it_means(record, view.chip, spoken),
         strip=strip(session, record, reader),
+        upload=_upload(record, spoken) if reader.may_change and connection.start_date else None,
+    )
+
+
+def _upload(record: Record, title: str) -> Button:
+    return Button(
+        action="upload",
+        label=_("Upload a statement"),
+        name=_("Upload a statement of %(title)s", title=title),
+        method="get",
+        url=upload_address(record.connection.id),
     )
 
 

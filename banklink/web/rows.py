@@ -158,6 +158,10 @@ def row_address(administration_id: int, connection_id: int, panel: str | None = 
     )
 
 
+def upload_address(connection_id: int) -> str:
+    return url_for("uploads.page", connection_id=connection_id)
+
+
 def row_view(
     record: Record,
     reader: Reader,
@@ -470,7 +474,7 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
     facts, today = record.facts, reader.at.today
     views = []
     for overlay in record.diagnosis.overlays:
-        detail = None
+        detail = link = None
         if overlay is Overlay.INVITED:
             continue  # told below, with what can be done about it
         if overlay is Overlay.PROVIDER_OUTAGE and facts.trouble_since:
@@ -485,10 +489,12 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
         elif overlay is Overlay.POSSIBLE_GAP and facts.gap:
             detail = _(
                 "Transactions of %(since)s up to and including %(until)s may be missing:"
-                " the bank no longer gives them. Import a statement file in your books.",
+                " the bank no longer gives them. A statement file of these days closes the gap.",
                 since=day(facts.gap[0]),
                 until=day(facts.gap[1]),
             )
+            if reader.may_change and record.connection.id:
+                link = _("Upload a statement"), upload_address(record.connection.id)
         elif overlay is Overlay.UNBALANCED and facts.unbalanced:
             detail = unbalanced_text(facts, record.connection.currency, reader.app)
         elif overlay is Overlay.LIMITED and facts.limited_until:
@@ -506,7 +512,7 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
                 key=overlay.value,
                 text=_(OVERLAYS[overlay]),
                 detail=detail,
-                link=_to_days(record) if overlay in _ABOUT_DAYS else None,
+                link=link or (_to_days(record) if overlay in _ABOUT_DAYS else None),
             )
         )
     views += beside(record, reader.at.real)

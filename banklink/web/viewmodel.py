@@ -120,9 +120,11 @@ class Details:
     more_history: Button | None
     facts: tuple[tuple[str, str], ...]
     transactions: Button
+    statements: Button | None = None
     technical: tuple[tuple[str, str], ...]
     help: Button | None = None
     strip: StripView | None = None
+    upload: Button | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

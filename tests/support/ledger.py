@@ -1,183 +1,216 @@
-"""What a connection's own pages show, written straight into the store: a hole, something to decide,
-remarks, announced bookings, balances of which one is wrong, and the runs they came from."""
+"""Bookings put into the store as a fetch or a person would leave them, for what only reads them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import case, delete, func, insert, select
+from sqlalchemy import case, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from banklink.actions.export import Words, export_new, export_period, file_of, find
 from banklink.core.calendar import Moment
+from banklink.statements import Statement
+from banklink.store.facts import ensure_connections
 from banklink.store.models import (
+    Administration,
     Balance,
     BookedDay,
     Connection,
     Coverage,
+    Export,
     FetchRun,
-    PendingTransaction,
-    Remark,
+    Journal,
     Transaction,
 )
+from tests.support.outgoing import CAMT, read, valid
 
-DAY = timedelta(days=1)
-
-
-def run_of(session: Session, connection: Connection, at: Moment, **values: Any) -> FetchRun:
-    made = FetchRun(
-        **{
-            "connection_id": connection.id,
-            "holder_id": connection.selected_id,
-            "scope": "told",
-            "since": at.today - timedelta(days=30),
-            "until": at.today,
-            "started_at": at.now,
-            "finished_at": at.now,
-            "result": "ok",
-            **values,
-        }
-    )
-    session.add(made)
-    session.flush()
-    return made
+NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+WORDS = Words(head=[f"kolom {n}" for n in range(12)], remarks=(), correction="Terug:", mark=",")
 
 
 @dataclass
-class Hand:
-    """Writes bookings of one connection, numbered as it goes."""
+class Ledger:
+    """One connection with its bookings. Amounts are cents."""
 
-    session: Session
-    connection: Connection
-    run: FetchRun
-    number: int = 0
+    services: Any
+    connection: int
+    run: int
+    now: datetime = NOW
+    made: int = field(default=0)
 
-    def book(self, on: date, amount: int, text: str = "Factuur", **values: Any) -> Transaction:
-        self.number += 1
-        made = Transaction(
-            **{
-                "connection_id": self.connection.id,
-                "run_id": self.run.id,
-                "scope": self.run.scope,
-                "source_id": f"told-{self.run.id}-{self.number}",
-                "fingerprint": f"told-{self.run.id}-{self.number}",
-                "occurrence": 1,
-                "booked_on": on,
-                "value_on": on,
-                "amount": amount,
-                "currency": self.connection.currency,
-                "counterparty_name": "Groothandel De Molen",
-                "counterparty_iban": "NL44RABO0123456789",
-                "remittance": text,
-                "state": "booked",
-                **values,
-            }
-        )
-        self.session.add(made)
-        self.session.flush()
-        return made
+    def at(self) -> Moment:
+        return Moment(self.now, self.now)
 
+    # -- what comes in ------------------------------------------------------------------------
 
-def recount(session: Session, connection_id: int) -> None:
-    """Sums of days, afresh."""
-    amount = Transaction.amount
-    session.flush()
-    session.execute(delete(BookedDay).where(BookedDay.connection_id == connection_id))
-    rows = session.execute(
-        select(
-            Transaction.connection_id,
-            Transaction.booked_on.label("day"),
-            func.count().label("count"),
-            func.sum(case((amount > 0, amount), else_=0)).label("credit"),
-            func.sum(case((amount < 0, amount), else_=0)).label("debit"),
-        )
-        .where(Transaction.connection_id == connection_id, Transaction.state == "booked")
-        .group_by(Transaction.connection_id, Transaction.booked_on)
-    ).all()
-    if rows:
-        session.execute(insert(BookedDay), [dict(row._mapping) for row in rows])
+    def book(self, day: date, *amounts: int, state: str = "booked", **more: Any) -> list[int]:
+        return self.take([{"booked_on": day, "amount": each, **more} for each in amounts], state)
 
-
-def cover(session: Session, connection_id: int, *stretches: tuple[date, date]) -> None:
-    session.execute(delete(Coverage).where(Coverage.connection_id == connection_id))
-    for first, last in stretches:
-        session.add(Coverage(connection_id=connection_id, first=first, last=last))
-    session.flush()
-
-
-def tell(session: Session, connection: Connection, at: Moment) -> None:
-    """A story that has everything in it; the connection is on and has been fetched."""
-    today, start = at.today, connection.start_date
-    assert start is not None
-    run = run_of(session, connection, at, reason="person", actor="Sanne Jansen", pages=3, seen=120,
-                 added=12, known=105, changed=1, reviewed=2, unreadable=1)  # fmt: skip
-    hand = Hand(session, connection, run)
-    hole = (today - timedelta(days=25), today - timedelta(days=21))
-    for each in session.scalars(
-        select(Transaction).where(
-            Transaction.connection_id == connection.id,
-            Transaction.booked_on.between(*hole),
-        )
-    ):
-        session.delete(each)
-    session.flush()
-    late = today - timedelta(days=12)
-    hand.book(late, -12_950, "Naboeking pinbetaling", state="review", review_reason="late")
-    kept = hand.book(late - DAY, -4_500, "Incasso lease bestelbus 12-34-AB", state="booked")
-    hand.book(late - DAY, -4_500, "Contributie ondernemersvereniging", state="review",
-              review_reason="resembles", resembles_id=kept.id,
-              counterparty_name="Winkeliers Noord")  # fmt: skip
-    hand.book(late, -995, "Dubbel geboekt", state="removed", decided_at=at.now,
-              decided_by="Sanne Jansen")  # fmt: skip
-    cover(session, connection.id, (start, hole[0] - DAY), (hole[1] + DAY, today))
-    connection.watermark = today
-    connection.gap_from, connection.gap_to = hole
-    recount(session, connection.id)
-    for amount, name in ((-8_750, "Energie Direct"), (25_000, None)):
-        session.add(
-            PendingTransaction(
-                connection_id=connection.id, expected_on=today + DAY, amount=amount, currency="EUR",
-                counterparty_name=name, counterparty_iban=None, remittance="Termijn",
-                seen_at=at.now,
+    def take(self, rows: Iterable[dict[str, Any]], state: str = "booked") -> list[int]:
+        values = []
+        for row in rows:
+            self.made += 1
+            values.append(
+                {
+                    "connection_id": self.connection,
+                    "run_id": self.run,
+                    "scope": "test",
+                    "source_id": f"id-{self.made}",
+                    "fingerprint": f"print-{self.made}",
+                    "value_on": None,
+                    "currency": "EUR",
+                    "counterparty_name": "Koffiebar",
+                    "counterparty_iban": "NL52VOOR0001234567",
+                    "remittance": f"Koffie {self.made}",
+                    "end_to_end_id": None,
+                    "state": state,
+                    **row,
+                }
             )
-        )  # fmt: skip
-    for number, (kind, row, content) in enumerate((
-        ("changed", kept.id, {"booked_on": kept.booked_on.isoformat(), "amount": "-45.00",
-                              "currency": "EUR", "remittance": "LEASE BESTELBUS"}),
-        ("unreadable", None, {"remittance": "Zonder bedrag", "counterparty_name": "Onbekend"}),
-    )):  # fmt: skip
-        session.add(Remark(connection_id=connection.id, run_id=run.id, transaction_id=row,
-                           kind=kind, mark=f"told-{number}", content=content,
-                           seen_at=at.now))  # fmt: skip
-    nets = dict(
+        with self.services.store.write() as session:
+            session.execute(insert(Transaction), values)
+            self._days(session)
+            last = session.scalar(select(func.max(Transaction.id))) or 0
+        return list(range(last - len(values) + 1, last + 1))
+
+    def decide(self, state: str, *numbers: int) -> None:
+        """A person accepts, rejects, removes or puts back."""
+        with self.services.store.write() as session:
+            session.execute(
+                update(Transaction)
+                .where(Transaction.id.in_(numbers))
+                .values(state=state, decided_at=self.now)
+            )
+            self._days(session)
+
+    def _days(self, session: Session) -> None:
+        amount = Transaction.amount
+        session.execute(delete(BookedDay).where(BookedDay.connection_id == self.connection))
         session.execute(
-            select(BookedDay.day, BookedDay.credit + BookedDay.debit).where(
-                BookedDay.connection_id == connection.id, BookedDay.day >= late
+            insert(BookedDay).from_select(
+                ["connection_id", "day", "count", "credit", "debit"],
+                select(
+                    Transaction.connection_id,
+                    Transaction.booked_on,
+                    func.count(),
+                    func.sum(case((amount > 0, amount), else_=0)),
+                    func.sum(case((amount < 0, amount), else_=0)),
+                )
+                .where(Transaction.connection_id == self.connection, Transaction.state == "booked")
+                .group_by(Transaction.connection_id, Transaction.booked_on),
             )
-        ).all()
-    )
-    session.add(_balance(connection, run, at, late - DAY, 1_250_000, 0))
-    after = 1_250_000 + sum(net for day, net in nets.items() if day <= today - 3 * DAY)
-    session.add(_balance(connection, run, at, today - 3 * DAY, after + 1_000, 1_000, since=late))
-    connection.unbalanced_from, connection.unbalanced_to = late, today - 3 * DAY
-    run_of(session, connection, at, result="refused", started_at=at.now - DAY,
-           finished_at=at.now - DAY)  # fmt: skip
-    run_of(session, connection, at, kind="file", reason="file", holder_id=None, seen=40, added=30,
-           known=10, scope="file:1")  # fmt: skip
+        )
+
+    def covered(self, *stretches: tuple[date, date]) -> None:
+        with self.services.store.write() as session:
+            session.execute(delete(Coverage).where(Coverage.connection_id == self.connection))
+            for first, last in stretches:
+                session.add(Coverage(connection_id=self.connection, first=first, last=last))
+            connection = session.get_one(Connection, self.connection)
+            connection.start_date = stretches[0][0]
+            connection.watermark = stretches[-1][1]
+
+    def states(self, on: date, amount: int, *, kind: str = "closing", final: bool = True) -> None:
+        with self.services.store.write() as session:
+            session.add(
+                Balance(
+                    connection_id=self.connection,
+                    run_id=self.run,
+                    on=on,
+                    kind=kind,
+                    source="provider",
+                    amount=amount,
+                    currency="EUR",
+                    final=final,
+                    seen_at=self.now,
+                )
+            )
+
+    # -- what goes out ------------------------------------------------------------------------
+
+    def new(self, format: str = "camt.053.001.02", **more: Any) -> Export:
+        number = export_new(
+            self.services, self.connection, self.at(), format=format, locale="nl", **more
+        )
+        return self.export(number)
+
+    def period(self, since: date, until: date, format: str = "mt940", **more: Any) -> Export:
+        number = export_period(
+            self.services,
+            self.connection,
+            self.at(),
+            format=format,
+            locale="nl",
+            since=since,
+            until=until,
+            **more,
+        )
+        return self.export(number)
+
+    def export(self, number: int) -> Export:
+        with self.services.store.read() as session:
+            return find(session, self.connection, number)
+
+    def file(self, export: Export, format: str | None = None) -> bytes:
+        format = format or export.format
+        data = b"".join(file_of(self.services.store, export, format, WORDS))
+        if format in CAMT:
+            valid(format, data)
+        return data
+
+    def statements(self, export: Export, format: str = "camt.053.001.08") -> list[Statement]:
+        return read(self.file(export, format))
+
+    def amounts(self, export: Export) -> list[int]:
+        return [
+            int(each.amount * 100)
+            for statement in self.statements(export)
+            for each in statement.bookings
+        ]
+
+    def booked(self) -> int:
+        """The sum of all that is booked."""
+        with self.services.store.read() as session:
+            return int(
+                session.scalar(
+                    select(func.coalesce(func.sum(Transaction.amount), 0)).where(
+                        Transaction.connection_id == self.connection, Transaction.state == "booked"
+                    )
+                )
+                or 0
+            )
 
 
-def _balance(
-    connection: Connection,
-    run: FetchRun,
-    at: Moment,
-    on: date,
-    amount: int,
-    difference: int,
-    since: date | None = None,
-) -> Balance:
-    return Balance(
-        connection_id=connection.id, run_id=run.id, on=on, kind="closing", source="provider",
-        amount=amount, currency="EUR", final=True, seen_at=at.now, since=since,
-        difference=difference,
-    )  # fmt: skip
+def ledger(services: Any, *, iban: str = "NL85DEMO0417164300", currency: str = "EUR") -> Ledger:
+    """A new administration with one account."""
+    with services.store.write() as session:
+        made = Administration(reference=f"books of {iban}", name="Bakkerij De Vries")
+        session.add(made)
+        session.flush()
+        session.add(
+            Journal(
+                administration_id=made.id, code="1100", name="Bank", iban=iban, currency=currency
+            )
+        )
+        session.flush()
+        ensure_connections(session, made.id)
+        session.flush()
+        connection = session.scalars(
+            select(Connection).where(Connection.administration_id == made.id)
+        ).one()
+        run = FetchRun(
+            connection_id=connection.id,
+            scope="test",
+            since=NOW.date(),
+            until=NOW.date(),
+            started_at=NOW,
+        )
+        session.add(run)
+        session.flush()
+        return Ledger(services, connection.id, run.id)
+
+
+__all__: Sequence[str] = ["NOW", "WORDS", "Ledger", "ledger"]

@@ -110,6 +110,10 @@ TABLE = {
     ),
     "GET /connections/<connection_id>/row": "reader",
     "GET /connections/<connection_id>/transactions": "reader",
+    "GET /connections/<connection_id>/exports": "reader",
+    "GET /connections/<connection_id>/exports/<number>/<format>": "reader",
+    "POST /connections/<connection_id>/exports/new": "bookkeeper",
+    "POST /connections/<connection_id>/exports/period": "bookkeeper",
     "GET /connections/<connection_id>/transactions/<transaction_id>": "reader",
     "POST /connections/<connection_id>/transactions/<transaction_id>/remove": "bookkeeper",
     "POST /connections/<connection_id>/transactions/<transaction_id>/restore": "bookkeeper",
@@ -121,6 +125,13 @@ TABLE = {
     "GET /connections/<connection_id>/fetches": "reader",
     "GET /connections/<connection_id>/fetches/progress": "reader",
     "GET /connections/<connection_id>/preview": "bookkeeper",
+    "GET /connections/<connection_id>/upload": "bookkeeper",
+    "POST /connections/<connection_id>/upload": "bookkeeper",
+    "GET /connections/<connection_id>/uploads/<upload_id>": "bookkeeper",
+    "POST /connections/<connection_id>/uploads/<upload_id>/columns": "bookkeeper",
+    "POST /connections/<connection_id>/uploads/<upload_id>/confirm": "bookkeeper",
+    "POST /connections/<connection_id>/uploads/<upload_id>/cancel": "bookkeeper",
+    "POST /connections/<connection_id>/uploads/<upload_id>/undo": "bookkeeper",
     "POST /connections/<connection_id>/activate": "bookkeeper",
     "POST /connections/<connection_id>/arm": "bookkeeper",
     "POST /connections/<connection_id>/disarm": "bookkeeper",
@@ -181,9 +192,17 @@ def test_every_route_stands_in_this_table(office: Office) -> None:
 
 def ask(office: Office, guest: Guest, route: str, numbers: dict[str, int]) -> TestResponse:
     method, _space, path = route.partition(" ")
-    fill = {"token": "made-up", "filename": "app.css", "what": "ended", "number": 3, **numbers}
+    fill = {
+        "token": "made-up",
+        "filename": "app.css",
+        "what": "ended",
+        "number": 3,
+        "format": "csv",
+        **numbers,
+    }
     fill |= {"user_id": NOBODY_HAS, "link_id": NOBODY_HAS, "session_id": NOBODY_HAS}
-    for name in ("journal_id", "mail_id", "holder_id", "invitation_id", "transaction_id"):
+    names = "journal_id mail_id holder_id invitation_id upload_id transaction_id"
+    for name in names.split():
         fill[name] = NOBODY_HAS
     for name, value in fill.items():
         path = path.replace(f"<{name}>", str(value))
@@ -223,6 +242,8 @@ NOT_THERE_ANYWAY = (
     "<mail_id>",
     "<holder_id>",
     "<invitation_id>",
+    "<upload_id>",
+    "<format>",
     "<transaction_id>",
     "thanks",
 )

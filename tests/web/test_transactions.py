@@ -20,7 +20,7 @@ from banklink.store.models import (
     Remark,
     Transaction,
 )
-from tests.support import ledger
+from tests.support import story
 from tests.support.house import TestHouse
 from tests.web.conftest import Books, Visitor, row_of, soup, words
 
@@ -57,7 +57,7 @@ def told(house: TestHouse) -> int:
     books = Books(house)
     number = books.id("expiring")
     with house.services.store.write() as session:
-        ledger.tell(session, session.get_one(Connection, number), house.at())
+        story.tell(session, session.get_one(Connection, number), house.at())
     return number
 
 
@@ -68,9 +68,9 @@ def long(house: TestHouse) -> int:
     with house.services.store.write() as session:
         connection, at = session.get_one(Connection, number), house.at()
         session.execute(delete(Transaction).where(Transaction.connection_id == number))
-        run = ledger.run_of(session, connection, at)
-        file = ledger.run_of(session, connection, at, kind="file", reason="file", holder_id=None)
-        hand, files = ledger.Hand(session, connection, run), ledger.Hand(session, connection, file)
+        run = story.run_of(session, connection, at)
+        file = story.run_of(session, connection, at, kind="file", reason="file", holder_id=None)
+        hand, files = story.Hand(session, connection, run), story.Hand(session, connection, file)
         for n in range(230):
             hand.book(at.today - (n // 3) * DAY, (n - 100) * 100, f"Regel {n:03d}")
         hand.book(at.today, 123_456, "Grote betaling", counterparty_name="Ümit Çelik")
@@ -79,7 +79,7 @@ def long(house: TestHouse) -> int:
                   end_to_end_id="KENMERK-77")  # fmt: skip
         files.book(at.today, 5_000, "Uit een bestand", counterparty_iban="DE89370400440532013000")
         hand.book(at.today, 777, "Weggehaald", state="removed")
-        ledger.recount(session, number)
+        story.recount(session, number)
     return number
 
 
@@ -103,15 +103,15 @@ def test_paging_brings_every_row_once_while_others_come_in(
     with house.services.store.write() as session:
         connection = session.get_one(Connection, number)
         session.execute(delete(Transaction).where(Transaction.connection_id == number))
-        run = ledger.run_of(session, connection, house.at())
-        hand = ledger.Hand(session, connection, run)
+        run = story.run_of(session, connection, house.at())
+        hand = story.Hand(session, connection, run)
         for n in range(4 * PAGE + 7):
             hand.book(today - (n // 20) * DAY, 100 + n, f"Regel {n}")
 
     def arrives(which: int) -> None:
         with house.services.store.write() as session:
-            run = ledger.run_of(session, session.get_one(Connection, number), house.at())
-            ledger.Hand(session, session.get_one(Connection, number), run).book(
+            run = story.run_of(session, session.get_one(Connection, number), house.at())
+            story.Hand(session, session.get_one(Connection, number), run).book(
                 today, 5, f"Nieuw {which}"
             )
 
@@ -363,7 +363,7 @@ def test_all_of_them_are_those_that_were_counted(
     def waits(count: int) -> None:
         with house.services.store.write() as session:
             connection = session.get_one(Connection, number)
-            hand = ledger.Hand(session, connection, ledger.run_of(session, connection, house.at()))
+            hand = story.Hand(session, connection, story.run_of(session, connection, house.at()))
             for n in range(count):
                 hand.book(today - n * DAY, -100, state="review", review_reason="late")
 
@@ -447,7 +447,7 @@ def test_the_log_says_what_was_asked_what_came_and_why(
     with house.services.store.write() as session:
         connection = session.get_one(Connection, told)
         for _ in range(60):
-            ledger.run_of(session, connection, house.at())
+            story.run_of(session, connection, house.at())
     first = page_of(visitor, f"/connections/{told}/fetches")
     second = page_of(visitor, link(first, "next") or "")
     ids = [str(each["id"]) for half in (first, second) for each in half.select(".runs tbody tr")]
@@ -466,7 +466,7 @@ def test_a_fetch_under_way_is_told_until_it_ends(
             connection.fetch_until = at.real + lease if lease else None
             open_ = session.scalars(
                 select(FetchRun).where(FetchRun.connection_id == number, FetchRun.result.is_(None))
-            ).first() or ledger.run_of(session, connection, at, result=None, finished_at=None)
+            ).first() or story.run_of(session, connection, at, result=None, finished_at=None)
             for name, value in values.items():
                 setattr(open_, name, value)
 

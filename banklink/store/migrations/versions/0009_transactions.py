@@ -86,16 +86,23 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("connection_id", sa.Integer(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("statements", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("format", sa.String(), nullable=False),
+        sa.Column("locale", sa.String(), nullable=False),
         sa.Column("since", sa.Date(), nullable=False),
         sa.Column("until", sa.Date(), nullable=False),
+        sa.Column("floor", sa.Date(), nullable=True),
+        sa.Column("last_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
-        sa.Column("opening", sa.BigInteger(), nullable=True),
+        sa.Column("opening", sa.BigInteger(), nullable=False),
+        sa.Column("basis", sa.String(), nullable=False),
         sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("notes", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_by", sa.String(), nullable=True),
         sa.CheckConstraint("kind IN ('new', 'period')", name=op.f("ck_exports_kind")),
+        sa.CheckConstraint("basis IN ('stated', 'typed', 'zero')", name=op.f("ck_exports_basis")),
         sa.ForeignKeyConstraint(
             ["connection_id"], ["connections.id"], name=op.f("fk_exports_connection_id")
         ),
@@ -273,6 +280,13 @@ def upgrade() -> None:
             sa.Column("unreadable", sa.Integer(), server_default="0", nullable=False)
         )
         batch_op.alter_column("holder_id", existing_type=sa.INTEGER(), nullable=True)
+        batch_op.create_index(
+            "ix_fetch_runs_open",
+            ["connection_id"],
+            unique=False,
+            sqlite_where=sa.text("result IS NULL"),
+            postgresql_where=sa.text("result IS NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_fetch_runs_upload_id"), ["upload_id"], unique=False)
         batch_op.create_index(
             "ix_fetch_runs_open",
@@ -324,13 +338,35 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "ix_transactions_exported",
-            ["export_id"],
+            ["export_id", "booked_on", "id"],
             unique=False,
             sqlite_where=sa.text("export_id IS NOT NULL"),
             postgresql_where=sa.text("export_id IS NOT NULL"),
         )
         batch_op.create_foreign_key(
             batch_op.f("fk_transactions_export_id"), "exports", ["export_id"], ["id"]
+        )
+    op.create_table(
+        "export_marks",
+        sa.Column("export_id", sa.Integer(), nullable=False),
+        sa.Column(
+            "transaction_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            nullable=False,
+        ),
+        sa.Column("mark", sa.String(), nullable=False),
+        sa.CheckConstraint("mark IN ('out', 'back', 'again')", name=op.f("ck_export_marks_mark")),
+        sa.ForeignKeyConstraint(
+            ["export_id"], ["exports.id"], name=op.f("fk_export_marks_export_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["transaction_id"], ["transactions.id"], name=op.f("fk_export_marks_transaction_id")
+        ),
+        sa.PrimaryKeyConstraint("export_id", "transaction_id", name=op.f("pk_export_marks")),
+    )
+    with op.batch_alter_table("export_marks", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_export_marks_transaction_id"), ["transaction_id"], unique=False
         )
 
     op.execute(_NUMBERED)

@@ -1,0 +1,525 @@
+"""Take in a file: look at what a statement file would bring, and bring it, each booking once.
+
+Looking writes nothing. Confirming judges again, against what is stored by then, in the transaction
+that stores rows, days and balances; pressed twice, or with the same file again, it changes nothing.
+As long as nothing else came in after it, all of it can be taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from banklink.actions import balances
+from banklink.actions.services import Missing, Refused, Services
+from banklink.actions.settle import hold, settle
+from banklink.actions.uploads import TABLE, merged, of_connection, usable
+from banklink.core import dedup
+from banklink.core.calendar import Moment
+from banklink.core.coverage import Span, first_wanted, without
+from banklink.core.dedup import Kind, Verdict
+from banklink.core.money import to_minor
+from banklink.statements import Booking, Statement
+from banklink.statements.ours import Part
+from banklink.statements.reading import File, balance, days_told, difference, read_file
+from banklink.store import bookings as shelf
+from banklink.store.facts import add_event, taking_place
+from banklink.store.models import (
+    Administration,
+    Balance,
+    Connection,
+    Coverage,
+    Export,
+    FetchRun,
+    Remark,
+    Transaction,
+    TransactionAlias,
+    Upload,
+)
+
+_DAY = timedelta(days=1)
+
+SAME, NEW, OUT, LATER = "same", "new", "out", "later"
+"""What a person may say of a booking in doubt: it is the one that is there ("same:17" of row 17,
+and of no other one); it is one of its own; leave it out; or: it goes to the review tray, to be
+decided there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A booking that may be there already (`like` is the one it may be), or that is new on a day of
+    which everything seemed to be known. `number` is its place in the file, from 0."""
+
+    number: int
+    booking: dedup.Booking
+    like: Transaction | None
+    choice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a file is and would do. `whole`: from where to where it tells everything, by itself or
+    because a person said so; `takes`: the days of it that count here. `missing` and `left`: days
+    without transactions before and after. `early` and `locked`: bookings before the start date and
+    in the locked period, which stay out; `removed`: known ones that somebody took out of the books.
+    `off`: statements that do not add up: name, what they come to, and what they say."""
+
+    file: File
+    part: Part
+    whole: Span | None
+    takes: tuple[Span, ...]
+    missing: tuple[Span, ...]
+    left: tuple[Span, ...]
+    bookings: int
+    new: tuple[dedup.Booking, ...]
+    known: int
+    removed: int
+    doubts: tuple[Doubt, ...]
+    early: int
+    locked: int
+    off: tuple[tuple[str, Decimal, Decimal], ...]
+    opening: tuple[Decimal, date] | None
+    closing: tuple[Decimal, date] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """`result`: ok, or before (it had been taken in already, nothing was changed)."""
+
+    result: str
+    added: int = 0
+    known: int = 0
+    reviewed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A file, with what of it is this account's and within its days."""
+
+    file: File
+    part: Part
+    start: date
+    inside: tuple[dedup.Booking, ...]
+    early: int
+    locked: int
+
+
+# -- looking --------------------------------------------------------------------------------------
+
+
+def days_missing(
+    session: Session, connection_id: int, at: Moment
+) -> tuple[list[Span], Span | None]:
+    """Stretches that nobody told of; and what comes after the last fetched day, where that is more
+    than one fetch brings."""
+    connection = session.get_one(Connection, connection_id)
+    frame = _frame(connection, _lock_date(session, connection), at)
+    left = without([frame], shelf.covered(session, connection_id))
+    watermark = connection.watermark
+    if watermark is None:
+        return [], (left[0][0], left[-1][1]) if left else None
+    after = _within(left, (watermark + _DAY, date.max))
+    return _within(left, (date.min, watermark)), (after[0][0], after[-1][1]) if after else None
+
+
+def look(
+    services: Services,
+    connection_id: int,
+    upload_id: int,
+    at: Moment,
+    *,
+    typed: Mapping[str, Any] | None = None,
+) -> Look:
+    """Raises Missing; Refused `gone` when the content is no longer there and `columns` when nobody
+    said yet which column is what; and whatever `uploads.usable` does, where the books changed."""
+    with services.store.read() as session:
+        upload = of_connection(session, connection_id, upload_id)
+        connection = session.get_one(Connection, connection_id)
+        lock_date = _lock_date(session, connection)
+    read = _read(services, connection, upload, lock_date, at)
+    choices = merged(upload.choices, typed or {})
+    with services.store.read() as session:
+        covered = shelf.covered(session, connection_id)
+        reading = shelf.Reading(connection_id, _scope(upload), trusted=False)
+        found = shelf.look(session, reading, read.inside)
+        keys = {each.key for each in found.verdicts if each.key is not None}
+        there = {
+            each.id: each
+            for some in _chunks(sorted(keys))
+            for each in session.scalars(select(Transaction).where(Transaction.id.in_(some)))
+        }
+    own, frame = read.part.own, _frame(connection, lock_date, at)
+    takes, whole = _told(own, choices, at)
+    missing = without([frame], covered)
+    new, doubts = [], []
+    for verdict in found.verdicts:
+        each = read.inside[verdict.place]
+        if _in_doubt(verdict, each, covered):
+            choice = choices["rows"].get(str(verdict.place), LATER)
+            doubts.append(Doubt(verdict.place, each, there.get(verdict.key or 0), choice))
+        elif verdict.kind is Kind.NEW:
+            new.append(each)
+    known = [each for each in found.verdicts if each.kind not in (Kind.NEW, Kind.DOUBTFUL)]
+    return Look(
+        file=read.file,
+        part=read.part,
+        whole=whole,
+        takes=tuple(_within(takes, frame)),
+        missing=tuple(missing),
+        left=tuple(without(missing, takes)),
+        bookings=len(read.inside) + read.early + read.locked,
+        new=tuple(sorted(new, key=lambda each: each.booked_on, reverse=True)),
+        known=len(known),
+        removed=sum(there[each.key or 0].state in ("removed", "rejected") for each in known),
+        doubts=tuple(doubts),
+        early=read.early,
+        locked=read.locked,
+        off=tuple(
+            (each.name, stated - off, stated)
+            for each in own
+            if (off := difference(each)) and (stated := balance(each, "closing")) is not None
+        ),
+        opening=_end(own, "opening"),
+        closing=_end(own, "closing"),
+    )
+
+
+def _in_doubt(verdict: Verdict, each: dedup.Booking, covered: Iterable[Span]) -> bool:
+    """A booking that is new on a day of which everything was told is so as well: a file may date
+    differently from the bank, or somebody said too much of an earlier file."""
+    if verdict.kind is Kind.NEW:
+        return any(first <= each.booked_on <= last for first, last in covered)
+    return verdict.kind is Kind.DOUBTFUL
+
+
+def _scope(upload: Upload) -> str:
+    return f"file:{upload.digest}"
+
+
+def _lock_date(session: Session, connection: Connection) -> date | None:
+    return session.get_one(Administration, connection.administration_id).lock_date
+
+
+def _read(
+    services: Services,
+    connection: Connection,
+    upload: Upload,
+    lock_date: date | None,
+    at: Moment,
+) -> _Read:
+    if upload.content is None:
+        raise Refused("gone")
+    if upload.format == TABLE:
+        raise Refused("columns")
+    if connection.start_date is None:
+        raise Refused("not_started")
+    file = read_file(
+        upload.content, currency=connection.currency, columns=upload.choices.get("columns")
+    )
+    part = usable(services, connection, file, at)
+    inside, early, locked = [], 0, 0
+    for each in (booking for statement in part.own for booking in statement.bookings):
+        if each.booked_on < connection.start_date:
+            early += 1
+        elif lock_date is not None and each.booked_on <= lock_date:
+            locked += 1
+        else:
+            inside.append(_booking(each))
+    return _Read(file, part, connection.start_date, tuple(inside), early, locked)
+
+
+def _booking(each: Booking) -> dedup.Booking:
+    return dedup.booking(
+        booked_on=each.booked_on,
+        value_on=each.value_on,
+        amount=to_minor(each.amount, each.currency),
+        currency=each.currency,
+        counterparty_name=each.counterparty_name,
+        counterparty_iban=each.counterparty_account,
+        remittance=each.remittance,
+        end_to_end_id=each.end_to_end_id,
+    )
+
+
+def _told(
+    own: Sequence[Statement], choices: Mapping[str, Any], at: Moment
+) -> tuple[list[Span], Span | None]:
+    """The days of which the file tells everything, and from where to where that is. What a person
+    said goes before it: more days, that it is everything of all of them; fewer, that it is not. A
+    day that is not over is nobody's to tell."""
+    told = days_told(own)
+    if not told:
+        return [], None
+    whole = told[0][0], min(told[-1][1], at.today)
+    said = _day(choices.get("first")) or whole[0], _day(choices.get("last")) or whole[1]
+    if said[0] < whole[0] or said[1] > whole[1]:
+        told = [said]
+    return _within(told, (said[0], min(said[1], at.today - _DAY))), said
+
+
+def _day(text: object) -> date | None:
+    try:
+        return date.fromisoformat(str(text))
+    except ValueError:
+        return None
+
+
+def _frame(connection: Connection, lock_date: date | None, at: Moment) -> Span:
+    """The days that count here: from the start date, outside the locked period, that are over."""
+    return first_wanted(connection.start_date or at.today, lock_date), at.today - _DAY
+
+
+def _within(spans: Iterable[Span], frame: Span) -> list[Span]:
+    cut = ((max(span[0], frame[0]), min(span[1], frame[1])) for span in spans)
+    return [span for span in cut if span[0] <= span[1]]
+
+
+def _end(own: Sequence[Statement], side: str) -> tuple[Decimal, date] | None:
+    """The first opening or the last closing balance, with its day."""
+    ends = [
+        (item.on, number, item.amount)
+        for number, each in enumerate(own)
+        for item in each.balances
+        if item.kind.endswith(side) and item.amount == balance(each, side)
+    ]
+    if not ends:
+        return None
+    on, _number, amount = min(ends) if side == "opening" else max(ends)
+    return amount, on
+
+
+def _chunks(keys: Sequence[int]) -> Iterable[Sequence[int]]:
+    return (keys[start : start + 1000] for start in range(0, len(keys), 1000))
+
+
+# -- taking in ------------------------------------------------------------------------------------
+
+
+def take_in(
+    services: Services,
+    connection_id: int,
+    upload_id: int,
+    at: Moment,
+    *,
+    typed: Mapping[str, Any],
+    actor: str,
+) -> TakenIn:
+    """Raises what `look` does, and Refused `days_wrong` or `days_ahead` for days that a person said
+    and that cannot be."""
+    with services.store.read() as session:
+        upload = of_connection(session, connection_id, upload_id)
+        if upload.confirmed_at is not None:
+            return TakenIn("before")
+        connection = session.get_one(Connection, connection_id)
+        lock_date = _lock_date(session, connection)
+    _refuse_days(merged(upload.choices, typed), at)
+    read = _read(services, connection, upload, lock_date, at)
+    with services.store.write() as session:
+        taking_place(session, at)
+        hold(session, connection.administration_id)
+        connection = session.get_one(Connection, connection_id, with_for_update=True)
+        upload = of_connection(session, connection_id, upload_id, with_for_update=True)
+        if upload.confirmed_at is not None:
+            return TakenIn("before")
+        if upload.content is None:
+            raise Refused("gone")
+        if (read.start, lock_date) != (connection.start_date, _lock_date(session, connection)):
+            raise Refused("books_changed")
+        done = _store(session, connection, upload, read, merged(upload.choices, typed), at, actor)
+        settle(session, connection.administration_id, at, actor=actor, only=[connection_id])
+    services.store.scrub()
+    return done
+
+
+def _refuse_days(choices: Mapping[str, Any], at: Moment) -> None:
+    first, last = _day(choices.get("first")), _day(choices.get("last"))
+    for field, day in (("first", first), ("last", last)):
+        if day is not None and day > at.today:
+            raise Refused("days_ahead", field=field)
+    if first is not None and last is not None and first > last:
+        raise Refused("days_wrong", field="last")
+
+
+def _store(
+    session: Session,
+    connection: Connection,
+    upload: Upload,
+    read: _Read,
+    choices: Mapping[str, Any],
+    at: Moment,
+    actor: str,
+) -> TakenIn:
+    covered = shelf.covered(session, connection.id)
+    frame = _frame(connection, _lock_date(session, connection), at)
+    told, whole = _told(read.part.own, choices, at)
+    days = [each.booked_on for each in read.inside]
+    beside = session.scalar(
+        select(func.count(FetchRun.id)).where(
+            FetchRun.connection_id == connection.id, FetchRun.result.is_(None)
+        )
+    )
+    run = FetchRun(
+        connection_id=connection.id,
+        kind="file",
+        reason="file",
+        actor=actor,
+        upload_id=upload.id,
+        scope=_scope(upload),
+        since=whole[0] if whole else min(days, default=at.today),
+        until=whole[1] if whole else max(days, default=at.today),
+        started_at=at.now,
+        finished_at=at.now,
+        oldest=min(days, default=None),
+        newest=max(days, default=None),
+        result="ok",
+    )
+    session.add(run)
+    session.flush()
+    reading = shelf.Reading(connection.id, run.scope, trusted=False, run_id=run.id)
+    found = shelf.look(session, reading, read.inside)
+    chosen = _chosen(found, covered, choices["rows"])
+    taken = shelf.take(session, reading, chosen.look, at, doubtful=chosen.state)
+    session.execute(
+        update(Transaction)
+        .where(
+            Transaction.run_id == run.id,
+            Transaction.state == "review",
+            Transaction.resembles_id.is_(None),
+        )
+        .values(review_reason="late")
+        .execution_options(synchronize_session=False)
+    )
+    shelf.forget_sightings(session, run.id)
+    takes = _within(told, frame)
+    shelf.cover(session, connection, takes)
+    _take_balances(session, connection, run, read.part.own, at)
+    run.seen, run.added = len(read.inside), taken.added
+    run.known, run.changed, run.reviewed = taken.known, taken.changed, taken.reviewed
+    upload.content, upload.confirmed_at = None, at.now
+    upload.choices = {
+        "days": [[each.isoformat() for each in span] for span in without(takes, covered)],
+        "alone": not beside,
+    }
+    add_event(
+        session,
+        connection,
+        "file_taken_in",
+        at,
+        actor=actor,
+        added=taken.added,
+        file=upload.name,
+    )
+    return TakenIn("ok", taken.added, taken.known + taken.changed, taken.reviewed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    look: shelf.Look
+    states: Mapping[int, str]
+
+    def state(self, verdict: Verdict) -> str:
+        """Of a booking in doubt, by its place."""
+        return self.states[verdict.place]
+
+
+def _chosen(found: shelf.Look, covered: Sequence[Span], rows: Mapping[str, str]) -> _Chosen:
+    """What a person said of those in doubt, put over the judgement."""
+    verdicts, states = [], {}
+    for verdict in found.verdicts:
+        choice = rows.get(str(verdict.place), LATER)
+        if _in_doubt(verdict, found.bookings[verdict.place], covered):
+            if choice == f"{SAME}:{verdict.key}":
+                verdict = verdict._replace(kind=Kind.ALIAS, occurrence=0)
+            else:
+                verdict = verdict._replace(kind=Kind.DOUBTFUL)
+                states[verdict.place] = {NEW: "booked", OUT: "rejected"}.get(choice, "review")
+        verdicts.append(verdict)
+    return _Chosen(replace(found, verdicts=verdicts), states)
+
+
+def _take_balances(
+    session: Session, connection: Connection, run: FetchRun, own: Sequence[Statement], at: Moment
+) -> None:
+    """What the file says the account held, and whether the bookings come to that. The day that is
+    not over may still change it."""
+    said = [
+        replace(each, final=each.on < at.today)
+        for statement in own
+        for each in balances.said_by_file(statement)
+        if each.on <= at.today
+    ]
+    balances.take(session, connection, run, said, at, source=balances.FILE)
+    balances.check(session, connection)
+
+
+# -- taking back ----------------------------------------------------------------------------------
+
+
+def run_of(session: Session, upload_id: int) -> FetchRun | None:
+    return session.scalar(select(FetchRun).where(FetchRun.upload_id == upload_id))
+
+
+def can_take_back(session: Session, upload: Upload) -> bool:
+    """As long as nothing came in beside it or since, and nothing went out: a fetch that met its
+    rows took them for granted, and would not bring them again."""
+    run = run_of(session, upload.id)
+    if run is None or run.result != "ok" or not upload.choices.get("alone"):
+        return False
+    since = select(FetchRun.id).where(
+        FetchRun.connection_id == run.connection_id, FetchRun.id > run.id
+    )
+    sent = select(Export.id).where(
+        Export.connection_id == run.connection_id, Export.created_at >= run.started_at
+    )
+    return session.scalar(since.limit(1)) is None and session.scalar(sent.limit(1)) is None
+
+
+def take_back(
+    services: Services, connection_id: int, upload_id: int, at: Moment, *, actor: str
+) -> int:
+    """Everything the file brought goes out of the books again, as if it had never come; returns how
+    many booked transactions. Raises Missing, and Refused `undo_late`."""
+    with services.store.write() as session:
+        taking_place(session, at)
+        upload = of_connection(session, connection_id, upload_id)
+        connection = session.get_one(Connection, connection_id)
+        hold(session, connection.administration_id)
+        connection = session.get_one(Connection, connection_id, with_for_update=True)
+        upload = of_connection(session, connection_id, upload_id, with_for_update=True)
+        run = run_of(session, upload_id)
+        if run is None:
+            raise Missing
+        if not can_take_back(session, upload):
+            raise Refused("undo_late")
+        keys = select(Transaction.id).where(Transaction.run_id == run.id)
+        booked = list(session.scalars(keys.where(Transaction.state == "booked")))
+        # Out of the days' sums first, by the one place that keeps them.
+        shelf.change_state(session, connection_id, booked, "removed", at, actor=actor)
+        for gone in (
+            delete(Remark).where(Remark.run_id == run.id),
+            delete(Balance).where(Balance.run_id == run.id),
+            delete(TransactionAlias).where(
+                TransactionAlias.connection_id == connection_id,
+                TransactionAlias.scope == run.scope,
+            ),
+            delete(Transaction).where(Transaction.run_id == run.id),
+        ):
+            session.execute(gone.execution_options(synchronize_session=False))
+        told = [(date.fromisoformat(a), date.fromisoformat(b)) for a, b in upload.choices["days"]]
+        kept = without(shelf.covered(session, connection_id), told)
+        session.execute(delete(Coverage).where(Coverage.connection_id == connection_id))
+        shelf.cover(session, connection, kept)
+        balances.check(session, connection)
+        run.result = "undone"
+        add_event(
+            session, connection, "file_taken_back", at, actor=actor, added=len(booked),
+            file=upload.name,
+        )  # fmt: skip
+        settle(session, connection.administration_id, at, actor=actor, only=[connection_id])
+        return len(booked)
