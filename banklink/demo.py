@@ -54,6 +54,7 @@ from banklink.store.models import (
     Transaction,
     User,
 )
+from banklink.store.plain import plain_columns, read_all
 
 BOOKKEEPER = ("Sanne Jansen", "sanne@kantoorjansen.example")
 OPENED_DAYS_AGO = 730
@@ -583,4 +584,8 @@ def _connection(session: Session, administration_id: int, example: Example) -> C
 def demo_user(services: Services) -> User | None:
     """The bookkeeper the demo is signed in as: its owner, and administrator everywhere."""
     with services.store.read() as session:
-        return session.scalar(select(User).where(User.email == BOOKKEEPER[1]))
+        found = read_all(session, _DEMO_USER, {}, User, plain=True)
+    return found[0] if found else None
+
+
+_DEMO_USER = select(*plain_columns(User)).where(User.email == BOOKKEEPER[1])
