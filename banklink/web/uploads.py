@@ -502,6 +502,6 @@ def _done_page(connection_id: int, upload: Upload) -> str:
         back_again=run is not None and run.result == "undone",
         late=_(words.UNREADABLE["undo_late"]) if late else None,
         undo_url=url_for("uploads.undo", connection_id=connection_id, upload_id=upload.id),
-        transactions=url_for("connections.transactions", connection_id=connection_id),
+        transactions=url_for("transactions.page", connection_id=connection_id),
         back=_back(row, record.connection),
     )
