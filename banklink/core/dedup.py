@@ -358,10 +358,16 @@ def likeness(one: Booking | Stored, other: Booking | Stored) -> float:
     ibans = [_iban(each) for each in (one, other)]
     if all(ibans):
         return 3 if ibans[0] == ibans[1] else 0
+    if _said(one) == _said(other):
+        return 2  # also where neither says anything: only their value dates differ
     words, others = _words(one), _words(other)
     shorter = min(len(words), len(others))
     shared = len(words & others) / shorter if shorter else 0
     return 1 + shared if shared >= _ENOUGH else 0
+
+
+def _said(each: Booking | Stored) -> str:
+    return "".join(f"{each.counterparty_name or ''} {each.remittance}".split()).casefold()
 
 
 def _reference(each: Booking | Stored) -> str:
