@@ -37,7 +37,9 @@ def claim(db: sqlite3.Connection) -> dict[str, Any]:
     """What is stored now, in few words: a digest of everything, and what must never go back."""
     db.execute("BEGIN")
     try:
-        rows, last = db.execute("SELECT count(*), coalesce(max(id), 0) FROM transactions").fetchone()
+        rows, last = db.execute(
+            "SELECT count(*), coalesce(max(id), 0) FROM transactions"
+        ).fetchone()
         return {
             "digest": digest(db),
             "rows": rows,
@@ -66,7 +68,9 @@ def _shape(db: sqlite3.Connection) -> dict[str, list[str]]:
     if "shape" not in _shapes:
         tables = [
             name
-            for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")
+            for (name,) in db.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1"
+            )
             if name not in _ASIDE and not name.startswith("sqlite_")
         ]
         _shapes["shape"] = {
@@ -164,8 +168,9 @@ def in_the_end(folder: Path, bank: Path, *, connection: int, start: date) -> Ver
         open_runs = db.execute("SELECT count(*) FROM fetch_runs WHERE result IS NULL").fetchone()[0]
         if open_runs:
             found.half.append(f"{open_runs} runs still open")
-        ours, own = stored(db, connection, start.isoformat(), watermark), booked(
-            db, books, connection, start.isoformat(), watermark
+        ours, own = (
+            stored(db, connection, start.isoformat(), watermark),
+            booked(db, books, connection, start.isoformat(), watermark),
         )
         found.lost += [f"{each}" for each in (own - ours).elements()]
         found.doubled += [f"{each}" for each in (ours - own).elements()]
@@ -188,7 +193,9 @@ def complete(folder: Path, connection: int, day: date) -> bool:
             (connection,),
         ).fetchone()
     done = last is not None and last[0] == "ok" and not open_runs and busy is None
-    return bool(switch == "on" and watermark and watermark >= day.isoformat() and done and not failures)
+    return bool(
+        switch == "on" and watermark and watermark >= day.isoformat() and done and not failures
+    )
 
 
 def stored(db: sqlite3.Connection, connection: int, first: str, last: str) -> Counter[Booking]:

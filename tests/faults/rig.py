@@ -89,7 +89,9 @@ class Rig:
         self._bank.close()
 
     def _environment(self, folder: Path, **more: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("BANKLINK")}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith("BANKLINK")
+        }
         return {**kept, "BANKLINK_DATA": str(folder), **self.world.ports.settings(), **more}
 
     def _ponto(self) -> dict[str, str]:
