@@ -20,7 +20,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from banklink.actions import consents, ledger
+from banklink.actions import balances, consents, ledger
 from banklink.actions.credentials import ask
 from banklink.actions.observe import back_off, observe
 from banklink.actions.services import Missing, Services
@@ -353,6 +353,7 @@ def _begin(
         until=min(at.today, amsterdam_day(account.synchronized_at or at.now)),
     )
     if window is None:
+        taking_place(session, at)
         connection.next_fetch_at, connection.last_success = at.now + FETCH_EVERY, at.now
         return None
     last, before = _runs(session, connection.id)
@@ -619,6 +620,7 @@ def _complete(session: Session, job: _Job, run: FetchRun, at: Moment, actor: str
         connection.last_success = at.now
         connection.last_new = added
     trouble_over(connection)
+    balances.told_by_provider(session, connection, account, run, at)
     earlier = connection.start_date is not None and connection.start_date < job.start
     again = not job.fresh or earlier  # what came, or was wanted, while it ran
     connection.next_fetch_at = at.now if again else at.now + FETCH_EVERY

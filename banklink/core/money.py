@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 _NO_MINOR = frozenset(
@@ -61,3 +62,31 @@ def to_minor(amount: Decimal, currency: str) -> int:
 
 def to_decimal(minor: int, currency: str) -> Decimal:
     return Decimal(minor).scaleb(-exponent(currency))
+
+
+_SIGNS = {"-": -1, "\u2212": -1, "\u2013": -1, "+": 1}
+_GROUPED = re.compile(r"\d{1,3}([.,'])\d{3}(\1\d{3})*")
+
+
+def typed_amount(text: str) -> tuple[Decimal, bool] | None:
+    """An amount as people write it, and whether it has a sign: 1.234,56, 1,234.56, € 12,5, -12.50
+    or 12,50-. A single point or comma before three digits sets thousands apart. None when it is no
+    amount."""
+    plain = re.sub(r"\s|[€$£]|EUR|USD|GBP", "", text, flags=re.IGNORECASE)
+    plain = re.sub(r"[.,][-=\u2013\u2014]{1,2}$", "", plain)  # 100,- has no cents, and no sign
+    sign = next((_SIGNS[end] for end in (plain[:1], plain[-1:]) if end in _SIGNS), 0)
+    plain = plain.strip("".join(_SIGNS)).removesuffix(",").removesuffix(".")
+    whole, mark, rest = plain, "", ""
+    if not _GROUPED.fullmatch(plain) or plain.startswith("0"):
+        at = max(plain.rfind("."), plain.rfind(","))
+        if at >= 0:
+            whole, mark, rest = plain[:at], plain[at], plain[at + 1 :]
+    grouped = _GROUPED.fullmatch(whole)
+    if grouped:
+        if grouped[1] == mark:
+            return None
+        whole = whole.replace(grouped[1], "")
+    digits = whole + rest
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS):
+        return None
+    return Decimal(f"{whole or 0}.{rest or 0}") * (sign or 1), bool(sign)

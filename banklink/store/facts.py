@@ -24,6 +24,7 @@ from banklink.core.facts import (
 from banklink.core.facts import Grant as GrantState
 from banklink.core.invitations import OPEN, State, state_of
 from banklink.core.statuses import Action
+from banklink.store.asides import NOTHING, Waiting, all_of, numbers, waiting
 from banklink.store.deliveries import deliveries
 from banklink.store.models import (
     Account,
@@ -80,7 +81,8 @@ def state_of_invitation(invitation: Invitation, now: datetime) -> State:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One connection with everything that is known of it. `shares` by holder key."""
+    """One connection with everything that is known of it. `shares` by holder key; `waits`: what
+    waits for a person, and a fetch that has not ended."""
 
     connection: Connection
     journal: Journal | None
@@ -89,6 +91,7 @@ class Record:
     asked: Asked | None
     facts: ConnectionFacts
     diagnosis: Diagnosis
+    waits: Waiting = NOTHING
 
     @property
     def known(self) -> bool:
@@ -177,7 +180,7 @@ def records(
     only: Iterable[int] | None = None,
 ) -> list[Record]:
     """Every connection of one administration (or those with the ids in `only`), diagnosed at `at`.
-    At most six queries, however many rows there are."""
+    At most seven queries, however many rows there are."""
     wanted = select(Connection).where(Connection.administration_id == administration_id)
     if only is not None:
         wanted = wanted.where(Connection.id.in_(list(only)))
@@ -201,6 +204,8 @@ def records(
     asked = _asked(
         session, administration_id, None if only is None else [c.id for c in connections]
     )
+    those = all_of(administration_id) if only is None else numbers([c.id for c in connections])
+    waits = waiting(session, those)
     return [
         _record(
             connection,
@@ -208,6 +213,7 @@ def records(
             shares,
             attempts.get(connection.last_attempt_id or 0),
             asked.get(connection.id),
+            waits.get(connection.id, NOTHING),
             at,
         )
         for connection in connections
@@ -281,6 +287,7 @@ def _record(
     shares: _Shares,
     attempt: Attempt | None,
     asked: Asked | None,
+    waits: Waiting,
     at: Moment,
 ) -> Record:
     mine = {
@@ -328,7 +335,7 @@ def _record(
         and not _overtaken(attempt, facts, mine)
     )
     facts = replace(facts, renewal_running=running)
-    return Record(connection, journal, mine, attempt, asked, facts, diagnose(facts))
+    return Record(connection, journal, mine, attempt, asked, facts, diagnose(facts), waits)
 
 
 def _overtaken(attempt: Attempt, facts: ConnectionFacts, shares: dict[str, Share]) -> bool:

@@ -423,6 +423,15 @@ def _troubles(shown: list[Record], attention: int) -> list[str]:
                 len(gaps),
             )
         )
+    deciding = sum(bool(each.waits.review) for each in shown)
+    if deciding:
+        parts.append(
+            ngettext(
+                "%(n)s account has transactions to decide about",
+                "%(n)s accounts have transactions to decide about",
+                deciding,
+            )
+        )
     if wrong:
         parts.append(
             ngettext(

@@ -183,7 +183,7 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
             label=_("Show transactions"),
             name=_("Show transactions of %(title)s", title=spoken),
             method="get",
-            url=url_for("connections.transactions", connection_id=connection.id),
+            url=url_for("transactions.page", connection_id=connection.id),
         ),
         statements=Button(
             action="statements",

@@ -32,6 +32,7 @@ from banklink.web.addresses import help_address, listing
 from banklink.web.asked import words
 from banklink.web.called import called, withdraw_button
 from banklink.web.i18n import _, clock_time, day, day_of, iban, money, ngettext, soon, when
+from banklink.web.progress import beside
 from banklink.web.viewmodel import (
     Button,
     Details,
@@ -507,8 +508,14 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
         elif overlay is Overlay.RENEWAL_RUNNING and record.attempt:
             detail = _("since %(when)s", when=clock_time(record.attempt.created_at))
         views.append(
-            OverlayView(key=overlay.value, text=_(OVERLAYS[overlay]), detail=detail, link=link)
+            OverlayView(
+                key=overlay.value,
+                text=_(OVERLAYS[overlay]),
+                detail=detail,
+                link=link or (_to_days(record) if overlay in _ABOUT_DAYS else None),
+            )
         )
+    views += beside(record, reader.at.real)
     if record.asked is not None and _still_wanted(record, record.asked, reader.at):
         views.append(_invitation(record, record.asked, reader))
     armed = record.connection.armed_start
@@ -521,6 +528,17 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
             )
         )
     return tuple(views)
+
+
+_ABOUT_DAYS = frozenset({Overlay.POSSIBLE_GAP, Overlay.UNBALANCED})
+
+
+def _to_days(record: Record) -> tuple[str, str] | None:
+    """Where these days are shown one by one. The gallery's rows have no such place."""
+    number = record.connection.id
+    return (
+        (_("Look at the days"), url_for("coverage.page", connection_id=number)) if number else None
+    )
 
 
 def _limited(until: datetime, reader: Reader) -> OverlayView:
