@@ -204,8 +204,10 @@ def _look_page(
     typed: Mapping[str, object] | None = None,
     error: Refused | None = None,
 ) -> Answer:
+    sound = {} if error else typed or {}
+    sound = {**sound, "rows": (typed or {}).get("rows", {})}
     try:
-        found = taking.look(house().services, connection_id, upload.id, at(), typed=typed)
+        found = taking.look(house().services, connection_id, upload.id, at(), typed=sound)
     except (StatementError, Refused) as refused:
         # The books changed under it: another start, another lock date.
         return _gone(connection_id, words.sentence(refused, _connection(connection_id)))
