@@ -107,26 +107,6 @@ class Rig:
         self._victim.close()
         self._bank.close()
 
-    def _environment(self, folder: Path, **more: str) -> dict[str, str]:
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith("BANKLINK")
-        }
-        return {**kept, "BANKLINK_DATA": str(folder), **self.world.ports.settings(), **more}
-
-    def _ponto(self) -> dict[str, str]:
-        """The embedded app, reached as a real service is."""
-        origin = self.world.ports.bank_origin
-        secret = (self.world.folder / "simulator-client.key").read_text().strip()
-        return {
-            "BANKLINK_DEMO": "0",
-            "BANKLINK_PONTO_AUTHORIZE_URL": f"{origin}/oauth2/auth",
-            "BANKLINK_PONTO_TOKEN_URL": f"{origin}/oauth2/token",
-            "BANKLINK_PONTO_API_URL": f"{origin}/ponto-connect",
-            "BANKLINK_PONTO_CLIENT_ID": CLIENT_ID,
-            "BANKLINK_PONTO_CLIENT_SECRET": secret,
-            "BANKLINK_PONTO_ISSUER": origin,
-        }
-
     # -- one run --------------------------------------------------------------------------------
 
     def reset(self) -> None:
