@@ -574,15 +574,15 @@ def _readable(page: Page, since: date) -> tuple[list[Booking], list[Unreadable]]
 def _booking(each: ProviderTransaction) -> Booking:
     """Raises ValueError for what cannot be stored."""
     return booking(
-        id=each.id,
-        booked_on=each.booked_on,
-        value_on=each.value_on,
-        amount=to_minor(each.amount, each.currency),
-        currency=each.currency,
-        counterparty_name=each.counterparty_name,
-        counterparty_iban=each.counterparty_iban,
-        remittance=each.remittance,
-        end_to_end_id=each.end_to_end_id,
+        each.booked_on,
+        each.value_on,
+        to_minor(each.amount, each.currency),
+        each.currency,
+        each.counterparty_name,
+        each.counterparty_iban,
+        each.remittance,
+        each.end_to_end_id,
+        each.id,
     )
 
 
