@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from banklink.core.texts import N_
-from banklink.store.asides import NOTHING, one, waiting
+from banklink.store.asides import waiting_for
 from banklink.store.facts import holder_names
 from banklink.store.models import Connection, FetchRun, Upload
 from banklink.web.account_head import connection_here, head, why
@@ -150,7 +150,7 @@ def progress(connection_id: int) -> str:
     until there is an end to tell."""
     with house().services.store.read() as session:
         connection = connection_here(session, connection_id)
-        waits = waiting(session, one(connection_id)).get(connection_id, NOTHING)
+        waits = waiting_for(session, connection_id)
         known = how_far(connection, waits.run, at().real)
         last = session.scalar(
             select(FetchRun)
