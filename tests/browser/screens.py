@@ -178,14 +178,6 @@ def _statements_wrong(hands: Person) -> None:
     expect(hands.page.locator("p.error").first).to_be_visible()
 
 
-def _statement_file(hands: Person) -> None:
-    """The file behind the first line: no page of its own."""
-    _at("{row:active}/exports")(hands)
-    address = hands.page.locator(".exports .files .button").first.get_attribute("href")
-    assert address is not None
-    _fragment(hands, address)
-
-
 def _panels(hands: Person) -> None:
     """Several at once, as when somebody compares."""
     _list()(hands)
@@ -688,8 +680,7 @@ BANKLINK: tuple[Screen[Person], ...] = (
     Screen("statements-made", _statements("new")),
     Screen("statements-period", _statements("period"), "main"),
     Screen("statements-error", _statements_wrong, "main"),
-    Screen("statements-nothing-new", _statements("new"), "main"),
-    Screen("statements-file", _statement_file, "header"),
+    Screen("statements-nothing-new", _at("{row:active}/exports"), "main"),
     Screen("transactions-older", _older),
     Screen("transactions-none", _at("{row:not_linked}/transactions")),
     Screen("journals", _at("{books}/journals")),
