@@ -1,0 +1,49 @@
+"""Twenty thousand steps of everything at once: what is stored is the bank's truth.
+
+`STATE_STEPS=200000 pytest tests/state` walks further, from a seed of its own each time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.state.house import House
+from tests.state.machine import Machine
+
+STEPS = int(os.environ.get("STATE_STEPS", "20000"))
+LENGTH = 50
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    made = House(Path(tmp_path_factory.mktemp("state")))
+    yield made
+    made.close()
+
+
+def walk(house: House, steps: int, *, thorough: bool = True) -> int:
+    Machine.house, Machine.steps = house, 0
+    phases = [Phase.generate, Phase.shrink] if thorough else [Phase.generate]
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=-(-steps // LENGTH),
+            stateful_step_count=LENGTH,
+            deadline=None,
+            database=None,
+            derandomize="STATE_STEPS" not in os.environ,
+            phases=phases,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    return Machine.steps
+
+
+def test_what_is_stored_is_the_banks_truth_whatever_happens(house: House) -> None:
+    assert walk(house, STEPS) >= STEPS * 0.9
