@@ -10,12 +10,15 @@ other way; what is put back goes out again. So all that went out always adds up 
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
+from operator import itemgetter
+from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -324,7 +327,7 @@ def file_of(store: Store, export: Export, format: str, words: Words) -> Iterator
         account=connection.iban,
         currency=connection.currency,
         made_at=export.created_at,
-        parts=_parts(export, days, _entries(exports.lines(store, export), export, words)),
+        parts=_parts(export, days, _entries(store, export, words)),
         largest=_largest(export, days),
         known=export.basis != "zero",
         remarks=words.remarks,
@@ -334,27 +337,34 @@ def file_of(store: Store, export: Export, format: str, words: Words) -> Iterator
     return write(format, outgoing)
 
 
-def _entries(lines: Iterator[Line], export: Export, words: Words) -> Iterator[Entry]:
-    for booked_on, number, value_on, amount, name, account, text, end_to_end, mark in lines:
-        if mark is None:
-            yield Entry(
-                str(number), booked_on, value_on, amount, name, account, text, end_to_end, False
-            )
-        else:
-            # A booking that comes a second time needs a reference of its own: packages tell by it
-            # what they have already.
-            back = mark == "back"
-            yield Entry(
-                f"{number}-{export.number}",
-                booked_on,
-                value_on,
-                -amount if back else amount,
-                name,
-                account,
-                f"{words.correction} {text}" if back else text,
-                end_to_end,
-                back,
-            )
+def _entries(store: Store, export: Export, words: Words) -> Iterator[Any]:
+    """By day; what is taken back or given again comes last of its day. A line without a mark is an
+    entry as it stands."""
+    own = exports.lines(store, export)
+    marked = exports.marked_lines(store, export)
+    first = next(marked, None)
+    if first is None:
+        return own
+    apart = (_apart(line, export, words) for line in chain((first,), marked))
+    return heapq.merge(own, apart, key=itemgetter(1))
+
+
+def _apart(line: Line, export: Export, words: Words) -> Entry:
+    number, booked_on, value_on, amount, name, account, text, end_to_end, mark = line
+    back = mark == "back"
+    return Entry(
+        # A booking that comes a second time needs a reference of its own: packages tell by it what
+        # they have already.
+        f"{number}-{export.number}",
+        booked_on,
+        value_on,
+        -amount if back else amount,
+        name,
+        account,
+        f"{words.correction} {text}" if back else text,
+        end_to_end,
+        back,
+    )
 
 
 def _statements(export: Export, days: Sequence[DaySum]) -> list[tuple[date, list[DaySum]]]:

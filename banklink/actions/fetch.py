@@ -20,7 +20,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from banklink.actions import consents, ledger
+from banklink.actions import balances, consents, ledger
 from banklink.actions.credentials import ask
 from banklink.actions.observe import back_off, observe
 from banklink.actions.services import Missing, Services
@@ -263,6 +263,8 @@ def _ask_bank(services: Services, connection_id: int, at: Moment, user_ip: str) 
         share = found.selected_share if found else None
         if share is None or share.account is None or share.account.ref is None:
             return
+        if ledger.is_paused(share.account, at):
+            return
         grant_id, ref = share.grant.id, share.account.ref
     try:
         ask(
@@ -353,6 +355,7 @@ def _begin(
         until=min(at.today, amsterdam_day(account.synchronized_at or at.now)),
     )
     if window is None:
+        taking_place(session, at)
         connection.next_fetch_at, connection.last_success = at.now + FETCH_EVERY, at.now
         return None
     last, before = _runs(session, connection.id)
@@ -571,15 +574,15 @@ def _readable(page: Page, since: date) -> tuple[list[Booking], list[Unreadable]]
 def _booking(each: ProviderTransaction) -> Booking:
     """Raises ValueError for what cannot be stored."""
     return booking(
-        id=each.id,
-        booked_on=each.booked_on,
-        value_on=each.value_on,
-        amount=to_minor(each.amount, each.currency),
-        currency=each.currency,
-        counterparty_name=each.counterparty_name,
-        counterparty_iban=each.counterparty_iban,
-        remittance=each.remittance,
-        end_to_end_id=each.end_to_end_id,
+        each.booked_on,
+        each.value_on,
+        to_minor(each.amount, each.currency),
+        each.currency,
+        each.counterparty_name,
+        each.counterparty_iban,
+        each.remittance,
+        each.end_to_end_id,
+        each.id,
     )
 
 
@@ -619,6 +622,7 @@ def _complete(session: Session, job: _Job, run: FetchRun, at: Moment, actor: str
         connection.last_success = at.now
         connection.last_new = added
     trouble_over(connection)
+    balances.told_by_provider(session, connection, account, run, at)
     earlier = connection.start_date is not None and connection.start_date < job.start
     again = not job.fresh or earlier  # what came, or was wanted, while it ran
     connection.next_fetch_at = at.now if again else at.now + FETCH_EVERY
@@ -656,6 +660,8 @@ def _take_pending(services: Services, turn: _Turn, job: _Job, at: Moment) -> Non
         )
         rows = [_pending_row(job, each, at) for each in came]
     except (ledger.Spent, ProviderError, ValueError) as error:
+        if isinstance(error, RateLimited):
+            ledger.pause_after(services, job.account_id, error, at)
         log.info("connection %s: pending not read: %s", job.connection_id, type(error).__name__)
         return
     with services.store.write() as session:

@@ -559,6 +559,12 @@ class Remark(Model):
     __tablename__ = "remarks"
     __table_args__ = (
         UniqueConstraint("connection_id", "mark"),
+        Index(
+            "ix_remarks_open",
+            "connection_id",
+            sqlite_where=text("settled_at IS NULL"),
+            postgresql_where=text("settled_at IS NULL"),
+        ),
         CheckConstraint("kind IN ('changed', 'id_reused', 'unreadable')", name="kind"),
     )
 
@@ -632,6 +638,18 @@ class FetchRun(Model):
     __tablename__ = "fetch_runs"
     __table_args__ = (
         Index("ix_fetch_runs_connection", "connection_id", "id"),
+        Index(
+            "ix_fetch_runs_open",
+            "connection_id",
+            sqlite_where=text("result IS NULL"),
+            postgresql_where=text("result IS NULL"),
+        ),
+        Index(
+            "ix_fetch_runs_open",
+            "connection_id",
+            sqlite_where=text("result IS NULL"),
+            postgresql_where=text("result IS NULL"),
+        ),
         CheckConstraint("kind IN ('fetch', 'file')", name="kind"),
     )
 

@@ -11,6 +11,10 @@ from banklink.web.context import house, remember, the_default
 from banklink.web.i18n import _
 from banklink.web.viewmodel import Link
 
+_OF_CONNECTIONS = frozenset(
+    "maintenance connections transactions review coverage fetches uploads exports".split()
+)
+
 
 def sections() -> tuple[Link, ...]:
     """The masthead's links, for the administration the page is about or else the last one."""
@@ -36,7 +40,7 @@ def sections() -> tuple[Link, ...]:
             Link(
                 label=_("Bank connections"),
                 url=url_for("maintenance.page", administration=administration_id),
-                current=here in ("maintenance", "connections", "uploads"),
+                current=here in _OF_CONNECTIONS,
             )
         )
         links.append(
@@ -120,6 +124,8 @@ def _here(person_id: int) -> tuple[int | None, str | None]:
 
 def _several(person_id: int) -> bool:
     """Whether there is more than one administration to look over."""
+    if "several" in g:
+        return bool(g.several)
     with house().services.store.read() as session:
         mine = session.scalars(
             select(Membership.administration_id).where(Membership.user_id == person_id).limit(2)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, g, render_template
-from sqlalchemy import event, insert, select
+from sqlalchemy import delete, event, insert, select
 
 import app as composition
 from banklink import clock as clocks
@@ -35,6 +35,7 @@ from banklink.store.models import (
     Account,
     Administration,
     Connection,
+    Coverage,
     Grant,
     Holder,
     Journal,
@@ -393,7 +394,7 @@ def ingest() -> list[Result]:
         times = []
         for expected in (TRANSACTIONS, 0):
             with services.store.write() as session:
-                session.get_one(Connection, number).watermark = None
+                session.execute(delete(Coverage))
             began = time.perf_counter()
             assert fetch(services, number, at).added == expected
             times.append(time.perf_counter() - began)

@@ -37,6 +37,7 @@ from banklink.store.models import (
     Mail,
 )
 from banklink.web.consent_words import rendered
+from tests.browser import upload_ways
 from tests.browser.people import Person
 from tests.support.house import TestHouse
 
@@ -661,6 +662,14 @@ BANKLINK: tuple[Screen[Person], ...] = (
     Screen("transactions", _at("{row:active}/transactions")),
     Screen("transactions-older", _older),
     Screen("transactions-none", _at("{row:not_linked}/transactions")),
+    Screen("upload", upload_ways.page),
+    Screen("upload-refused", upload_ways.refused, "main"),
+    Screen("upload-elsewhere", upload_ways.elsewhere, "main"),
+    Screen("upload-look", upload_ways.looked),
+    Screen("upload-days-wrong", upload_ways.days_wrong, "#take"),
+    Screen("upload-columns", upload_ways.columns),
+    Screen("upload-columns-wrong", upload_ways.columns_wrong, "main"),
+    Screen("upload-done", upload_ways.done),
     Screen("journals", _at("{books}/journals")),
     Screen("journal", _journal("1160")),
     Screen("journal-without-iban", _journal("1190")),

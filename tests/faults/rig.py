@@ -28,6 +28,25 @@ STEPS = (timedelta(minutes=11), timedelta(minutes=65), timedelta(hours=7), timed
 """How long people and the scheduler wait between one try and the next after a fault."""
 
 
+def environment(world: World, folder: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BANKLINK")}
+    return {**kept, "BANKLINK_DATA": str(folder), **world.ports.settings(), **more}
+
+
+def ponto(world: World) -> dict[str, str]:
+    """The embedded app, reached as a real service is."""
+    origin = world.ports.bank_origin
+    return {
+        "BANKLINK_DEMO": "0",
+        "BANKLINK_PONTO_AUTHORIZE_URL": f"{origin}/oauth2/auth",
+        "BANKLINK_PONTO_TOKEN_URL": f"{origin}/oauth2/token",
+        "BANKLINK_PONTO_API_URL": f"{origin}/ponto-connect",
+        "BANKLINK_PONTO_CLIENT_ID": CLIENT_ID,
+        "BANKLINK_PONTO_CLIENT_SECRET": (world.folder / "simulator-client.key").read_text().strip(),
+        "BANKLINK_PONTO_ISSUER": origin,
+    }
+
+
 class Told:
     """A process that is told things in lines of JSON, and answers every one."""
 
@@ -79,32 +98,14 @@ class Rig:
         self._notes, self._result = root / f"{world.name}-notes", root / f"{world.name}-result"
         self._gate, self._log = root / f"{world.name}-gate", root / f"{world.name}-log"
         os.mkfifo(self._gate)
-        self._bank = Told("tests.faults.bank", self._environment(bank_folder))
+        self._bank = Told("tests.faults.bank", environment(world, bank_folder))
         self._bank.hear()
-        self._victim = Told("tests.faults.victim", self._environment(self.folder, **self._ponto()))
+        self._victim = Told("tests.faults.victim", environment(world, self.folder, **ponto(world)))
         self.real = self.now = world.real
 
     def close(self) -> None:
         self._victim.close()
         self._bank.close()
-
-    def _environment(self, folder: Path, **more: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("BANKLINK")}
-        return {**kept, "BANKLINK_DATA": str(folder), **self.world.ports.settings(), **more}
-
-    def _ponto(self) -> dict[str, str]:
-        """The embedded app, reached as a real service is."""
-        origin = self.world.ports.bank_origin
-        secret = (self.world.folder / "simulator-client.key").read_text().strip()
-        return {
-            "BANKLINK_DEMO": "0",
-            "BANKLINK_PONTO_AUTHORIZE_URL": f"{origin}/oauth2/auth",
-            "BANKLINK_PONTO_TOKEN_URL": f"{origin}/oauth2/token",
-            "BANKLINK_PONTO_API_URL": f"{origin}/ponto-connect",
-            "BANKLINK_PONTO_CLIENT_ID": CLIENT_ID,
-            "BANKLINK_PONTO_CLIENT_SECRET": secret,
-            "BANKLINK_PONTO_ISSUER": origin,
-        }
 
     # -- one run --------------------------------------------------------------------------------
 

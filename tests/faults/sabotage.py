@@ -71,7 +71,9 @@ def ledger_last(services: Services) -> Services:
                 text("SELECT account_id, endpoint, attended, at FROM accesses ORDER BY id")
             ).all()
             if kwargs.get("cursor") is None and rows:
-                session.execute(text("DELETE FROM accesses WHERE id = (SELECT max(id) FROM accesses)"))
+                session.execute(
+                    text("DELETE FROM accesses WHERE id = (SELECT max(id) FROM accesses)")
+                )
         answer = ask(*args, **kwargs)
         if kwargs.get("cursor") is None and rows:
             _commit(

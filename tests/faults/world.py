@@ -10,12 +10,27 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import delete
+
 from banklink.core.statuses import Action
-from tests.actions.conftest import BAKERY, BEGIN, HERE, TODAY, Books, House, account
+from banklink.providers.contract import Temporary
+from banklink.store.models import Access, FetchRun
+from tests.actions.conftest import (
+    BAKERY,
+    BEGIN,
+    HERE,
+    SAVINGS,
+    SHOP,
+    TODAY,
+    Books,
+    House,
+    account,
+    fails,
+)
 from tests.support.house import free_ports, running
 
 CLIENT_ID = "banklink"
@@ -178,4 +193,51 @@ def _equal(house: House, day: date, count: int) -> None:
     house.book(BAKERY, day, *[-250] * count)
 
 
-MAKERS = {"first": _first, "overlap": _overlap, "renewal": _renewal, "grant": _grant}
+def _due(house: House) -> Made:
+    """Switched on and due, nothing fetched yet: what a server finds when it starts."""
+    books = house.books(
+        jan=[account(BAKERY, since=400, valid=500, opened_days_ago=400)],
+        shares={"jan": [BAKERY]},
+        journals=[BAKERY],
+    )
+    start = TODAY - timedelta(days=380)
+    _switch_on(house, books, BAKERY, start)
+    return books, start, [["jobs", {"names": ["fetches"]}]], [["jobs", {}]], {}
+
+
+def _office(house: House) -> Made:
+    """Three accounts that are due, at the hour it is: for a server with the machine's clock."""
+    house.clock.source = Still(datetime.now(UTC))
+    ibans = (BAKERY, SAVINGS, SHOP)
+    books = house.books(
+        jan=[account(each, since=250, valid=500, opened_days_ago=250) for each in ibans],
+        shares={"jan": ibans},
+        journals=ibans,
+    )
+    start = house.at().today - timedelta(days=240)
+    for iban in ibans:
+        _switch_on(house, books, iban, start)
+    return books, start, [], [], {}
+
+
+def _switch_on(house: House, books: Books, iban: str, start: date) -> None:
+    """Without what comes in at once when a person does it."""
+    house.provider.instead["transactions"] = fails(Temporary("asleep"))
+    books.activate(start.isoformat(), iban)
+    house.provider.instead.clear()
+    books.set(
+        iban, failures=0, outage_since=None, outage_kind=None, next_fetch_at=house.at().now
+    )
+    with house.services.store.write() as session:
+        session.execute(delete(FetchRun))
+        session.execute(delete(Access))
+
+
+MAKERS = {
+    "first": _first,
+    "overlap": _overlap,
+    "renewal": _renewal,
+    "grant": _grant,
+    "due": _due,
+    "office": _office,
+}
