@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, delete, func, select, text, update
-from sqlalchemy import ColumnElement, delete, func, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -126,25 +125,17 @@ def signed_in(services: Services, token: str, at: Moment, *, attended: bool) -> 
         return None
     known = SignedIn(*found[0])
     if attended and at.real - known.session.last_seen_at >= SEEN_EVERY:
-        with services.store.write() as session:
-            session.execute(
-                update(UserSession)
-                .where(UserSession.id == known.session.id, *_alive(at))
-                .values(last_seen_at=at.real)
-            )
-    return known
-    if attended and at.real - found[1].last_seen_at >= SEEN_EVERY:
         try:
             with services.store.write() as session:
                 session.execute(
                     update(UserSession)
-                    .where(UserSession.id == found[1].id, *_alive(at))
+                    .where(UserSession.id == known.session.id, *_alive(at))
                     .values(last_seen_at=at.real)
                 )
         except OperationalError as error:
             # Who only reads must be able to while the disk is full. The next request tries again.
-            log.warning("session %s not noted as seen: %s", found[1].id, error.orig)
-    return SignedIn(found[0], found[1])
+            log.warning("session %s not noted as seen: %s", known.session.id, error.orig)
+    return known
 
 
 def _alive(at: Moment) -> tuple[ColumnElement[bool], ...]:
