@@ -117,9 +117,7 @@ def other_words_replace_what_is_stored(patch: Patch) -> None:
             if verdict.kind is Kind.CHANGED:
                 said = found.bookings[verdict.place].remittance
                 session.execute(
-                    update(Transaction)
-                    .where(Transaction.id == verdict.key)
-                    .values(remittance=said)
+                    update(Transaction).where(Transaction.id == verdict.key).values(remittance=said)
                 )
         return real(session, reading, found, *rest, **more)
 
