@@ -644,12 +644,6 @@ class FetchRun(Model):
             sqlite_where=text("result IS NULL"),
             postgresql_where=text("result IS NULL"),
         ),
-        Index(
-            "ix_fetch_runs_open",
-            "connection_id",
-            sqlite_where=text("result IS NULL"),
-            postgresql_where=text("result IS NULL"),
-        ),
         CheckConstraint("kind IN ('fetch', 'file')", name="kind"),
     )
 
