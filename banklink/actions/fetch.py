@@ -575,7 +575,7 @@ def _booking(each: ProviderTransaction) -> Booking:
     return booking(
         each.booked_on,
         each.value_on,
-        to_minor(each.amount, each.currency),
+        to_minor(each.amount, each.currency) if each.minor is None else each.minor,
         each.currency,
         each.counterparty_name,
         each.counterparty_iban,

@@ -126,26 +126,27 @@ WHERE other.connection_id = ? AND other.scope = ? AND other.source_id {texts}
 
 def _surely_known(
     session: Session, reading: Reading, incoming: Sequence[Booking]
-) -> tuple[Sequence[Booking], dict[int, date], set[str]]:
+) -> tuple[Sequence[Booking], dict[int, date], Set[str]]:
     """What came under a known id with the very content that is stored, is known: what is left to
     be judged, the rows and days of the others, and the ids of these that are known at all."""
-    ids = {each.id for each in incoming} if reading.trusted else set()
-    names: dict[tuple[str, str], int] = {}
-    for some in _chunks(ids):
+    names: dict[str, tuple[str, int]] = {}
+    for some in _chunks([each.id for each in incoming] if reading.trusted else ()):
         who = (reading.connection_id, reading.scope, some)
-        names.update(
-            ((id_, print_), key) for id_, print_, key in _rows(session, _NAMES, *who, *who)
-        )
+        for id_, print_, key in _rows(session, _NAMES, *who, *who):
+            names[id_] = print_, key
     if not names:
         return incoming, {}, set()
     rest, known = [], {}
     for each in incoming:
-        key = names.get((each.id, each.fingerprint))
-        if key is None or not each.id.strip():
-            rest.append(each)
-        else:
+        print_, key = names.get(each.id, _NOBODY)
+        if print_ == each.fingerprint:
             known[key] = each.booked_on
-    return rest, known, {id_ for id_, _ in names}
+        else:
+            rest.append(each)
+    return rest, known, names.keys()
+
+
+_NOBODY = "", 0
 
 
 class _Row(NamedTuple):
@@ -641,7 +642,10 @@ def _rows(session: Session, statement: str, *values: Any) -> Sequence[Any]:
             json.dumps(each, default=date.isoformat) if isinstance(each, list) else each
             for each in values
         )
-    return session.connection().exec_driver_sql(_sql(statement, postgres), given).all()
+    driver = session.connection().connection.driver_connection
+    assert driver is not None
+    found: Sequence[Any] = driver.execute(_sql(statement, postgres), given).fetchall()
+    return found
 
 
 @lru_cache
