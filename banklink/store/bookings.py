@@ -308,6 +308,7 @@ def take(
     rows: list[tuple[Any, ...]] = []
     days: dict[date, Day] = {}
     aliases, reworded = [], []
+    kept = _same if _is_postgres(session) else _iso
     for verdict in found.verdicts:
         place, kind, key, occurrence, named = verdict
         each = found.bookings[place]
@@ -333,7 +334,10 @@ def take(
                     state,
                     why,
                     key,
-                    *each[1:],
+                    each.fingerprint,
+                    kept(each.booked_on),
+                    kept(each.value_on),
+                    *each[4:],
                 )
             )
         elif kind is Kind.WAITS:
@@ -391,16 +395,17 @@ def _add(session: Session, rows: list[tuple[Any, ...]]) -> None:
     """In the columns' order of `_ADD`, straight to the driver."""
     if not rows:
         return
-    if _is_postgres(session):
-        session.connection().exec_driver_sql(_sql(_ADD, True), rows)
-    else:
-        session.connection().exec_driver_sql(
-            _sql(_ADD, False),
-            [
-                (*row[:9], row[9].isoformat(), row[10].isoformat() if row[10] else None, *row[11:])
-                for row in rows
-            ],
-        )
+    _many(session, _ADD, rows)
+
+
+def _same(day: date | None) -> date | None:
+    return day
+
+
+@lru_cache(maxsize=4_096)
+def _iso(day: date | None) -> str | None:
+    """As SQLite keeps a day."""
+    return day.isoformat() if day else None
 
 
 def _own_prints(session: Session, keys: Collection[int | None]) -> dict[int | None, str]:
@@ -546,22 +551,24 @@ def _count(days: dict[date, Day], day: date, amount: int, sign: int = 1) -> None
         days[day] = count + sign, credit, debit + sign * amount
 
 
+_SHIFT = """
+INSERT INTO booked_days (connection_id, day, count, credit, debit) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (connection_id, day) DO UPDATE SET count = booked_days.count + excluded.count,
+credit = booked_days.credit + excluded.credit, debit = booked_days.debit + excluded.debit
+"""
+
+
 def shift_days(session: Session, connection_id: int, days: dict[date, Day]) -> None:
     """Add to what these days count."""
     if not days:
         return
-    table = _insert(session, BookedDay)
-    session.connection().execute(
-        table.on_conflict_do_update(
-            index_elements=["connection_id", "day"],
-            set_={
-                name: getattr(BookedDay, name) + getattr(table.excluded, name)
-                for name in ("count", "credit", "debit")
-            },
-        ),
+    kept = _same if _is_postgres(session) else _iso
+    _many(
+        session,
+        _SHIFT,
         [
-            {"connection_id": connection_id, "day": day, "count": n, "credit": plus, "debit": minus}
-            for day, (n, plus, minus) in days.items()
+            (connection_id, kept(day), count, plus, minus)
+            for day, (count, plus, minus) in days.items()
         ],
     )
     if any(count < 0 for count, _, _ in days.values()):
@@ -646,6 +653,13 @@ def _rows(session: Session, statement: str, *values: Any) -> Sequence[Any]:
     assert driver is not None
     found: Sequence[Any] = driver.execute(_sql(statement, postgres), given).fetchall()
     return found
+
+
+def _many(session: Session, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """A statement for every row, straight to the driver."""
+    driver = session.connection().connection.driver_connection
+    assert driver is not None
+    driver.cursor().executemany(_sql(statement, _is_postgres(session)), rows)
 
 
 @lru_cache
