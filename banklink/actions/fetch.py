@@ -290,6 +290,8 @@ def _ask_bank(services: Services, connection_id: int, at: Moment, user_ip: str) 
         share = found.selected_share if found else None
         if share is None or share.account is None or share.account.ref is None:
             return
+        if ledger.is_paused(share.account, at):
+            return
         grant_id, ref = share.grant.id, share.account.ref
     try:
         ask(
@@ -730,6 +732,8 @@ def _take_pending(services: Services, turn: _Turn, job: _Job, at: Moment) -> Non
         )
         rows = [_pending_row(job, each, at) for each in came]
     except (ledger.Spent, ProviderError, ValueError) as error:
+        if isinstance(error, RateLimited):
+            ledger.pause_after(services, job.account_id, error, at)
         log.info("connection %s: pending not read: %s", job.connection_id, type(error).__name__)
         return
     with services.store.write() as session:

@@ -11,14 +11,17 @@ import logging
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, text, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, select, text, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from banklink.actions.passwords import fits
 from banklink.actions.services import Missing, Refused, Services
 from banklink.core.calendar import Moment
 from banklink.store.models import SignInTry, User, UserSession
+from banklink.store.plain import plain_columns, read_all
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +39,7 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """The person and their session, as one request sees them."""
+    """The person and their session, as one request sees them: to be looked at."""
 
     user: User
     session: UserSession
@@ -116,33 +119,46 @@ def signed_in(services: Services, token: str, at: Moment, *, attended: bool) -> 
     """Whose token this is, None when it is nobody's any more. `attended`: somebody is at the desk,
     so that the session is no longer idle."""
     with services.store.read() as session:
-        found = session.execute(
-            select(User, UserSession)
-            .join(UserSession, UserSession.user_id == User.id)
-            .where(
-                UserSession.token_hash == digest(token),
-                *_alive(at),
-                User.disabled_at.is_(None),
-            )
-        ).one_or_none()
-    if found is None:
+        given = {"token": digest(token), "now": at.real, "idle_since": at.real - IDLE}
+        found = read_all(session, _SIGNED_IN, given, User, UserSession, plain=True)
+    if not found:
         return None
-    if attended and at.real - found[1].last_seen_at >= SEEN_EVERY:
-        with services.store.write() as session:
-            session.execute(
-                update(UserSession)
-                .where(UserSession.id == found[1].id, *_alive(at))
-                .values(last_seen_at=at.real)
-            )
-    return SignedIn(found[0], found[1])
+    known = SignedIn(*found[0])
+    if attended and at.real - known.session.last_seen_at >= SEEN_EVERY:
+        try:
+            with services.store.write() as session:
+                session.execute(
+                    update(UserSession)
+                    .where(UserSession.id == known.session.id, *_alive(at))
+                    .values(last_seen_at=at.real)
+                )
+        except OperationalError as error:
+            # Who only reads must be able to while the disk is full. The next request tries again.
+            log.warning("session %s not noted as seen: %s", known.session.id, error.orig)
+    return known
 
 
 def _alive(at: Moment) -> tuple[ColumnElement[bool], ...]:
+    return _alive_at(at.real, at.real - IDLE)
+
+
+def _alive_at(now: Any, idle_since: Any) -> tuple[ColumnElement[bool], ...]:
     return (
         UserSession.ended_at.is_(None),
-        UserSession.expires_at > at.real,
-        UserSession.last_seen_at > at.real - IDLE,
+        UserSession.expires_at > now,
+        UserSession.last_seen_at > idle_since,
     )
+
+
+_SIGNED_IN = (  # made once: every request asks it
+    select(*plain_columns(User), *plain_columns(UserSession))
+    .join(UserSession, UserSession.user_id == User.id)
+    .where(
+        UserSession.token_hash == bindparam("token"),
+        *_alive_at(bindparam("now"), bindparam("idle_since")),
+        User.disabled_at.is_(None),
+    )
+)
 
 
 def own_sessions(session: Session, user_id: int, at: Moment) -> list[UserSession]:

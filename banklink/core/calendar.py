@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -40,6 +41,7 @@ def likely_years(today: date, *, ahead: int = 0) -> tuple[int, int]:
     return FIRST_DAY.year, today.year + ahead
 
 
+@lru_cache(maxsize=4096)
 def amsterdam_day(instant: datetime) -> date:
     """The calendar day in the Netherlands at an aware instant. Raises ValueError without a zone:
     it would silently be read in the machine's own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from banklink.core.calendar import EXPIRING_DAYS, STALE_AFTER
 from banklink.core.facts import (
@@ -15,6 +16,7 @@ from banklink.core.facts import (
 )
 from banklink.core.statuses import (
     ACTION_LABELS,
+    BY_KEY,
     TABLE,
     AccountLine,
     Action,
@@ -98,22 +100,50 @@ def account_line(holder: HolderFacts) -> AccountLine | None:
 def diagnose(facts: ConnectionFacts) -> Diagnosis:
     """The first row of the table that matches (domain.md A2.2). Total: some row always does."""
     row = next(row for row in TABLE if row.when(facts))
-    overlays = _overlays(facts, row)
-    concerns = _concerns(facts, row)
-    rescue = _rescue(facts, row)
+    return _diagnosis(
+        row.key,
+        _overlays(facts, row),
+        _concerns(facts, row),
+        _rescue(facts, row),
+        off=facts.switch is Switch.OFF,
+        requested=facts.requested,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _diagnosis(
+    key: str,
+    overlays: tuple[Overlay, ...],
+    concerns: str | None,
+    rescue: tuple[str, ...],
+    *,
+    off: bool,
+    requested: bool,
+) -> Diagnosis:
+    """What there is to say and to do, once it is known which row of the table it is. There are few
+    different ones, and many rows of which to say them."""
+    row = BY_KEY[key]
     primary = _primary(row, overlays, concerns)
     menu = tuple(
         Offer(action, ACTION_LABELS[action], concerns)
         for action in row.also
         if primary is None or action is not primary.action
     )
-    if row.severity is not Severity.OK and facts.switch is Switch.OFF:
+    if row.severity is not Severity.OK and off:
         menu = tuple(offer for offer in menu if offer.action is not Action.ARM)
         if all(offer.action is not Action.REMOVE for offer in menu):
             menu += (Offer(Action.REMOVE, ACTION_LABELS[Action.REMOVE]),)
-    second = _second(facts, row, overlays, concerns)
     return Diagnosis(
-        row, _urgency(row, overlays), overlays, concerns, primary, rescue, menu, second
+        row,
+        _urgency(row, overlays),
+        overlays,
+        concerns,
+        primary,
+        tuple(
+            Offer(Action.USE_HOLDER, ACTION_LABELS[Action.USE_HOLDER], holder) for holder in rescue
+        ),
+        menu,
+        None if requested else _second(row, overlays, concerns),
     )
 
 
@@ -173,16 +203,13 @@ def _concerns(facts: ConnectionFacts, row: Row) -> str | None:
     return fitting[0] if fitting else None
 
 
-def _rescue(facts: ConnectionFacts, row: Row) -> tuple[Offer, ...]:
-    """When the selected holder fails, another whose authorisation holds mends it in one click,
-    without a bank visit; never by itself, it is another person's consent (domain.md A2.6)."""
+def _rescue(facts: ConnectionFacts, row: Row) -> tuple[str, ...]:
+    """When the selected holder fails, others whose authorisation holds: either mends it in one
+    click, without a bank visit; never by itself, it is another's consent (domain.md A2.6)."""
     if row.key not in ("r2", "r3", "r4", "r5a", "r5b"):
         return ()
-    label = ACTION_LABELS[Action.USE_HOLDER]
     return tuple(
-        Offer(Action.USE_HOLDER, label, key)
-        for key, holder in facts.holders.items()
-        if key != facts.selected and holder.usable
+        key for key, holder in facts.holders.items() if key != facts.selected and holder.usable
     )
 
 
@@ -194,11 +221,9 @@ def _primary(row: Row, overlays: tuple[Overlay, ...], concerns: str | None) -> O
     return None
 
 
-def _second(
-    facts: ConnectionFacts, row: Row, overlays: tuple[Overlay, ...], concerns: str | None
-) -> Offer | None:
-    """Ask the holder by mail, unless that was done and they can still answer."""
-    if facts.requested or concerns is None:
+def _second(row: Row, overlays: tuple[Overlay, ...], concerns: str | None) -> Offer | None:
+    """Ask the holder by mail; not offered where that was done and they can still answer."""
+    if concerns is None:
         return None
     if row.second is not None:
         return Offer(row.second, row.second_label or ACTION_LABELS[row.second], concerns)

@@ -87,6 +87,8 @@ class ConnectionFacts:
 
     `invited`: somebody was asked and can still answer; `requested`: for a renewal, in person.
 
+    `now` is there for the diagnosis alone: two that differ in nothing else are the same facts.
+
     `outage_since` is the bank's, as the provider tells it; `trouble_since` our own with the
     provider, of the kind `trouble`. `limited_until`: until then the bank's limit lets nothing be
     fetched by itself. `unbalanced`: the first and last day within which bookings and balances
@@ -98,7 +100,7 @@ class ConnectionFacts:
     switch: Switch
     selected: str | None
     holders: Mapping[str, HolderFacts] = field(default_factory=dict)
-    now: datetime | None = None
+    now: datetime | None = field(default=None, compare=False)
     switched_at: datetime | None = None
     last_success: datetime | None = None
     outage_since: datetime | None = None

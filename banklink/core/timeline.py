@@ -23,7 +23,8 @@ Days = tuple[date, date]
 
 class Kind(StrEnum):
     """What is known of a day. `NOTHING`: fetched, and the bank had none for it. `AHEAD`: its turn
-    has not come. `OUTSIDE`: before the start, or still in the future."""
+    has not come. `OUTSIDE`: before the start, in books that were closed without it, or still in the
+    future."""
 
     FETCHED = "fetched"
     NOTHING = "nothing"
@@ -36,7 +37,8 @@ class Kind(StrEnum):
 class Known:
     """What is known of a connection's days. `covered`: stretches of which a completed fetch or a
     file told everything, in order, apart from each other (store/models.py, Coverage); `booked`:
-    days with bookings; `waiting`: days with a booking that waits for a decision."""
+    days with bookings; `waiting`: days with a booking that waits for a decision; `locked`: the last
+    day of books that are closed, which nobody asks for any more."""
 
     start: date
     today: date
@@ -44,6 +46,7 @@ class Known:
     covered: Sequence[Days]
     booked: Collection[date]
     waiting: Collection[date] = frozenset()
+    locked: date | None = None
 
     def kind(self, day: date) -> Kind:
         if day < self.start or day > self.today:
@@ -51,6 +54,8 @@ class Known:
         at = bisect_right(self.covered, day, key=lambda each: each[0]) - 1
         if at >= 0 and day <= self.covered[at][1]:
             return Kind.FETCHED if day in self.booked else Kind.NOTHING
+        if self.locked is not None and day <= self.locked:
+            return Kind.OUTSIDE
         if self.watermark is not None and day <= self.watermark:
             return Kind.MISSING
         return Kind.AHEAD

@@ -4,13 +4,25 @@ that is under way. A handful of rows, found through indexes over only those."""
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, func, literal, select, text, union_all
+from sqlalchemy import (
+    BindParameter,
+    CompoundSelect,
+    Select,
+    bindparam,
+    func,
+    literal,
+    select,
+    text,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
-from banklink.store.models import Connection, FetchRun, Remark, Transaction
+from banklink.store.models import FetchRun, Remark, Transaction
 
 ASIDE = text("transactions.state <> 'booked'")
 """Word for word the condition of the index, without which SQLite would not take it."""
@@ -29,10 +41,9 @@ class Waiting:
 NOTHING = Waiting()
 
 
-def waiting(session: Session, connection_ids: Select[int]) -> dict[int, Waiting]:
-    """By connection, for those that have any. One statement, and another where a fetch is under
-    way."""
-    asked = union_all(
+def waiting_of(connection_ids: Select[Any] | BindParameter[int]) -> CompoundSelect[Any]:
+    """The statement for these connections."""
+    return union_all(
         select(Transaction.connection_id, literal("review"), func.count())
         .where(Transaction.connection_id.in_(connection_ids), Transaction.state == "review", ASIDE)
         .group_by(Transaction.connection_id),
@@ -47,8 +58,15 @@ def waiting(session: Session, connection_ids: Select[int]) -> dict[int, Waiting]
         )
         .group_by(FetchRun.connection_id),
     )
+
+
+def waiting(
+    session: Session, asked: CompoundSelect[Any], given: Mapping[str, Any]
+) -> dict[int, Waiting]:
+    """By connection, for those that have any. One statement, and another where a fetch is under
+    way."""
     found: dict[int, dict[str, Any]] = defaultdict(dict)
-    for number, what, count in session.execute(asked):
+    for number, what, count in session.execute(asked, given):
         found[number][what] = count
     open_ = [counts["run"] for counts in found.values() if "run" in counts]
     if open_:
@@ -57,13 +75,12 @@ def waiting(session: Session, connection_ids: Select[int]) -> dict[int, Waiting]
     return {number: Waiting(**counts) for number, counts in found.items()}
 
 
-def one(connection_id: int) -> Select[int]:
-    return numbers([connection_id])
+@cache
+def _of_some() -> CompoundSelect[Any]:
+    return waiting_of(bindparam("ids", expanding=True))
 
 
-def numbers(connection_ids: list[int]) -> Select[int]:
-    return select(Connection.id).where(Connection.id.in_(connection_ids))
-
-
-def all_of(administration_id: int) -> Select[int]:
-    return select(Connection.id).where(Connection.administration_id == administration_id)
+def waiting_for(session: Session, connection_id: int) -> Waiting:
+    """What waits of one connection."""
+    found = waiting(session, _of_some(), {"ids": [connection_id]})
+    return found.get(connection_id, NOTHING)

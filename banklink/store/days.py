@@ -12,7 +12,14 @@ from sqlalchemy.orm import Session
 from banklink.core.balance_line import Stated
 from banklink.core.timeline import Known
 from banklink.store.asides import ASIDE
-from banklink.store.models import Balance, BookedDay, Connection, Coverage, Transaction
+from banklink.store.models import (
+    Administration,
+    Balance,
+    BookedDay,
+    Connection,
+    Coverage,
+    Transaction,
+)
 
 _DAY = timedelta(days=1)
 
@@ -34,7 +41,7 @@ class Days:
 
 
 def days(session: Session, connection: Connection, today: date) -> Days | None:
-    """None before there is a start date. Three statements; costs days, not bookings."""
+    """None before there is a start date. Four statements; costs days, not bookings."""
     if connection.start_date is None:
         return None
     mine = connection.id
@@ -65,6 +72,11 @@ def days(session: Session, connection: Connection, today: date) -> Days | None:
         covered=[(first, last) for first, last in covered],
         booked={day for day, each in booked.items() if each.count},
         waiting=set(waiting),
+        locked=session.scalar(
+            select(Administration.lock_date).where(
+                Administration.id == connection.administration_id
+            )
+        ),
     )
     return Days(known, booked, waiting)
 

@@ -7,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
-from sqlalchemy import select, true
+from sqlalchemy import BindParameter, CompoundSelect, Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from banklink.core.calendar import Moment, days_left, has_expired
@@ -24,7 +26,7 @@ from banklink.core.facts import (
 from banklink.core.facts import Grant as GrantState
 from banklink.core.invitations import OPEN, State, state_of
 from banklink.core.statuses import Action
-from banklink.store.asides import NOTHING, Waiting, all_of, numbers, waiting
+from banklink.store.asides import NOTHING, Waiting, waiting, waiting_of
 from banklink.store.deliveries import deliveries
 from banklink.store.models import (
     Account,
@@ -37,6 +39,7 @@ from banklink.store.models import (
     InvitationAccount,
     Journal,
 )
+from banklink.store.plain import plain_columns, read_all
 
 ATTEMPT_RUNS = timedelta(minutes=15)
 """So long a departure counts as under way; then it is swept (domain.md A2.7)."""
@@ -82,7 +85,8 @@ def state_of_invitation(invitation: Invitation, now: datetime) -> State:
 @dataclass(frozen=True, slots=True)
 class Record:
     """One connection with everything that is known of it. `shares` by holder key; `waits`: what
-    waits for a person, and a fetch that has not ended."""
+    waits for a person, and a fetch that has not ended. Read plainly, two of which the same is known
+    are equal."""
 
     connection: Connection
     journal: Journal | None
@@ -92,6 +96,14 @@ class Record:
     facts: ConnectionFacts
     diagnosis: Diagnosis
     waits: Waiting = NOTHING
+
+    def __hash__(self) -> int:
+        return hash((self.connection.id, self.connection.version, self.diagnosis.row.key))
+
+    @property
+    def plain(self) -> bool:
+        """Whether it was read to be looked at only."""
+        return isinstance(self.connection, tuple)
 
     @property
     def known(self) -> bool:
@@ -172,40 +184,134 @@ def holder_facts(share: Share, now: datetime) -> HolderFacts:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """What is read of one administration, or of some of its connections; `anywhere`: connections of
+    which the administration is yet to be known."""
+
+    connections: Select[Any]
+    anywhere: Select[Any]
+    journals: Select[Any]
+    people: Select[Any]
+    accounts: Select[Any]
+    attempts: Select[Any]
+    asked: Select[Any]
+    waiting: CompoundSelect[Any]
+
+
+@cache
+def _statements(*, plain: bool, some: bool) -> _Statements:
+    """Made once: making a statement costs more than running it."""
+
+    def of(model: type[Any]) -> Any:
+        return plain_columns(model) if plain else [model]
+
+    here: BindParameter[int] = bindparam("administration")
+    ids: BindParameter[int] = bindparam("ids", expanding=True)
+    ibans: BindParameter[str] = bindparam("ibans", expanding=True)
+    connections = select(*of(Connection)).where(Connection.administration_id == here)
+    anywhere = select(*of(Connection)).where(Connection.id.in_(ids))
+    journals = select(*of(Journal)).where(
+        Journal.administration_id == here, Journal.iban.is_not(None)
+    )
+    people = (
+        select(*of(Grant), *of(Holder))
+        .join(Holder, Holder.id == Grant.holder_id)
+        .where(Grant.administration_id == here)
+        .order_by(Holder.name, Holder.id)
+    )
+    accounts = (
+        select(*of(Account))
+        .join(Grant, Grant.id == Account.grant_id)
+        .where(Grant.administration_id == here)
+        .order_by(Account.id)
+    )
+    attempts = select(*of(Attempt)).where(Attempt.id.in_(bindparam("attempts", expanding=True)))
+    asked = (
+        select(*of(InvitationAccount), *of(Invitation))
+        .join(Invitation, Invitation.id == InvitationAccount.invitation_id)
+        .join(Connection, Connection.id == InvitationAccount.connection_id)
+        .where(
+            Connection.administration_id == here,
+            Invitation.accepted_at.is_(None),
+            Invitation.withdrawn_at.is_(None),
+            # What the clock wrote is no reason not to ask in person.
+            Invitation.by_reminder.is_(False) | Invitation.asked_again_at.is_not(None),
+        )
+        .order_by(Invitation.id)
+    )
+    if some:
+        connections = connections.where(Connection.id.in_(ids))
+        journals = journals.where(Journal.iban.in_(ibans))
+        accounts = accounts.where(Account.iban.in_(ibans))
+        asked = asked.where(InvitationAccount.connection_id.in_(ids))
+    connections = connections.order_by(Connection.id)
+    those = ids if some else select(Connection.id).where(Connection.administration_id == here)
+    return _Statements(
+        connections, anywhere, journals, people, accounts, attempts, asked, waiting_of(those)
+    )
+
+
 def records(
     session: Session,
     administration_id: int,
     at: Moment,
     *,
     only: Iterable[int] | None = None,
+    plain: bool = False,
 ) -> list[Record]:
     """Every connection of one administration (or those with the ids in `only`), diagnosed at `at`.
-    At most seven queries, however many rows there are."""
-    wanted = select(Connection).where(Connection.administration_id == administration_id)
+    At most eight queries, however many rows there are. `plain`: to be looked at and not changed, a
+    fifth of the work (store/plain.py)."""
+    statements = _statements(plain=plain, some=only is not None)
+    given: dict[str, Any] = {"administration": administration_id}
     if only is not None:
-        wanted = wanted.where(Connection.id.in_(list(only)))
-    connections = list(session.scalars(wanted.order_by(Connection.id)))
+        given["ids"] = list(only)
+    connections = read_all(session, statements.connections, given, Connection, plain=plain)
+    return _known(session, connections, statements, given, at, plain=plain)
+
+
+def record(
+    session: Session, connection_id: int, at: Moment, *, plain: bool = False
+) -> Record | None:
+    """One connection, or None when there is no such row."""
+    statements, given = _statements(plain=plain, some=True), {"ids": [connection_id]}
+    found = read_all(session, statements.anywhere, given, Connection, plain=plain)
+    if not found:
+        return None
+    given = {"administration": found[0].administration_id, **given}
+    return _known(session, found, statements, given, at, plain=plain)[0]
+
+
+def _known(
+    session: Session,
+    connections: list[Connection],
+    statements: _Statements,
+    given: dict[str, Any],
+    at: Moment,
+    *,
+    plain: bool,
+) -> list[Record]:
+    """What there is to know of these connections of one administration."""
+    given = {**given, "ibans": [each.iban for each in connections]}
     journals = {
         (journal.iban, journal.currency): journal
-        for journal in session.scalars(
-            select(Journal).where(
-                Journal.administration_id == administration_id, Journal.iban.is_not(None)
+        for journal in read_all(session, statements.journals, given, Journal, plain=plain)
+    }
+    shares = _shares(session, statements, given, plain=plain)
+    departed = [row.last_attempt_id for row in connections if row.last_attempt_id is not None]
+    attempts = (
+        {
+            attempt.id: attempt
+            for attempt in read_all(
+                session, statements.attempts, {"attempts": departed}, Attempt, plain=plain
             )
-        )
-    }
-    shares = _shares(
-        session, administration_id, None if only is None else {row.iban for row in connections}
+        }
+        if departed
+        else {}
     )
-    attempt_ids = [row.last_attempt_id for row in connections if row.last_attempt_id is not None]
-    attempts = {
-        attempt.id: attempt
-        for attempt in session.scalars(select(Attempt).where(Attempt.id.in_(attempt_ids)))
-    }
-    asked = _asked(
-        session, administration_id, None if only is None else [c.id for c in connections]
-    )
-    those = all_of(administration_id) if only is None else numbers([c.id for c in connections])
-    waits = waiting(session, those)
+    asked = _asked(session, statements, given, plain=plain)
+    waits = waiting(session, statements.waiting, given)
     return [
         _record(
             connection,
@@ -221,37 +327,19 @@ def records(
 
 
 def _asked(
-    session: Session, administration_id: int, connections: list[int] | None
+    session: Session, statements: _Statements, given: dict[str, Any], *, plain: bool
 ) -> dict[int, Asked]:
     """By connection."""
-    wanted = (
-        select(InvitationAccount.connection_id, Invitation)
-        .join(Invitation, Invitation.id == InvitationAccount.invitation_id)
-        .join(Connection, Connection.id == InvitationAccount.connection_id)
-        .where(
-            Connection.administration_id == administration_id,
-            Invitation.accepted_at.is_(None),
-            Invitation.withdrawn_at.is_(None),
-            # What the clock wrote is no reason not to ask in person.
-            Invitation.by_reminder.is_(False) | Invitation.asked_again_at.is_not(None),
+    last: dict[int, Invitation] = {
+        wish.connection_id: invitation
+        for wish, invitation in read_all(
+            session, statements.asked, given, InvitationAccount, Invitation, plain=plain
         )
-        .order_by(Invitation.id)
-    )
-    if connections is not None:
-        wanted = wanted.where(InvitationAccount.connection_id.in_(connections))
-    last = {row.connection_id: row.Invitation for row in session.execute(wanted)}
+    }
     if not last:
         return {}
     mails = deliveries(session, {each.id for each in last.values()})
     return {key: Asked(each, mails.get(each.id)) for key, each in last.items()}
-
-
-def record(session: Session, connection_id: int, at: Moment) -> Record | None:
-    """One connection, or None when there is no such row."""
-    connection = session.get(Connection, connection_id)
-    if connection is None:
-        return None
-    return records(session, connection.administration_id, at, only=[connection_id])[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,23 +348,18 @@ class _Shares:
     by_holder: dict[int, Share]
 
 
-def _shares(session: Session, administration_id: int, ibans: set[str] | None) -> _Shares:
-    """Who shares what; with `ibans` only these accounts, but every holder."""
+def _shares(
+    session: Session, statements: _Statements, given: dict[str, Any], *, plain: bool
+) -> _Shares:
+    """Who shares what; of some accounts, but every holder."""
+    of_grant: dict[int, list[Account]] = defaultdict(list)
+    for account in read_all(session, statements.accounts, given, Account, plain=plain):
+        of_grant[account.grant_id].append(account)
     by_account: dict[tuple[str, str], list[Share]] = defaultdict(list)
     by_holder: dict[int, Share] = {}
-    rows = session.execute(
-        select(Grant, Holder, Account)
-        .join(Holder, Holder.id == Grant.holder_id)
-        .outerjoin(
-            Account,
-            (Account.grant_id == Grant.id) & (true() if ibans is None else Account.iban.in_(ibans)),
-        )
-        .where(Grant.administration_id == administration_id)
-        .order_by(Holder.name, Holder.id, Account.id)
-    )
-    for grant, holder, account in rows:
-        by_holder.setdefault(holder.id, Share(holder, grant, None))
-        if account is not None:
+    for grant, holder in read_all(session, statements.people, given, Grant, Holder, plain=plain):
+        by_holder[holder.id] = Share(holder, grant, None)
+        for account in of_grant[grant.id]:
             by_account[account.iban, account.currency].append(Share(holder, grant, account))
     return _Shares(by_account, by_holder)
 
@@ -300,6 +383,7 @@ def _record(
             mine[str(connection.selected_id)] = selected
     key = str(connection.selected_id) if connection.selected_id is not None else None
     on = connection.switch == Switch.ON
+    invited = asked is not None and asked.state(at.now) in OPEN
     facts = ConnectionFacts(
         journal=journal is not None,
         switch=Switch(connection.switch),
@@ -323,18 +407,16 @@ def _record(
             else None
         ),
         unbalanced_by=connection.unbalanced_by,
-        invited=asked is not None and asked.state(at.now) in OPEN,
-        requested=asked is not None
-        and asked.state(at.now) in OPEN
-        and asked.invitation.purpose == "renew",
+        invited=invited,
+        requested=invited and asked is not None and asked.invitation.purpose == "renew",
     )
-    running = (
+    if (
         attempt is not None
         and attempt.outcome is None
         and at.real - attempt.created_at < ATTEMPT_RUNS
         and not _overtaken(attempt, facts, mine)
-    )
-    facts = replace(facts, renewal_running=running)
+    ):
+        facts = replace(facts, renewal_running=True)
     return Record(connection, journal, mine, attempt, asked, facts, diagnose(facts), waits)
 
 

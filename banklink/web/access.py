@@ -10,9 +10,10 @@ role in any administration.
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import cache
 
 from flask import Flask, abort, current_app, g, jsonify, make_response, redirect, request, url_for
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -233,15 +234,26 @@ def guard() -> BaseResponse | None:
 def _role(person_id: int) -> str | None:
     """The person's role where the address leads, None when that is not theirs or is not there."""
     named = request.view_args or {}
-    wanted = select(Membership.role).where(Membership.user_id == person_id)
+    given = {name: named[name] for name in _LEADING & named.keys()}
+    with house().services.store.read() as session:
+        asked = _role_where(frozenset(given))
+        role: str | None = session.connection().scalar(asked, {"user": person_id, **given})
+        return role
+
+
+_LEADING = frozenset({"connection_id", "administration_id"})
+
+
+@cache
+def _role_where(named: frozenset[str]) -> Select[str]:
+    wanted = select(Membership.role).where(Membership.user_id == bindparam("user"))
     if "connection_id" in named:
         wanted = wanted.join(
             Connection, Connection.administration_id == Membership.administration_id
-        ).where(Connection.id == named["connection_id"])
+        ).where(Connection.id == bindparam("connection_id"))
     if "administration_id" in named:
-        wanted = wanted.where(Membership.administration_id == named["administration_id"])
-    with house().services.store.read() as session:
-        return session.scalar(wanted)
+        wanted = wanted.where(Membership.administration_id == bindparam("administration_id"))
+    return wanted
 
 
 # -- not signed in ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from flask import abort, current_app, url_for
 from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
-from banklink.store.asides import NOTHING, one, waiting
+from banklink.store.asides import waiting_for
 from banklink.store.models import Account, Connection, FetchRun, Grant, Journal
 from banklink.web.context import at, may_change
 from banklink.web.i18n import _, iban
@@ -57,7 +57,7 @@ def connection_here(session: Session, connection_id: int) -> Connection:
 def head(session: Session, connection: Connection, current: str) -> Head:
     """`current`: the tab. Costs the same few statements however much there is."""
     number = connection.id
-    waits = waiting(session, one(number)).get(number, NOTHING)
+    waits = waiting_for(session, number)
     under_way = progress(connection, waits.run, at().real)
     counts = {"review": waits.review + waits.remarks}
     labels = {

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from functools import cache
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
-from flask import request, url_for
+from flask import g, request, url_for
 from werkzeug.datastructures import MultiDict
+
+
+def path_to(endpoint: str, **numbers: int) -> str:
+    """What `url_for` says, for addresses of which there are many on a page, that differ in their
+    numbers alone: the rule is looked up once."""
+    return _pattern(endpoint, tuple(numbers)).format(**numbers)
+
+
+@cache
+def _pattern(endpoint: str, names: tuple[str, ...]) -> str:
+    marks = {name: 7_000_000_001 + place for place, name in enumerate(names)}
+    pattern = url_for(endpoint, **marks)  # type: ignore[arg-type]
+    for name, mark in marks.items():
+        pattern = pattern.replace(str(mark), f"{{{name}}}")
+    return pattern
 
 
 def help_address(status: str) -> str:
     """The help chapter of a status (the word in a row's data-status)."""
-    return url_for("help.page", _anchor=status)
+    return f"{path_to('help.page')}#{status}"
 
 
 def is_htmx() -> bool:
@@ -42,21 +58,32 @@ class Listing:
     ) -> str:
         """The same part of the list with that row's panel open, or none. The row tells on which
         page of the list it stands."""
-        return url_for(
-            "maintenance.page",
-            administration=administration_id,
-            filter=self.filter,
-            q=self.query or None,
-            page=self.number if self.number > 1 and connection is None else None,
-            connection=connection,
-            open=opening,
-            _anchor=f"connection-{connection}" if connection else None,
+        asked = {
+            "administration": administration_id,
+            "filter": self.filter,
+            "q": self.query or None,
+            "page": self.number if self.number > 1 and connection is None else None,
+            "connection": connection,
+            "open": opening,
+        }
+        query = urlencode(
+            {name: value for name, value in asked.items() if value is not None},
+            safe="!$'()*,/:;?@",
         )
+        row = f"#connection-{connection}" if connection else ""
+        return f"{path_to('maintenance.page')}?{query}{row}"
 
 
 def listing() -> Listing:
     """Of this request when it is for the page itself, else of the page it came from: a fragment
-    and the answer to a press go where that page stands."""
+    and the answer to a press go where that page stands. Read once."""
+    if "listing" not in g:
+        g.listing = _listing()
+    asked: Listing = g.listing
+    return asked
+
+
+def _listing() -> Listing:
     itself = request.endpoint == "maintenance.page" and not is_htmx()
     args = request.args if itself else MultiDict(parse_qsl(came_from().query)[:20])
     return Listing(

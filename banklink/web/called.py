@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from flask import url_for
-
 from banklink.core.masked import PSEUDONYM
+from banklink.web.addresses import path_to
 from banklink.web.i18n import _
 from banklink.web.viewmodel import Button
 
@@ -25,11 +24,6 @@ def withdraw_button(administration_id: int, holder_id: int | str, name: str) -> 
         label=label,
         name=_("%(action)s: %(title)s", action=label, title=name),
         method="get",
-        url=url_for(
-            "consents.page",
-            administration_id=administration_id,
-            holder_id=holder_id,
-            open="withdraw",
-            _anchor="confirm",
-        ),
+        url=path_to("consents.page", administration_id=administration_id, holder_id=int(holder_id))
+        + "?open=withdraw#confirm",
     )

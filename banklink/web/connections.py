@@ -64,7 +64,7 @@ Answer = BaseResponse | str | tuple[str, int]
 
 
 def one_record(session: Session, connection_id: int) -> Record:
-    found = record(session, connection_id, at())
+    found = record(session, connection_id, at(), plain=True)
     if found is None:
         abort(404)
     return found
@@ -117,7 +117,9 @@ def answer(
         if notice is not None and undo:
             notice = Notice(tone=notice.tone, text=notice.text, button=undo_button(found))
         administration = my_administration(session, found.connection.administration_id)
-        page = page_view(session, administration, records(session, administration.id, at()))
+        page = page_view(
+            session, administration, records(session, administration.id, at(), plain=True)
+        )
         if not _stays(found):
             gone = make_response(
                 render_template("maintenance/_gone.html", notice=notice, page=page)
@@ -168,7 +170,7 @@ def again(session: Session, found: Record, form: Form, panel: str) -> Answer:
         return row_html(found, panel=form), 422
     administration = my_administration(session, found.connection.administration_id)
     g.stay = row_url(found, panel)
-    everything = records(session, administration.id, at())
+    everything = records(session, administration.id, at(), plain=True)
     focus = next(each for each in everything if each.connection.id == found.connection.id)
     view = page_view(session, administration, everything, focus=focus, panel=form)
     return render_template("maintenance/page.html", page=view), 422

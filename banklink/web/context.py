@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import abort, current_app, g, session, url_for
-from sqlalchemy import select
+from flask import abort, current_app, g, session
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from banklink import clock as clocks
@@ -19,7 +19,10 @@ from banklink.clock import Clock
 from banklink.core.calendar import Moment
 from banklink.settings import Settings
 from banklink.store.models import Administration, Membership, User
-from banklink.web.rows import Reader
+from banklink.store.plain import plain_columns, read_all
+from banklink.web.addresses import listing, path_to
+from banklink.web.i18n import locale
+from banklink.web.rows import Reader, Voice
 from banklink.web.viewmodel import Notice
 
 MOST = 2**31
@@ -95,12 +98,17 @@ def reader() -> Reader:
     settings = house().settings
     return Reader(
         at=at(),
-        app=settings.app_name,
-        provider=settings.provider_name,
         browser=browser(),
-        may_change=may_change(),
-        provider_ready=provider_ready(),
-        provider_page=url_for("provider.page") if person().is_owner else None,
+        voice=Voice(
+            today=at().today,
+            locale=locale(),
+            listing=listing(),
+            app=settings.app_name,
+            provider=settings.provider_name,
+            may_change=may_change(),
+            provider_ready=provider_ready(),
+            provider_page=path_to("provider.page") if person().is_owner else None,
+        ),
         posts=house().services.office.sender is not None,
     )
 
@@ -118,32 +126,42 @@ def may_change() -> bool:
     return g.get("role") != "reader"
 
 
+_MINE = (
+    select(*plain_columns(Administration), *plain_columns(Membership))
+    .join(Membership, Membership.administration_id == Administration.id)
+    .where(Membership.user_id == bindparam("user"))
+    .order_by(Administration.id)
+)
+
+
 def my_administrations(session_: Session) -> list[Administration]:
-    return list(
-        session_.scalars(
-            select(Administration)
-            .join(Membership)
-            .where(Membership.user_id == person().id)
-            .order_by(Administration.id)
+    """To be looked at. Read once in a reading."""
+    return [administration for administration, _ in _mine(session_)]
+
+
+def _mine(session_: Session) -> list[tuple[Administration, Membership]]:
+    if "mine" not in session_.info:
+        given = {"user": person().id}
+        session_.info["mine"] = read_all(
+            session_, _MINE, given, Administration, Membership, plain=True
         )
-    )
+        g.several = len(session_.info["mine"]) > 1
+    mine: list[tuple[Administration, Membership]] = session_.info["mine"]
+    return mine
 
 
 def my_administration(session_: Session, administration_id: int | None) -> Administration:
     """One of the person's own, by default the one they were in last; another's does not exist for
     them (404)."""
-    mine = my_administrations(session_)
-    wanted = the_default([each.id for each in mine]) if administration_id is None else None
-    found = next((each for each in mine if each.id == (wanted or administration_id)), None)
+    mine = _mine(session_)
+    if administration_id is None:
+        administration_id = the_default([each.id for each, _ in mine])
+    found = next((each for each in mine if each[0].id == administration_id), None)
     if found is None:
         abort(404)
-    g.role = session_.scalar(
-        select(Membership.role).where(
-            Membership.user_id == person().id, Membership.administration_id == found.id
-        )
-    )
-    g.administration_id = found.id
-    return found
+    administration, membership = found
+    g.role, g.administration_id = membership.role, administration.id
+    return administration
 
 
 def keeps_all(invitation_id: int) -> bool:

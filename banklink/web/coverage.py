@@ -60,7 +60,7 @@ def _until(today: date) -> date:
 
 def _fetch(connection: Connection) -> Button | None:
     """Asks the bank anew for what is missing; it gives what it can."""
-    if connection.switch != "on" or not may_change() or reader().provider_ready is False:
+    if connection.switch != "on" or not may_change() or not reader().voice.provider_ready:
         return None
     label = _("Fetch now")
     return Button(

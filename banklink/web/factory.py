@@ -66,7 +66,7 @@ from banklink.web import (
     transactions,
     uploads,
 )
-from banklink.web.addresses import is_htmx
+from banklink.web.addresses import is_htmx, path_to
 from banklink.web.context import House, at
 from banklink.web.i18n import _, day, gettext, ngettext
 from banklink.web.kept import filled
@@ -257,23 +257,23 @@ def _common() -> dict[str, Any]:
         "locale": g.get("locale", house.settings.locale),
         "user": {
             "name": person.name,
-            "account_url": url_for("account.page"),
-            "sign_out_url": url_for("doors.sign_out") if person.session_id else None,
+            "account_url": path_to("account.page"),
+            "sign_out_url": path_to("doors.sign_out") if person.session_id else None,
         }
         if person
         else None,
-        "cdn": {"url": HTMX, "integrity": HTMX_INTEGRITY, "local": url_for("htmx")},
+        "cdn": {"url": HTMX, "integrity": HTMX_INTEGRITY, "local": path_to("htmx")},
         "assets_local": house.settings.assets_local,
-        "home_url": url_for("maintenance.page"),
-        "here": _here(),
-        "language_url": url_for("language"),
+        "home_url": path_to("maintenance.page"),
+        "here": _here,
+        "language_url": path_to("language"),
         "sections": sections,
         "filled": filled,
         "demo": {
             "simulator_url": demo.simulator_url,
             "simulator_name": house.settings.provider_name,
             "panel_url": demo.panel_url,
-            "gallery_url": url_for("gallery.page"),
+            "gallery_url": path_to("gallery.page"),
             "today": day(at().today),
         }
         if demo and not g.get("shut")

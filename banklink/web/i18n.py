@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
-from babel.dates import format_date, format_datetime, format_time, format_timedelta
+from babel.dates import format_date, format_time, format_timedelta
 from babel.numbers import format_currency, format_decimal
 from flask import g
 
@@ -21,8 +21,13 @@ def locale() -> str:
 
 def gettext(message: str, **params: object) -> str:
     """`message` in the reader's language; `%(name)s` is filled in when params are given."""
-    text = catalogue(locale()).gettext(message)
+    text = _sentence(message, locale())
     return text % params if params else text
+
+
+@lru_cache(maxsize=8192)
+def _sentence(message: str, where: str) -> str:
+    return catalogue(where).gettext(message)
 
 
 def ngettext(singular: str, plural: str, n: int, **params: object) -> str:
@@ -71,24 +76,29 @@ def day_of(instant: datetime) -> str:
 
 def clock_time(instant: datetime) -> str:
     """14:03, in Amsterdam."""
-    return format_time(instant.astimezone(AMSTERDAM), "HH:mm", locale=locale())
+    return _clock_time(instant.astimezone(AMSTERDAM).time(), locale())
+
+
+@lru_cache(maxsize=4096)
+def _clock_time(value: time, where: str) -> str:
+    return format_time(value, "HH:mm", locale=where)
 
 
 def moment(instant: datetime) -> str:
     """2 mei 2025 14:03, in Amsterdam."""
-    return format_datetime(instant.astimezone(AMSTERDAM), "d MMM y HH:mm", locale=locale())
+    return f"{day_of(instant)} {clock_time(instant)}"
 
 
 def when(instant: datetime, today: date) -> str:
     """The time alone today, else the day with the time: by its name as long as that is clear."""
-    days, time = (today - amsterdam_day(instant)).days, clock_time(instant)
+    days, hour = (today - amsterdam_day(instant)).days, clock_time(instant)
     if days == 0:
-        return time
+        return hour
     if days == 1:
-        return _("yesterday %(time)s", time=time)
+        return _("yesterday %(time)s", time=hour)
     if 1 < days < 7:
         weekday = format_date(amsterdam_day(instant), "EEEE", locale=locale())
-        return f"{weekday} {time}"
+        return f"{weekday} {hour}"
     return moment(instant)
 
 

@@ -101,7 +101,7 @@ def page() -> str | BaseResponse:
         if not my_administrations(session):
             return redirect(url_for("start.page"), 303) if person().is_owner else _nowhere()
         administration = my_administration(session, request.args.get("administration", type=int))
-        found = records(session, administration.id, at())
+        found = records(session, administration.id, at(), plain=True)
         target = next((each for each in found if each.connection.id == connection_id), None)
         panel = open_panel(session, target, opening, preview) if target else None
         adding = opening == "add-journal"
@@ -145,7 +145,9 @@ def _preview_here(connection_id: int | None) -> Preview | None:
         if not my_administrations(session):
             return None
         administration = my_administration(session, request.args.get("administration", type=int))
-        mine = {each.connection.id for each in records(session, administration.id, at())}
+        mine = {
+            each.connection.id for each in records(session, administration.id, at(), plain=True)
+        }
     if connection_id is None or connection_id not in mine:
         return None
     return first_preview(connection_id, Action.ACTIVATE.value)
@@ -160,7 +162,7 @@ def first_preview(
     if action != Action.ACTIVATE.value or not may_change():
         return None
     with house().services.store.read() as session:
-        found = record(session, connection_id, at())
+        found = record(session, connection_id, at(), plain=True)
         wish = panels.first_wish(session, found, reader(), typed or {}) if found else None
     if wish is None:
         return None
@@ -226,10 +228,11 @@ def page_view(
         number = hits.index(focus) // PAGE_SIZE + 1
     number = min(number, max(1, -(-len(hits) // PAGE_SIZE)))
     first = (number - 1) * PAGE_SIZE
+    who = reader()
     rows = tuple(
         row_view(
             each,
-            reader(),
+            who,
             panel=panel if focus is each else None,
             flash=flashed(each, messages or {}),
         )
@@ -435,8 +438,8 @@ def _troubles(shown: list[Record], attention: int) -> list[str]:
     if wrong:
         parts.append(
             ngettext(
-                "the balance of %(n)s account does not add up",
-                "the balances of %(n)s accounts do not add up",
+                "%(n)s account has a balance that does not add up",
+                "%(n)s accounts have a balance that does not add up",
                 len(wrong),
             )
         )
@@ -544,7 +547,7 @@ def _changes(administration_id: int, *, always: bool, flash: Notice | None = Non
     seen, editing = _digests("row"), _digests("editing")
     with house().services.store.read() as session:
         administration = my_administration(session, administration_id)
-        found = records(session, administration.id, at())
+        found = records(session, administration.id, at(), plain=True)
         page = page_view(session, administration, found, flash=flash)
         views = {view.id: view for view in page.rows}
         shown = {
@@ -626,7 +629,10 @@ def add_journal(administration_id: int) -> BaseResponse | tuple[str, int]:
                 "maintenance.page", administration=administration_id, open="add-journal"
             )
             view = page_view(
-                session, administration, records(session, administration_id, at()), form=form
+                session,
+                administration,
+                records(session, administration_id, at(), plain=True),
+                form=form,
             )
             return render_template("maintenance/page.html", page=view), 422
     tell(connection_id, Notice(tone="ok", text=_("Journal added.")))

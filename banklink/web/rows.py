@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 from flask import url_for
 
@@ -26,9 +27,10 @@ from banklink.core.statuses import (
     Status,
 )
 from banklink.core.texts import N_
+from banklink.store.asides import NOTHING
 from banklink.store.facts import Asked, Record
 from banklink.store.models import Attempt
-from banklink.web.addresses import help_address, listing
+from banklink.web.addresses import Listing, help_address, listing, path_to
 from banklink.web.asked import words
 from banklink.web.called import called, withdraw_button
 from banklink.web.i18n import _, clock_time, day, day_of, iban, money, ngettext, soon, when
@@ -124,27 +126,55 @@ _TROUBLES: dict[Trouble, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
-    """For whom a row is drawn: when, under which names, in which browser. Who may not change
-    anything gets no button that would."""
+class Voice:
+    """In whose words a row is drawn: on which day, in which language and under which names, for
+    which part of the list. Nothing of it moves by itself within the day, so that what is drawn in
+    one voice from the same record is the same. Who may not change anything gets no button that
+    would."""
 
-    at: Moment
+    today: date
+    locale: str
+    listing: Listing
     app: str
     provider: str
-    browser: str | None
     may_change: bool = True
     provider_ready: bool = True
     provider_page: str | None = None
     """Where it is set up, for who may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """For whom a row is drawn: at which moment, in which browser, in which voice."""
+
+    at: Moment
+    browser: str | None
+    voice: Voice
     posts: bool = True
     """Whether a mail server is set up."""
+
+    @property
+    def app(self) -> str:
+        return self.voice.app
+
+    @property
+    def provider(self) -> str:
+        return self.voice.provider
+
+    @property
+    def may_change(self) -> bool:
+        return self.voice.may_change
 
 
 def row_url(record: Record, panel: str | None = None) -> str:
     """The part of the list that is looked at, with this row and a panel open in it; works without
     JavaScript, and stands in the address bar with it."""
+    return _row_url(record, listing(), panel)
+
+
+def _row_url(record: Record, part: Listing, panel: str | None) -> str:
     connection = record.connection
-    return listing().address(connection.administration_id, connection=connection.id, opening=panel)
+    return part.address(connection.administration_id, connection=connection.id, opening=panel)
 
 
 def row_address(administration_id: int, connection_id: int, panel: str | None = None) -> str:
@@ -159,7 +189,7 @@ def row_address(administration_id: int, connection_id: int, panel: str | None = 
 
 
 def upload_address(connection_id: int) -> str:
-    return url_for("uploads.page", connection_id=connection_id)
+    return path_to("uploads.page", connection_id=connection_id)
 
 
 def row_view(
@@ -170,13 +200,53 @@ def row_view(
     flash: Notice | None = None,
 ) -> RowView:
     """`panel` is what is open in the row, `flash` what the person's last action led to."""
+    # What is not plainly read may be changed under our hands.
+    draw = _drawn if record.plain else _drawn.__wrapped__
+    view = draw(record, reader.voice, _timely(record, reader))
+    if panel is None and flash is None:
+        return view
+    return replace(view, panel=panel, notice=flash or view.notice)
+
+
+@dataclass(frozen=True, slots=True)
+class _Timely:
+    """What a clock moves within the day, in words already: how the last departure ended, how an
+    invitation stands, until when the bank's limit lasts, how far a fetch is."""
+
+    notice: Notice | None
+    invitation: OverlayView | None
+    limited: OverlayView | None
+    beside: tuple[OverlayView, ...]
+
+
+_TIMELESS = _Timely(None, None, None, ())
+
+
+def _timely(record: Record, reader: Reader) -> _Timely:
+    asked, until = record.asked, record.facts.limited_until
+    if record.attempt is None and asked is None and until is None and record.waits == NOTHING:
+        return _TIMELESS
+    wanted = asked is not None and _still_wanted(record, asked, reader.at)
+    return _Timely(
+        notice=_attempt_notice(record, reader),
+        invitation=_invitation(record, asked, reader) if wanted and asked else None,
+        limited=_limited(until, reader) if until else None,
+        beside=tuple(beside(record, reader.at.real)),
+    )
+
+
+@lru_cache(maxsize=2048)
+def _drawn(record: Record, voice: Voice, timely: _Timely) -> RowView:
+    """The row in all its words. Remembered, because pages that are open ask for the same rows over
+    and over; it depends on nothing but what it is given, and nothing of that knows what time it is.
+    """
     diagnosis, connection = record.diagnosis, record.connection
-    names = Names(record, reader)
+    names = Names(record, voice)
     title, subtitle = _titles(record)
     spoken = spoken_title(record)
-    primary = _offer(diagnosis.primary, record, spoken, reader.app) if diagnosis.primary else None
-    second = _offer(diagnosis.second, record, spoken, reader.app) if diagnosis.second else None
-    holders = tuple(_holder(key, record, reader, spoken) for key in record.facts.holders)
+    primary = _offer(diagnosis.primary, record, spoken, voice) if diagnosis.primary else None
+    second = _offer(diagnosis.second, record, spoken, voice) if diagnosis.second else None
+    holders = tuple(_holder(key, record, voice, spoken) for key in record.facts.holders)
     current = record.facts.selected if record.facts.switch is Switch.ON else diagnosis.concerns
     view = RowView(
         id=connection.id,
@@ -192,14 +262,14 @@ def row_view(
         chip=_(diagnosis.row.chip),
         sentence=names.fill(diagnosis.row.sentence),
         helper=names.first(diagnosis.row.helpers),
-        overlays=_overlays(record, reader),
+        overlays=_overlays(record, voice, timely),
         holders=holders,
         holder=next((holder for holder in holders if holder.id == current), None),
-        rescue=tuple(_offer(offer, record, spoken, reader.app) for offer in diagnosis.rescue),
-        validity=_validity(record, reader, current),
+        rescue=tuple(_offer(offer, record, spoken, voice) for offer in diagnosis.rescue),
+        validity=_validity(record, current),
         primary=primary,
         second=second,
-        menu=tuple(_offer(offer, record, spoken, reader.app) for offer in diagnosis.menu)
+        menu=tuple(_offer(offer, record, spoken, voice) for offer in diagnosis.menu)
         + ((_disarm(record, spoken),) if connection.armed else ())
         + (_help(record, spoken),),
         details=Button(
@@ -207,25 +277,24 @@ def row_view(
             label=_("Details"),
             name=_("Details of %(title)s", title=spoken),
             method="get",
-            url=row_url(record, "details"),
+            url=_row_url(record, voice.listing, "details"),
             fragment=_fragment(record, "details"),
         ),
-        notice=_attempt_notice(record, reader),
+        notice=timely.notice,
         waits=Overlay.INVITED in diagnosis.overlays,
     )
     if record.hidden:
         view = replace(
             view, primary=_show_again(record, spoken), second=None, menu=_not_hiding(view.menu)
         )
-    if not reader.provider_ready:
-        view = _provider_first(view, reader, spoken)
-    if not reader.may_change:
+    if not voice.provider_ready:
+        view = _provider_first(view, voice, spoken)
+    if not voice.may_change:
         view = replace(view, primary=None, second=None, rescue=(), menu=(_help(record, spoken),))
-    digest = hashlib.sha256(repr(view).encode()).hexdigest()[:16]
-    return replace(view, digest=digest, panel=panel, notice=flash or view.notice)
+    return replace(view, digest=hashlib.sha256(repr(view).encode()).hexdigest()[:16])
 
 
-def _provider_first(view: RowView, reader: Reader, title: str) -> RowView:
+def _provider_first(view: RowView, voice: Voice, title: str) -> RowView:
     """Nothing is broken that was never set up: instead of a step at the bank that could not
     begin, the row says what comes first."""
     leaving = {action.value for action in AT_THE_BANK | BY_MAIL}
@@ -235,9 +304,9 @@ def _provider_first(view: RowView, reader: Reader, title: str) -> RowView:
         return replace(view, menu=menu)
     helper = _(
         "First the details of %(provider)s have to be entered; then this account can be connected.",
-        provider=reader.provider,
+        provider=voice.provider,
     )
-    if reader.provider_page is None:
+    if voice.provider_page is None:
         return replace(view, menu=menu, primary=None, helper=helper)
     label = _("Enter the details")
     button = Button(
@@ -245,7 +314,7 @@ def _provider_first(view: RowView, reader: Reader, title: str) -> RowView:
         label=label,
         name=_("%(action)s: %(title)s", action=label, title=title),
         method="get",
-        url=reader.provider_page,
+        url=voice.provider_page,
     )
     return replace(view, menu=menu, primary=button, helper=helper)
 
@@ -256,7 +325,7 @@ def _show_again(record: Record, title: str) -> Button:
         label=_("Show again"),
         name=_("Show again: %(title)s", title=title),
         method="post",
-        url=url_for("connections.show", connection_id=record.connection.id),
+        url=path_to("connections.show", connection_id=record.connection.id),
         fields=(("version", str(record.connection.version)),),
     )
 
@@ -271,7 +340,7 @@ def _disarm(record: Record, title: str) -> Button:
         label=_("Do not switch on by itself"),
         name=_("Do not switch on by itself: %(title)s", title=title),
         method="post",
-        url=url_for("connections.disarm", connection_id=record.connection.id),
+        url=path_to("connections.disarm", connection_id=record.connection.id),
         fields=(("version", str(record.connection.version)),),
     )
 
@@ -309,13 +378,12 @@ class Names:
 
     _WANTED = re.compile(r"%\((\w+)\)s")
 
-    def __init__(self, record: Record, reader: Reader):
+    def __init__(self, record: Record, voice: Voice):
         connection, diagnosis = record.connection, record.diagnosis
         holder = record.facts.holders.get(diagnosis.concerns or "")
-        at = reader.at
         self.values: dict[str, str | None] = {
-            "app": reader.app,
-            "provider": reader.provider,
+            "app": voice.app,
+            "provider": voice.provider,
             "holder": called(holder.name, diagnosis.concerns) if holder else None,
             "revoked": _day_or_none(holder.revoked_at if holder else None),
             "withdrawn": _day_or_none(
@@ -323,7 +391,9 @@ class Names:
             ),
             "ended": _ended(holder),
             "attempted": _day_or_none(holder.attempted_at if holder else None),
-            "fetched": when(connection.last_success, at.today) if connection.last_success else None,
+            "fetched": when(connection.last_success, voice.today)
+            if connection.last_success
+            else None,
             "new": _new(connection.last_new),
             "who": connection.switched_by,
             "switched": _day_or_none(connection.switched_at),
@@ -358,10 +428,11 @@ def _day_or_none(instant: datetime | None) -> str | None:
 
 
 def _fragment(record: Record, panel: str | None = None) -> str:
-    return url_for("connections.row", connection_id=record.connection.id, open=panel)
+    row = path_to("connections.row", connection_id=record.connection.id)
+    return f"{row}?open={panel}" if panel else row
 
 
-def _offer(offer: Offer, record: Record, title: str, app: str) -> Button:
+def _offer(offer: Offer, record: Record, title: str, voice: Voice) -> Button:
     action, connection = offer.action, record.connection
     holder = record.facts.holders.get(offer.holder or "")
     label = _(offer.label, holder=called(holder.name, offer.holder) if holder else "")
@@ -373,7 +444,7 @@ def _offer(offer: Offer, record: Record, title: str, app: str) -> Button:
             label=label,
             name=name,
             method="get",
-            url=row_url(record, panel),
+            url=_row_url(record, voice.listing, panel),
             fragment=_fragment(record, panel),
         )
     fields = [("version", str(connection.version))]
@@ -384,7 +455,7 @@ def _offer(offer: Offer, record: Record, title: str, app: str) -> Button:
         label=label,
         name=name,
         method="post",
-        url=url_for(
+        url=path_to(
             f"{'asking' if action in BY_MAIL else 'connections'}.{action.value.replace('-', '_')}",
             connection_id=connection.id,
         ),
@@ -398,7 +469,7 @@ def _has_address(record: Record, offer: Offer) -> bool:
     return share is not None and bool(share.holder.email)
 
 
-def _holder(key: str, record: Record, reader: Reader, title: str) -> HolderView:
+def _holder(key: str, record: Record, voice: Voice, title: str) -> HolderView:
     facts = record.facts.holders[key]
     line = account_line(facts)
     selected = key == record.facts.selected
@@ -412,14 +483,12 @@ def _holder(key: str, record: Record, reader: Reader, title: str) -> HolderView:
         detail=_holder_detail(facts),
         usable=facts.usable,
         selected=selected,
-        use=_offer(
-            Offer(Action.USE_HOLDER, N_("Fetch via %(holder)s"), key), record, title, reader.app
-        )
-        if usable_elsewhere and reader.may_change
+        use=_offer(Offer(Action.USE_HOLDER, N_("Fetch via %(holder)s"), key), record, title, voice)
+        if usable_elsewhere and voice.may_change
         else None,
-        record=url_for("consents.page", administration_id=books, holder_id=key),
+        record=path_to("consents.page", administration_id=books, holder_id=int(key)),
         withdraw=withdraw_button(books, key, called(facts.name, key))
-        if facts.grant == "active" and reader.may_change
+        if facts.grant == "active" and voice.may_change
         else None,
     )
 
@@ -448,7 +517,7 @@ def _days(days: int) -> str:
     return ngettext("%(n)s day ago", "%(n)s days ago", -days)
 
 
-def _validity(record: Record, reader: Reader, key: str | None) -> Validity | None:
+def _validity(record: Record, key: str | None) -> Validity | None:
     facts = record.facts.holders.get(key or "")
     if facts is None or not facts.visible or facts.valid_until is None:
         return None
@@ -470,21 +539,21 @@ def _validity(record: Record, reader: Reader, key: str | None) -> Validity | Non
     )
 
 
-def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
-    facts, today = record.facts, reader.at.today
+def _overlays(record: Record, voice: Voice, timely: _Timely) -> tuple[OverlayView, ...]:
+    facts, today = record.facts, voice.today
     views = []
     for overlay in record.diagnosis.overlays:
         detail = link = None
         if overlay is Overlay.INVITED:
             continue  # told below, with what can be done about it
         if overlay is Overlay.PROVIDER_OUTAGE and facts.trouble_since:
-            views.append(_trouble(facts.trouble, facts.trouble_since, reader))
+            views.append(_trouble(facts.trouble, facts.trouble_since, voice))
             continue
         if overlay is Overlay.BANK_OUTAGE and facts.outage_since:
             detail = _(
                 "since %(when)s; %(app)s tries again by itself, renewing is not needed",
                 when=when(facts.outage_since, today),
-                app=reader.app,
+                app=voice.app,
             )
         elif overlay is Overlay.POSSIBLE_GAP and facts.gap:
             detail = _(
@@ -493,12 +562,12 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
                 since=day(facts.gap[0]),
                 until=day(facts.gap[1]),
             )
-            if reader.may_change and record.connection.id:
+            if voice.may_change and record.connection.id:
                 link = _("Upload a statement"), upload_address(record.connection.id)
         elif overlay is Overlay.UNBALANCED and facts.unbalanced:
-            detail = unbalanced_text(facts, record.connection.currency, reader.app)
-        elif overlay is Overlay.LIMITED and facts.limited_until:
-            views.append(_limited(facts.limited_until, reader))
+            detail = unbalanced_text(facts, record.connection.currency, voice.app)
+        elif overlay is Overlay.LIMITED and timely.limited:
+            views.append(timely.limited)
             continue
         elif overlay is Overlay.STALE:
             last = facts.last_success
@@ -515,9 +584,9 @@ def _overlays(record: Record, reader: Reader) -> tuple[OverlayView, ...]:
                 link=link or (_to_days(record) if overlay in _ABOUT_DAYS else None),
             )
         )
-    views += beside(record, reader.at.real)
-    if record.asked is not None and _still_wanted(record, record.asked, reader.at):
-        views.append(_invitation(record, record.asked, reader))
+    views += timely.beside
+    if timely.invitation is not None:
+        views.append(timely.invitation)
     armed = record.connection.armed_start
     if record.connection.armed and armed:
         views.append(
@@ -537,7 +606,7 @@ def _to_days(record: Record) -> tuple[str, str] | None:
     """Where these days are shown one by one. The gallery's rows have no such place."""
     number = record.connection.id
     return (
-        (_("Look at the days"), url_for("coverage.page", connection_id=number)) if number else None
+        (_("Look at the days"), path_to("coverage.page", connection_id=number)) if number else None
     )
 
 
@@ -610,7 +679,7 @@ def _invitation(record: Record, asked: Asked, reader: Reader) -> OverlayView:
             label=label,
             name=_("%(action)s: %(title)s", action=label, title=spoken),
             method="post",
-            url=url_for(f"asking.{action}", connection_id=record.connection.id),
+            url=path_to(f"asking.{action}", connection_id=record.connection.id),
             fields=(
                 ("version", str(record.connection.version)),
                 ("invitation", str(asked.invitation.id)),
@@ -629,16 +698,16 @@ def _invitation(record: Record, asked: Asked, reader: Reader) -> OverlayView:
     )
 
 
-def _trouble(kind: Trouble, since: datetime, reader: Reader) -> OverlayView:
+def _trouble(kind: Trouble, since: datetime, voice: Voice) -> OverlayView:
     """That the provider, not the bank, keeps the transactions; with the way to its details for who
     may correct them."""
     text, detail = _TROUBLES[kind]
-    names = {"provider": reader.provider, "app": reader.app}
-    page = reader.provider_page if kind is Trouble.REFUSED else None
+    names = {"provider": voice.provider, "app": voice.app}
+    page = voice.provider_page if kind is Trouble.REFUSED else None
     return OverlayView(
         key=Overlay.PROVIDER_OUTAGE.value,
         text=_(text, **names),
-        detail=_(detail, when=when(since, reader.at.today), **names),
+        detail=_(detail, when=when(since, voice.today), **names),
         link=(_("Look at the details"), page) if page else None,
     )
 
@@ -716,7 +785,7 @@ def _finish(record: Record) -> Button:
         label=_("Finish"),
         name=_("Finish the step at the bank: %(iban)s", iban=iban(record.connection.iban)),
         method="post",
-        url=url_for("connections.finish", connection_id=record.connection.id),
+        url=path_to("connections.finish", connection_id=record.connection.id),
         fields=(("version", str(record.connection.version)),),
     )
 

@@ -124,6 +124,8 @@ def _here(person_id: int) -> tuple[int | None, str | None]:
 
 def _several(person_id: int) -> bool:
     """Whether there is more than one administration to look over."""
+    if "several" in g:
+        return bool(g.several)
     with house().services.store.read() as session:
         mine = session.scalars(
             select(Membership.administration_id).where(Membership.user_id == person_id).limit(2)

@@ -72,6 +72,7 @@ def knowledge(draw: st.DrawFn) -> Known:
         covered=joined(draw(st.lists(periods, max_size=5))),
         booked=draw(st.sets(days, max_size=40)),
         waiting=draw(st.sets(days, max_size=5)),
+        locked=draw(st.none() | days),
     )
 
 
@@ -81,6 +82,8 @@ def day_by_day(known: Known, day: date) -> Kind:
         return Kind.OUTSIDE
     if any(first <= day <= last for first, last in known.covered):
         return Kind.FETCHED if day in known.booked else Kind.NOTHING
+    if known.locked is not None and day <= known.locked:
+        return Kind.OUTSIDE
     if known.watermark is not None and day <= known.watermark:
         return Kind.MISSING
     return Kind.AHEAD

@@ -283,7 +283,6 @@ def upgrade() -> None:
             sa.Column("unreadable", sa.Integer(), server_default="0", nullable=False)
         )
         batch_op.alter_column("holder_id", existing_type=sa.INTEGER(), nullable=True)
-        batch_op.create_index(batch_op.f("ix_fetch_runs_upload_id"), ["upload_id"], unique=False)
         batch_op.create_index(
             "ix_fetch_runs_open",
             ["connection_id"],
@@ -291,6 +290,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("result IS NULL"),
             postgresql_where=sa.text("result IS NULL"),
         )
+        batch_op.create_index(batch_op.f("ix_fetch_runs_upload_id"), ["upload_id"], unique=False)
         batch_op.create_foreign_key(
             batch_op.f("fk_fetch_runs_upload_id"), "uploads", ["upload_id"], ["id"]
         )
