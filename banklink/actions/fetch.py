@@ -35,7 +35,7 @@ from banklink.actions.observe import back_off, observe
 from banklink.actions.services import Missing, Services
 from banklink.actions.settle import hold, plan_reminders, settle, trouble_over
 from banklink.core.calendar import Moment, amsterdam_day
-from banklink.core.coverage import OVERLAP, Span, Window, fetch_window, without
+from banklink.core.coverage import OVERLAP, Span, Window, fetch_window, first_wanted, without
 from banklink.core.dedup import Booking, booking
 from banklink.core.facts import Grant as GrantState
 from banklink.core.facts import Trouble
@@ -367,6 +367,9 @@ def _begin(
     account = share.account
     assert account.ref is not None and connection.start_date is not None
     told = bookings.covered(session, connection.id)
+    locked_through = session.scalar(
+        select(Administration.lock_date).where(Administration.id == connection.administration_id)
+    )
     window = fetch_window(
         start=connection.start_date,
         watermark=connection.watermark,
@@ -374,11 +377,7 @@ def _begin(
         history_from=account.history_from,
         available_from=account.available_from,
         asked_from=_asked_from(session, connection.id),
-        locked_through=session.scalar(
-            select(Administration.lock_date).where(
-                Administration.id == connection.administration_id
-            )
-        ),
+        locked_through=locked_through,
         until=min(at.today, amsterdam_day(account.synchronized_at or at.now)),
     )
     if window is None:
@@ -394,7 +393,7 @@ def _begin(
         run is not None
         and run.result is None
         and run.scope == account.ref
-        and run.since <= window.since
+        and first_wanted(connection.start_date, locked_through) <= run.since <= window.since
         and at.now - run.started_at < _RESUME_WITHIN
         and (run.cursor is not None or run.pages == 0)
     )
