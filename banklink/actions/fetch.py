@@ -292,17 +292,23 @@ def _ask_bank(services: Services, connection_id: int, at: Moment, user_ip: str) 
             return
         if ledger.is_paused(share.account, at):
             return
-        grant_id, ref = share.grant.id, share.account.ref
-    try:
-        ask(
+        grant_id, ref, account_id = share.grant.id, share.account.ref, share.account.id
+    for look in (
+        lambda: ask(
             services,
             grant_id,
             at,
             lambda provider, token: provider.synchronise(token, account_ref=ref, user_ip=user_ip),
-        )
-        observe(services, grant_id, at)
-    except ProviderError as error:
-        log.info("connection %s: bank not asked: %s", connection_id, error.code)
+        ),
+        lambda: observe(services, grant_id, at),
+    ):
+        try:
+            look()
+        except RateLimited as error:
+            ledger.pause_after(services, account_id, error, at)
+            return
+        except ProviderError as error:
+            log.info("connection %s: bank not asked: %s", connection_id, error.code)
 
 
 def _fetch(

@@ -399,12 +399,17 @@ class Ponto:
         found: list[PendingBooking] = []
         url: str | None = self._bookings(account_ref, "pending-transactions")
         asked: set[str] = set()
+        known: set[str] = set()
         while url is not None:
             if url in asked or len(asked) >= _MOST_PAGES or len(found) > _MOST_PENDING:
                 raise ContractViolation("pending_without_end")
             asked.add(url)
             answer = self._get(url, credentials)
             for item in _items(answer):
+                if (number := _id(item)) in known:
+                    continue  # a page said once more
+                if number:
+                    known.add(number)
                 try:
                     found.append(_announced(item))
                 except ContractViolation as error:
