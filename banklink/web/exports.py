@@ -159,6 +159,9 @@ def _page(
             label=_("Back to the list"),
             url=row_address(connection.administration_id, connection_id),
         ),
+        transactions=Link(
+            label=_("Transactions"), url=url_for("transactions.page", connection_id=connection_id)
+        ),
         newest=Link(label=_("Newest"), url=url_for(".page", connection_id=connection_id))
         if below is not None
         else None,
