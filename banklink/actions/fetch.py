@@ -177,13 +177,14 @@ def fetch(
     user_ip: str | None = None,
     due_only: bool = False,
     reason: str | None = None,
-    patience: timedelta = PATIENCE,
+    patience: timedelta | None = None,
 ) -> Fetched:
     """Fetch one connection now. `user_ip`: a person is waiting, so the provider may ask the bank
     first. `due_only`: it is the clock that asks: do nothing unless it is due (two workers, one
-    fetch), and take all the time it needs; else it goes on in the job after `patience`. `reason`
-    for the log, where it does not show from what is known. Raises Missing."""
-    turn = _Turn(connection_id, at, None if due_only else patience.total_seconds())
+    fetch), and take all the time it needs; else it goes on in the job after `patience` (PATIENCE).
+    `reason` for the log, where it does not show from what is known. Raises Missing."""
+    waits = PATIENCE if patience is None else patience
+    turn = _Turn(connection_id, at, None if due_only else waits.total_seconds())
     if not _claim(services, turn, at, due_only=due_only):
         return Fetched("busy")
     try:
@@ -262,6 +263,8 @@ def _ask_bank(services: Services, connection_id: int, at: Moment, user_ip: str) 
         found = record(session, connection_id, at)
         share = found.selected_share if found else None
         if share is None or share.account is None or share.account.ref is None:
+            return
+        if ledger.is_paused(share.account, at):
             return
         grant_id, ref = share.grant.id, share.account.ref
     try:
@@ -572,15 +575,15 @@ def _readable(page: Page, since: date) -> tuple[list[Booking], list[Unreadable]]
 def _booking(each: ProviderTransaction) -> Booking:
     """Raises ValueError for what cannot be stored."""
     return booking(
-        id=each.id,
-        booked_on=each.booked_on,
-        value_on=each.value_on,
-        amount=to_minor(each.amount, each.currency),
-        currency=each.currency,
-        counterparty_name=each.counterparty_name,
-        counterparty_iban=each.counterparty_iban,
-        remittance=each.remittance,
-        end_to_end_id=each.end_to_end_id,
+        each.booked_on,
+        each.value_on,
+        to_minor(each.amount, each.currency),
+        each.currency,
+        each.counterparty_name,
+        each.counterparty_iban,
+        each.remittance,
+        each.end_to_end_id,
+        each.id,
     )
 
 
@@ -658,6 +661,8 @@ def _take_pending(services: Services, turn: _Turn, job: _Job, at: Moment) -> Non
         )
         rows = [_pending_row(job, each, at) for each in came]
     except (ledger.Spent, ProviderError, ValueError) as error:
+        if isinstance(error, RateLimited):
+            ledger.pause_after(services, job.account_id, error, at)
         log.info("connection %s: pending not read: %s", job.connection_id, type(error).__name__)
         return
     with services.store.write() as session:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
 
 _NO_MINOR = frozenset(
     [
@@ -27,18 +27,27 @@ _NO_MINOR = frozenset(
 )
 _THREE = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
 
+_PLACES = dict.fromkeys(_NO_MINOR, 0) | dict.fromkeys(_THREE, 3)
 _MOST_DIGITS = 40
+_EXACT = Context(prec=_MOST_DIGITS, traps=[Inexact, InvalidOperation, Overflow])
 
 
 def exponent(currency: str) -> int:
     """Decimals of an ISO 4217 currency: 2, but 0 or 3 for the listed ones."""
-    return 0 if currency in _NO_MINOR else 3 if currency in _THREE else 2
+    return _PLACES.get(currency, 2)
 
 
 def to_minor(amount: Decimal, currency: str) -> int:
     """An exact amount in minor units. ValueError when it is finer than the currency has, is not a
     number, or is absurdly large: money is never rounded silently, whatever the precision of
     the decimal context."""
+    try:  # nearly always; what is odd in any way is looked at below
+        if amount.adjusted() < 20:
+            scaled = _EXACT.scaleb(amount, _PLACES.get(currency, 2))
+            if scaled == (minor := int(scaled)):
+                return minor
+    except (DecimalException, ValueError, OverflowError):
+        pass
     if not amount.is_finite():
         raise ValueError("amount is not a number")
     sign, digits, power = amount.as_tuple()
@@ -56,8 +65,8 @@ def to_minor(amount: Decimal, currency: str) -> int:
         if rest:
             raise ValueError("amount is finer than the currency's minor unit")
         shift = 0
-    minor: int = whole * 10**shift
-    return -minor if sign else minor
+    whole = int(whole * 10**shift)
+    return -whole if sign else whole
 
 
 def to_decimal(minor: int, currency: str) -> Decimal:

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from functools import cached_property, wraps
+from functools import cached_property, lru_cache, wraps
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
@@ -844,6 +844,8 @@ def _is_web_address(url: str) -> bool:
 
 def _text(mapping: Mapping[str, Any], key: str) -> str:
     value = mapping.get(key)
+    if type(value) is str and value.isalnum() and len(value) <= _MOST_LETTERS and value.isascii():
+        return value
     text = _storable(value)
     if text is None or not text.strip() or text != value or len(text) > _MOST_LETTERS:
         raise ContractViolation(f"missing_{key}")
@@ -866,7 +868,12 @@ def _day(value: object) -> date | None:
     before in UTC (providers.md 2.7)."""
     if value is None:
         return None
-    text = value if isinstance(value, str) else ""
+    return _day_of(value if isinstance(value, str) else "")
+
+
+@lru_cache(maxsize=2_000)
+def _day_of(text: str) -> date | None:
+    """Bookings of a page share their days."""
     try:
         if len(text) == 10:
             return _of_our_times(date.fromisoformat(text))
@@ -895,19 +902,17 @@ def _transaction(item: Mapping[str, Any]) -> ProviderTransaction:
     if booked_on is None:
         raise ContractViolation("transaction_without_date")
     amount, currency = _money(attributes, "amount")
+    text = attributes.get("remittanceInformation") or attributes.get("description")
     return ProviderTransaction(
-        id=_id(item),
-        booked_on=booked_on,
-        value_on=value_on,
-        amount=amount,
-        currency=currency,
-        counterparty_name=_booked_words(attributes.get("counterpartName")),
-        counterparty_iban=_booked_words(attributes.get("counterpartReference")),
-        remittance=_booked_words(
-            attributes.get("remittanceInformation") or attributes.get("description")
-        )
-        or "",
-        end_to_end_id=_reference(attributes.get("endToEndId")),
+        _id(item),
+        booked_on,
+        value_on,
+        amount,
+        currency,
+        _booked_words(attributes.get("counterpartName")),
+        _booked_words(attributes.get("counterpartReference")),
+        _booked_words(text) or "",
+        _reference(attributes.get("endToEndId")),
     )
 
 
@@ -941,7 +946,7 @@ def _balance(attributes: Mapping[str, Any], meta: Mapping[str, Any]) -> StatedBa
 def _money(attributes: Mapping[str, Any], name: str) -> tuple[Decimal, str]:
     """An amount and its currency, that fit each other: never more digits than the currency has."""
     amount = attributes.get(name)
-    if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
+    if isinstance(amount, bool) or not isinstance(amount, (Decimal, int)):
         raise ContractViolation(f"no_{name}")
     currency = _text(attributes, "currency")
     exact = Decimal(amount)
@@ -963,6 +968,8 @@ def _id(item: Mapping[str, Any]) -> str:
 
 
 def _reference(value: object) -> str | None:
+    if value is None:
+        return None
     text = (_words(value) or "").strip()
     return text if text and text.upper() != _NO_REFERENCE else None
 
@@ -1001,4 +1008,6 @@ def _storable(text: object) -> str | None:
     """A text as every database takes it: no NUL, no half characters."""
     if not isinstance(text, str):
         return None
+    if text.isascii() and "\x00" not in text:
+        return text
     return text.replace("\x00", "").encode("utf-8", "replace").decode()

@@ -438,8 +438,8 @@ def _troubles(shown: list[Record], attention: int) -> list[str]:
     if wrong:
         parts.append(
             ngettext(
-                "the balance of %(n)s account does not add up",
-                "the balances of %(n)s accounts do not add up",
+                "%(n)s account has a balance that does not add up",
+                "%(n)s accounts have a balance that does not add up",
                 len(wrong),
             )
         )
