@@ -64,6 +64,7 @@ def export_new(
 ) -> int:
     """What no export of this kind held. Returns its number. `opening`: what a person says the
     balance was before, asked for the first one where none is known. Raises Refused, Missing."""
+    _claim_many(services, connection_id, at)
     with services.store.write() as session:
         connection = _held(session, connection_id)
         former = exports.last_new(session, connection_id)
@@ -161,13 +162,25 @@ def _begun(
 ) -> Export:
     if format not in FORMATS:
         raise Refused("format_unknown", field="format")
-    export = Export(
-        connection_id=connection.id,
-        number=exports.next_number(session, connection.id),
+    export = exports.unfinished(session, connection.id) if kind == "new" else None
+    if export is None:
+        export = _empty(session, connection.id, at, kind)
+    export.number = exports.next_number(session, connection.id)
+    export.format, export.locale = format, locale
+    export.created_at, export.created_by = at.now, actor
+    session.add(export)
+    session.flush()
+    return export
+
+
+def _empty(session: Session, connection_id: int, at: Moment, kind: str) -> Export:
+    return Export(
+        connection_id=connection_id,
+        number=0,
         statements=1,
         kind=kind,
-        format=format,
-        locale=locale,
+        format="",
+        locale="",
         since=at.today,
         until=at.today,
         last_id=session.scalar(select(func.max(Transaction.id))) or 0,
@@ -176,11 +189,27 @@ def _begun(
         basis="zero",
         total=0,
         created_at=at.now,
-        created_by=actor,
     )
-    session.add(export)
-    session.flush()
-    return export
+
+
+def _claim_many(services: Services, connection_id: int, at: Moment) -> None:
+    """Where very many bookings go out, as the first time of a busy account, they are taken some
+    thousands at a time, so that nobody waits long for the database. What was taken stays taken when
+    this breaks off: under number 0, of which there is one, and the next try goes on with it."""
+    with services.store.write() as session:
+        _held(session, connection_id)
+        export = exports.unfinished(session, connection_id)
+        if export is None:
+            if exports.waiting(session, connection_id)[0] <= exports.AT_ONCE:
+                return
+            export = _empty(session, connection_id, at, "new")
+            session.add(export)
+            session.flush()
+        number = export.id
+    after: exports.Key | None = exports.START
+    while after is not None:
+        with services.store.write() as session:
+            after = exports.claim_some(session, connection_id, number, after)
 
 
 def _claim(session: Session, export: Export) -> None:
@@ -309,7 +338,7 @@ def find(session: Session, connection_id: int, number: int) -> Export:
     found = session.scalar(
         select(Export).where(Export.connection_id == connection_id, Export.number == number)
     )
-    if found is None:
+    if found is None or not found.number:
         raise Missing
     return found
 

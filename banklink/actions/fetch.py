@@ -177,13 +177,14 @@ def fetch(
     user_ip: str | None = None,
     due_only: bool = False,
     reason: str | None = None,
-    patience: timedelta = PATIENCE,
+    patience: timedelta | None = None,
 ) -> Fetched:
     """Fetch one connection now. `user_ip`: a person is waiting, so the provider may ask the bank
     first. `due_only`: it is the clock that asks: do nothing unless it is due (two workers, one
-    fetch), and take all the time it needs; else it goes on in the job after `patience`. `reason`
-    for the log, where it does not show from what is known. Raises Missing."""
-    turn = _Turn(connection_id, at, None if due_only else patience.total_seconds())
+    fetch), and take all the time it needs; else it goes on in the job after `patience` (PATIENCE).
+    `reason` for the log, where it does not show from what is known. Raises Missing."""
+    waits = PATIENCE if patience is None else patience
+    turn = _Turn(connection_id, at, None if due_only else waits.total_seconds())
     if not _claim(services, turn, at, due_only=due_only):
         return Fetched("busy")
     try:

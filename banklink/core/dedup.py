@@ -104,15 +104,17 @@ def fingerprint(
     remittance: str,
 ) -> str:
     """A hash of what the bank says of a booking; `amount` in minor units. Case and white space
-    do not count: banks re-wrap texts. Raises ValueError for texts that cannot be stored."""
+    do not count: banks re-wrap texts. It begins with the day, so that those of a page lie together
+    in an index. Raises ValueError for texts that cannot be stored."""
+    day = _day(booked_on)
     said = (
-        f"{_day(booked_on)}\x1f{_day(value_on)}\x1f{amount}\x1f{currency}"
+        f"{day}\x1f{_day(value_on)}\x1f{amount}\x1f{currency}"
         f"\x1f{_often(counterparty_iban)}\x1f{_often(counterparty_name)}"
         f"\x1f{''.join(remittance.split()).casefold()}"
     )
     if "\x00" in said:
         raise ValueError("no database keeps this")
-    return hashlib.sha256(said.encode()).hexdigest()[:32]
+    return day + hashlib.sha256(said.encode()).hexdigest()[:22]
 
 
 @lru_cache(maxsize=4_096)
@@ -230,6 +232,7 @@ class _Page:
         self, incoming: Sequence[Booking], stored: Iterable[Stored], trusted: bool, met: Set[int]
     ):
         self.incoming, self.trusted, self.met = incoming, trusted, set(met)
+        self.named = [trusted and bool(each.id) and not each.id.isspace() for each in incoming]
         self.decided: dict[int, Verdict] = {}
         self.caught: list[tuple[int, int]] = []
         self.by_id: dict[str, Stored] = {}
@@ -252,7 +255,7 @@ class _Page:
         before = frozenset(self.met)
         reworded = []
         for place, each in enumerate(self.incoming):
-            if not self._named(each):
+            if not self.named[place]:
                 continue
             row, twin = self.by_id.get(each.id), here.setdefault(each.id, place)
             if twin != place:
@@ -273,22 +276,29 @@ class _Page:
             else:
                 self._decide(place, Kind.CHANGED, row)
                 reworded.append((place, row))
+        if not reworded:
+            return
         unnamed = {each.fingerprint for _, each in self._undecided()}
         # What it was called by that id before is there as well: the id went to another one.
         self.caught += [(place, row.key) for place, row in reworded if row.fingerprint in unnamed]
 
     def by_content(self, _open_through: date | None) -> None:
         """The n-th equal one that is met is the n-th that is stored."""
+        if not self.equal:
+            return
         for place, each in self._undecided():
-            row = next(self._free(self.equal[each.fingerprint]), None)
+            row = next(self._free(self.equal.get(each.fingerprint, ())), None)
             if row is not None:
-                self._decide(place, Kind.ALIAS if self._named(each) else Kind.KNOWN, row)
+                self._decide(place, Kind.ALIAS if self.named[place] else Kind.KNOWN, row)
 
     def by_likeness(self, open_through: date | None) -> None:
         """What equals nothing, and is not alone on its day with its amount."""
+        if not self.near:
+            return
         rest = []
         for place, each in self._undecided():
-            rivals = [row for row in self.near[_day_and_amount(each)] if row.key not in self.met]
+            near = self.near.get(_day_and_amount(each), ())
+            rivals = [row for row in near if row.key not in self.met]
             if rivals and open_through is not None and each.booked_on <= open_through:
                 self.decided[place] = Verdict(place, Kind.WAITS)
             elif rivals:
@@ -313,15 +323,16 @@ class _Page:
 
     def finished(self) -> Iterator[Verdict]:
         for place, each in enumerate(self.incoming):
-            verdict = self.decided.get(place) or Verdict(place, Kind.NEW, named=self._named(each))
-            if verdict.kind in (Kind.NEW, Kind.DOUBTFUL):
-                self.last[each.fingerprint] += 1
-                verdict = verdict._replace(occurrence=self.last[each.fingerprint])
+            verdict = self.decided.get(place)
+            kind, key = (Kind.NEW, None) if verdict is None else (verdict.kind, verdict.key)
+            if verdict is None or kind is Kind.DOUBTFUL:
+                occurrence = self.last[each.fingerprint] = self.last[each.fingerprint] + 1
+                verdict = Verdict(place, kind, key, occurrence, self.named[place])
             yield verdict
 
     def _suspect(self, place: int, each: Booking, *, alike: float) -> None:
         """A booking of this scope is gone and one like it has come under another id."""
-        if self._named(each):
+        if self.named[place]:
             for row in self.near[_day_and_amount(each)]:
                 if row.ids and row.key not in self.met and likeness(each, row) >= alike:
                     self.caught.append((place, row.key))
@@ -336,12 +347,9 @@ class _Page:
         """Rows that nothing of this reading is yet, and that this scope has no name for."""
         return (row for row in rows if row.key not in self.met and not (self.trusted and row.ids))
 
-    def _named(self, each: Booking) -> bool:
-        return self.trusted and bool(each.id.strip())
-
     def _decide(self, place: int, kind: Kind, row: Stored | None) -> None:
-        named = self._named(self.incoming[place])
-        self.decided[place] = Verdict(place, kind, row.key if row else None, named=named)
+        key = row.key if row else None
+        self.decided[place] = Verdict(place, kind, key, named=self.named[place])
         if row is not None:
             self.met.add(row.key)
 

@@ -95,10 +95,10 @@ def look(
     itself added, or noted as sighted, is met without being named. `resumed_at`: the day on which
     this reading was interrupted; what it has named on that day, or later, it may have met before.
     """
-    rest, known = _surely_known(session, reading, incoming)
+    rest, known, names = _surely_known(session, reading, incoming)
     if not rest:
         return Look((), (), len(incoming), (), known, frozenset())
-    around = _around(session, reading, rest)
+    around = _around(session, reading, rest, names)
     seen = set(met) | known.keys() | _met_before(session, reading, around, rest, resumed_at)
     found: Judgement = judge(
         rest,
@@ -126,18 +126,18 @@ WHERE other.connection_id = ? AND other.scope = ? AND other.source_id {texts}
 
 def _surely_known(
     session: Session, reading: Reading, incoming: Sequence[Booking]
-) -> tuple[Sequence[Booking], dict[int, date]]:
+) -> tuple[Sequence[Booking], dict[int, date], set[str]]:
     """What came under a known id with the very content that is stored, is known: what is left to
-    be judged, and the rows and days of the others."""
+    be judged, the rows and days of the others, and the ids of these that are known at all."""
     ids = {each.id for each in incoming} if reading.trusted else set()
-    names: dict[tuple[str | None, str], int] = {}
+    names: dict[tuple[str, str], int] = {}
     for some in _chunks(ids):
         who = (reading.connection_id, reading.scope, some)
         names.update(
             ((id_, print_), key) for id_, print_, key in _rows(session, _NAMES, *who, *who)
         )
     if not names:
-        return incoming, {}
+        return incoming, {}, set()
     rest, known = [], {}
     for each in incoming:
         key = names.get((each.id, each.fingerprint))
@@ -145,7 +145,7 @@ def _surely_known(
             rest.append(each)
         else:
             known[key] = each.booked_on
-    return rest, known
+    return rest, known, {id_ for id_, _ in names}
 
 
 class _Row(NamedTuple):
@@ -172,8 +172,11 @@ WHERE connection_id = ? AND scope = ? AND source_id {texts}
 """
 
 
-def _around(session: Session, reading: Reading, rest: Sequence[Booking]) -> list[_Row]:
-    """Every row that one of these may be: equal to it, named so, or alike in day and amount."""
+def _around(
+    session: Session, reading: Reading, rest: Sequence[Booking], names: Set[str]
+) -> list[_Row]:
+    """Every row that one of these may be: equal to it, of that name (one of `names`), or alike in
+    day and amount."""
     own = reading.connection_id
     keys: set[int] = set()
     for some in _chunks(rest):
@@ -182,8 +185,8 @@ def _around(session: Session, reading: Reading, rest: Sequence[Booking]) -> list
         amounts = list({each.amount for each in some})
         about = (own, prints, own, prints, own, days, amounts, reading.run_id)
         keys.update(key for (key,) in _rows(session, _AROUND, *about))
-        if reading.trusted:
-            who = (own, reading.scope, [each.id for each in some])
+        if ids := [each.id for each in some if each.id in names]:
+            who = (own, reading.scope, ids)
             keys.update(key for (key,) in _rows(session, _NAMED, *who, *who))
     found = {
         row.id: row

@@ -215,7 +215,7 @@ def page(connection_id: int) -> str:
             search=asked.typed["q"],
             fields=_fields(asked, holders),
             open=asked.narrowed,
-            unfiltered=url_for(".page", connection_id=connection_id),
+            address=url_for(".page", connection_id=connection_id),
             pages=_pages(asked, found, connection_id),
             empty=_nothing(plain, connection),
         )

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from banklink.actions.export import file_of
-from banklink.actions.services import Refused
+from banklink.actions.services import Missing, Refused
 from banklink.core.money import to_minor
 from banklink.statements import read_statements
 from banklink.store import exports
@@ -431,6 +431,34 @@ def test_a_file_of_any_length_costs_no_memory(books: Ledger) -> None:
     for (format, length), peak in peaks.items():
         assert peak < 8 * 1024 * 1024
         assert peak < peaks[format, 6_000] * 1.5 + 500_000, f"grows with {length}"
+
+
+def test_very_many_are_taken_some_at_a_time_and_a_crash_in_between_loses_none(
+    books: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "AT_ONCE", 10)
+    rows = books.take({"booked_on": october(1 + n % 7), "amount": n} for n in range(1, 96))
+    claim, calls = exports.claim_some, iter(range(4))
+
+    def crashes(*given: Any) -> Any:
+        next(calls)
+        return claim(*given)
+
+    monkeypatch.setattr(exports, "claim_some", crashes)
+    with pytest.raises(StopIteration):
+        books.new()
+    with pytest.raises(Missing):
+        books.export(0)
+    books.decide("removed", rows[0])
+    books.book(october(3), 1000)
+    monkeypatch.setattr(exports, "claim_some", claim)
+    with books.services.store.read() as session:
+        assert exports.last_new(session, books.connection) is None
+    only = books.new()
+    assert only.number == 1 and only.total == books.booked()
+    assert len(books.amounts(only)) == only.count
+    with pytest.raises(Refused):
+        books.new()
 
 
 # -- real statements ----------------------------------------------------------------------------

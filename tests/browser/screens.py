@@ -162,6 +162,23 @@ def _administrations(hands: Person) -> None:
     hands.page.locator("#administration").click()
 
 
+def _statements(form: str) -> Callable[[Person], None]:
+    def go(hands: Person) -> None:
+        _at("{row:active}/exports")(hands)
+        hands.page.locator(f"#{form}-submit").click()
+        settled(hands.page)
+
+    return go
+
+
+def _statements_wrong(hands: Person) -> None:
+    _at("{row:active}/exports")(hands)
+    hands.page.locator('#period-fields [value="between"]').check()
+    _fill(hands.page, since="2026-03-02", until="2026-03-01")
+    hands.page.locator("#period-submit").click()
+    expect(hands.page.locator("p.error").first).to_be_visible()
+
+
 def _panels(hands: Person) -> None:
     """Several at once, as when somebody compares."""
     _list()(hands)
@@ -660,6 +677,11 @@ BANKLINK: tuple[Screen[Person], ...] = (
     Screen("changed-meanwhile", _changed, OPEN),
     Screen("polled", _polled, "header"),
     Screen("transactions", _at("{row:active}/transactions")),
+    Screen("statements", _at("{row:active}/exports")),
+    Screen("statements-made", _statements("new")),
+    Screen("statements-period", _statements("period"), "main"),
+    Screen("statements-error", _statements_wrong, "main"),
+    Screen("statements-nothing-new", _at("{row:active}/exports"), "main"),
     Screen("transactions-older", _older),
     Screen("transactions-none", _at("{row:not_linked}/transactions")),
     Screen("upload", upload_ways.page),

@@ -16,6 +16,9 @@ UPDATE transactions SET occurrence = (
     WHERE same.connection_id = transactions.connection_id
     AND same.fingerprint = transactions.fingerprint AND same.id <= transactions.id)
 """
+_BY_DAY = """
+UPDATE transactions SET fingerprint = CAST(booked_on AS TEXT) || substr(fingerprint, 1, 22)
+"""
 _DAYS = """
 INSERT INTO booked_days (connection_id, day, count, credit, debit)
 SELECT connection_id, booked_on, count(*),
@@ -362,6 +365,7 @@ def upgrade() -> None:
             batch_op.f("ix_export_marks_transaction_id"), ["transaction_id"], unique=False
         )
 
+    op.execute(_BY_DAY)
     op.execute(_NUMBERED)
     with op.batch_alter_table("transactions", schema=None) as batch_op:
         batch_op.create_unique_constraint(
