@@ -84,7 +84,9 @@ def _points(said: str, name: str, choose: Callable[[Any], Sequence[Point]]) -> R
 
         def work(place: int) -> Report:
             mine = Report(said)
-            for number, each in enumerate(points.work(rigs[place], chosen[place::AT_ONCE], known=known)):
+            for number, each in enumerate(
+                points.work(rigs[place], chosen[place::AT_ONCE], known=known)
+            ):
                 mine.add(each)
                 if number % 100 == 99:
                     print(f"    {mine}", flush=True)
@@ -147,7 +149,10 @@ def full_disks() -> Iterator[Result]:
 
 
 def random_kills() -> Iterator[Result]:
-    for name, make, count in (("office", lives.office, LIVES * 7 // 10), ("demo", lives.demo, LIVES * 3 // 10)):
+    for name, make, count in (
+        ("office", lives.office, LIVES * 7 // 10),
+        ("demo", lives.demo, LIVES * 3 // 10),
+    ):
         yield _lives(f"random kills, {name}", make, count)
     yield _lives("broken build cursor_first", lives.office, 60, sabotage="cursor_first")
 

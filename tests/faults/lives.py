@@ -80,7 +80,10 @@ class Office:
                 db.execute(statement)
 
     def command(self, sabotage: str | None) -> list[str]:
-        return [sys.executable, *(["-m", "tests.faults.server", sabotage] if sabotage else ["app.py"])]
+        return [
+            sys.executable,
+            *(["-m", "tests.faults.server", sabotage] if sabotage else ["app.py"]),
+        ]
 
     def start(self, sabotage: str | None = None) -> subprocess.Popen[bytes]:
         if self.bank is not None:

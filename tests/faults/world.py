@@ -257,9 +257,7 @@ def _switch_on(house: House, books: Books, iban: str, start: date) -> None:
     house.provider.instead["transactions"] = fails(Temporary("asleep"))
     books.activate(start.isoformat(), iban)
     house.provider.instead.clear()
-    books.set(
-        iban, failures=0, outage_since=None, outage_kind=None, next_fetch_at=house.at().now
-    )
+    books.set(iban, failures=0, outage_since=None, outage_kind=None, next_fetch_at=house.at().now)
     with house.services.store.write() as session:
         session.execute(delete(FetchRun))
         session.execute(delete(Access))

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RULE_MARKER, RuleBasedStateMachine, initialize, precondition, rule
 
 from banklink.actions import administrations, review
 from banklink.actions.activate import activate
@@ -185,10 +185,10 @@ class Machine(RuleBasedStateMachine):
             due_only=not attended,
         )
 
-    def turn_comes(self, *, attended: bool) -> None:
-        """Unless a person asks, nothing is fetched before it is due."""
+    def turn_comes(self, *, attended: bool, hours: int = 7) -> None:
+        """Unless a person asks, nothing is fetched before it is due; after a failure that is soon."""
         if not attended:
-            self.house.pass_time(timedelta(hours=7))
+            self.house.pass_time(timedelta(hours=hours))
             self.bank.hear()
 
     def jobs(self) -> None:
@@ -304,7 +304,7 @@ class Machine(RuleBasedStateMachine):
 
     # -- fetching -----------------------------------------------------------------------------
 
-    @rule(hours=st.sampled_from((0, 2, 7)))
+    @rule(hours=st.sampled_from((0, 1, 1, 7)))
     def scheduler(self, hours: int) -> None:
         self.count()
         self.house.pass_time(timedelta(hours=hours))
@@ -326,8 +326,13 @@ class Machine(RuleBasedStateMachine):
         if more:
             self.act(lambda: self.fetch(attended=True), attended=True)
 
-    @rule(call=st.integers(0, 5), what=faults, attended=st.booleans())
-    def fault(self, call: int, what: str, attended: bool) -> None:
+    @rule(
+        call=st.integers(0, 5),
+        what=faults,
+        attended=st.booleans(),
+        hours=st.sampled_from((1, 1, 7)),
+    )
+    def fault(self, call: int, what: str, attended: bool, hours: int) -> None:
         self.count()
 
         def fails() -> None:
@@ -343,7 +348,7 @@ class Machine(RuleBasedStateMachine):
                 raise ContractViolation("not_json")
             raise Temporary("maintenance", http_status=503)
 
-        self.turn_comes(attended=attended)
+        self.turn_comes(attended=attended, hours=hours)
         self.act(lambda: self.fetch(attended=attended), attended=attended, events={call: fails})
 
     @rule(
@@ -583,3 +588,13 @@ class Machine(RuleBasedStateMachine):
     def move_start(self, by: int) -> None:
         self.count()
         self.act(lambda: self._move_start(by), attended=True)
+
+
+def only(*names: str) -> type[Machine]:
+    """The same machine with these rules alone, to come to a rare thing soon."""
+    others = {
+        name
+        for name, member in vars(Machine).items()
+        if hasattr(member, RULE_MARKER) and name not in names
+    }
+    return type("Few", (Machine,), dict.fromkeys(others))
