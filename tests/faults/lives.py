@@ -26,6 +26,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from banklink.examples import FIRMS
 from tests.faults import judge
 from tests.faults.judge import Verdict
 from tests.faults.points import Report
@@ -233,6 +234,53 @@ def kills(
                 if enough is not None and wrong >= enough:
                     return
             yield _undisturbed(found, sabotage)
+
+
+def newborn(count: int, *, seed: int) -> Iterator[Report]:
+    """The very first start of a demo, killed while it is being made; the next has to make it."""
+    dice = random.Random(seed)
+    for _ in range(count):
+        root = scratch()
+        report = Report("newborn", tried=1)
+        try:
+            now, ports = datetime.now(UTC), Ports(*free_ports())
+            (root / "books").mkdir()
+            world = World("newborn", root / "books", ports, 0, now.date(), now, now, [], [])
+            found = Office(world, root, None)
+            server = found.start()
+            while not (root / "books" / "simulator.sqlite3").exists() and server.poll() is None:
+                time.sleep(0.005)
+            time.sleep(dice.random() * 3)
+            _kill(server)
+            report.met = 1
+            report.take("newborn", _grown(found))
+        finally:
+            shutil.rmtree(root, ignore_errors=True)
+        yield report
+
+
+def _grown(found: Office) -> Verdict:
+    """The server runs, and what its page is about is whole."""
+    server = found.start()
+    try:
+        address = f"http://localhost:{found.world.ports.web}/"
+        began = time.monotonic()
+        while time.monotonic() - began < UNDISTURBED and server.poll() is None:
+            with suppress(OSError), urllib.request.urlopen(address, timeout=5) as answer:
+                if answer.status == 200:
+                    break
+            time.sleep(0.1)
+        else:
+            return Verdict(lost=[f"it does not start again: {found.said()}"])
+    finally:
+        _kill(server)
+    verdict = judge.afterwards(found.folder, found.bank_database, claimed=[])
+    with judge.opened(found.folder / judge.DATABASE) as db:
+        rows = db.execute("SELECT count(*) FROM connections").fetchone()[0]
+    examples = sum(len(firm.examples) for firm in FIRMS)
+    if rows < examples:
+        verdict.half.append(f"{rows} of {examples} connections of the demo")
+    return verdict
 
 
 def _life(found: Office, dice: random.Random, sabotage: str | None) -> Report:
