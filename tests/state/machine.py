@@ -81,6 +81,8 @@ class Errors(logging.Handler):
 class Machine(RuleBasedStateMachine):
     house: ClassVar[House]
     steps: ClassVar[int] = 0
+    ids_stable: ClassVar[bool | None] = None
+    """What all banks of a walk are like; None: some so, some so."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,7 +113,8 @@ class Machine(RuleBasedStateMachine):
         back: int,
         first: list[tuple[int, int, Text, int]],
     ) -> None:
-        bank = self.bank = Bank(BEGIN, Manners(ids_stable=stable, frozen=frozen))
+        ids_stable = stable if self.ids_stable is None else self.ids_stable
+        bank = self.bank = Bank(BEGIN, Manners(ids_stable, frozen))
         bank.page_size = page
         for ago, amount, text, copies in first:
             bank.book(bank.today - timedelta(days=ago), amount, text, copies=copies)
@@ -211,6 +214,22 @@ class Machine(RuleBasedStateMachine):
         self.count()
         self._book(ago, amount, text, copies, ref, blank)
 
+    @rule(amount=amounts, text=texts, ref=st.booleans())
+    def book_today(self, amount: int, text: Text, ref: bool) -> None:
+        self.count()
+        self._book(0, amount, text, ref=ref)
+
+    @rule(amount=amounts, text=texts, copies=st.integers(1, 4))
+    def book_yesterday(self, amount: int, text: Text, copies: int) -> None:
+        self.count()
+        self._book(1, amount, text, copies)
+
+    @rule()
+    def hear(self) -> None:
+        """The provider asks the bank by itself."""
+        self.count()
+        self.bank.hear()
+
     @rule(ago=st.integers(4, 45), amount=amounts, text=texts)
     def book_late(self, ago: int, amount: int, text: Text) -> None:
         self.count()
@@ -295,8 +314,7 @@ class Machine(RuleBasedStateMachine):
         if hears:
             self.bank.hear()
 
-    @rule(days=st.sampled_from((8, 33, 70)))
-    @precondition(lambda self: self.bank.step % 7 == 0)
+    @rule(days=st.sampled_from((8, 8, 33, 70)))
     def wait_long(self, days: int) -> None:
         self.count()
         self.house.pass_time(timedelta(days=days))

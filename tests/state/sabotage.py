@@ -84,7 +84,7 @@ def what_was_removed_is_forgotten(patch: Patch) -> None:
         session.execute(update(Transaction).where(gone).values(fingerprint=print_, source_id=None))
         return days
 
-    patch.setattr(bookings, "_surely_known", lambda _session, _reading, incoming: (incoming, {}))
+    patch.setattr(bookings, "_surely_known", lambda _session, _reading, came: (came, {}, set()))
     patch.setattr(bookings, "_around", without_the_gone)
     patch.setattr(review, "change_state", forgetting)
 
