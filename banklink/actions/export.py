@@ -11,11 +11,9 @@ other way; what is put back goes out again. So all that went out always adds up 
 from __future__ import annotations
 
 import heapq
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
 from itertools import chain, islice
 from operator import itemgetter
 from typing import Any
@@ -25,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from banklink.actions.services import Missing, Refused, Services
 from banklink.core.calendar import FIRST_DAY, Moment
-from banklink.core.money import to_minor
+from banklink.core.money import to_minor, typed_amount
 from banklink.statements.export import FORMATS, DoesNotFit, write
 from banklink.statements.outgoing import Entry, Outgoing, Part
 from banklink.store import exports
@@ -35,7 +33,8 @@ from banklink.store.facts import add_event
 from banklink.store.models import Connection, Export, ExportMark, Transaction
 
 _DAY = timedelta(days=1)
-_AMOUNT = re.compile(r"[-−]?\d{1,12}(?:[.,]\d{1,3})?", re.ASCII)
+_MOST = 10**15
+"""No balance is as large, in minor units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,7 @@ def export_new(
 ) -> int:
     """What no export of this kind held. Returns its number. `opening`: what a person says the
     balance was before, asked for the first one where none is known. Raises Refused, Missing."""
+    _claim_many(services, connection_id, at)
     with services.store.write() as session:
         connection = _held(session, connection_id)
         former = exports.last_new(session, connection_id)
@@ -161,13 +161,25 @@ def _begun(
 ) -> Export:
     if format not in FORMATS:
         raise Refused("format_unknown", field="format")
-    export = Export(
-        connection_id=connection.id,
-        number=exports.next_number(session, connection.id),
+    export = exports.unfinished(session, connection.id) if kind == "new" else None
+    if export is None:
+        export = _empty(session, connection.id, at, kind)
+    export.number = exports.next_number(session, connection.id)
+    export.format, export.locale = format, locale
+    export.created_at, export.created_by = at.now, actor
+    session.add(export)
+    session.flush()
+    return export
+
+
+def _empty(session: Session, connection_id: int, at: Moment, kind: str) -> Export:
+    return Export(
+        connection_id=connection_id,
+        number=0,
         statements=1,
         kind=kind,
-        format=format,
-        locale=locale,
+        format="",
+        locale="",
         since=at.today,
         until=at.today,
         last_id=session.scalar(select(func.max(Transaction.id))) or 0,
@@ -176,11 +188,27 @@ def _begun(
         basis="zero",
         total=0,
         created_at=at.now,
-        created_by=actor,
     )
-    session.add(export)
-    session.flush()
-    return export
+
+
+def _claim_many(services: Services, connection_id: int, at: Moment) -> None:
+    """Where very many bookings go out, as the first time of a busy account, they are taken some
+    thousands at a time, so that nobody waits long for the database. What was taken stays taken when
+    this breaks off: under number 0, of which there is one, and the next try goes on with it."""
+    with services.store.write() as session:
+        _held(session, connection_id)
+        export = exports.unfinished(session, connection_id)
+        if export is None:
+            if exports.waiting(session, connection_id)[0] <= exports.AT_ONCE:
+                return
+            export = _empty(session, connection_id, at, "new")
+            session.add(export)
+            session.flush()
+        number = export.id
+    after: exports.Key | None = exports.START
+    while after is not None:
+        with services.store.write() as session:
+            after = exports.claim_some(session, connection_id, number, after)
 
 
 def _claim(session: Session, export: Export) -> None:
@@ -220,17 +248,14 @@ def _opening(session: Session, connection: Connection, day: date, typed: str) ->
 
 
 def _typed(text: str, currency: str) -> int:
-    """1.234,56 and 1,234.56 and 1234.56; a sign of thousands is not needed and is taken off."""
-    bare = "".join(text.split()).replace("€", "")
-    if "," in bare and "." in bare:
-        thousands = "." if bare.rindex(",") > bare.rindex(".") else ","
-        bare = bare.replace(thousands, "")
-    if not _AMOUNT.fullmatch(bare):
-        raise Refused("opening_wrong", field="opening")
+    found = typed_amount(text)
     try:
-        return to_minor(Decimal(bare.replace(",", ".").replace("−", "-")), currency)
+        minor = to_minor(found[0], currency) if found is not None else _MOST
     except ValueError:
-        raise Refused("opening_wrong", field="opening") from None
+        minor = _MOST
+    if abs(minor) >= _MOST:
+        raise Refused("opening_wrong", field="opening")
+    return minor
 
 
 def _finish(
@@ -309,7 +334,7 @@ def find(session: Session, connection_id: int, number: int) -> Export:
     found = session.scalar(
         select(Export).where(Export.connection_id == connection_id, Export.number == number)
     )
-    if found is None:
+    if found is None or not found.number:
         raise Missing
     return found
 

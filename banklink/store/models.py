@@ -644,12 +644,6 @@ class FetchRun(Model):
             sqlite_where=text("result IS NULL"),
             postgresql_where=text("result IS NULL"),
         ),
-        Index(
-            "ix_fetch_runs_open",
-            "connection_id",
-            sqlite_where=text("result IS NULL"),
-            postgresql_where=text("result IS NULL"),
-        ),
         CheckConstraint("kind IN ('fetch', 'file')", name="kind"),
     )
 
@@ -715,7 +709,8 @@ class Upload(Model):
 
 class Export(Model):
     """Statements that went out together, one for each day that has something. They are numbered
-    from `number` on, `statements` of them; numbers of a connection only grow and never repeat.
+    from `number` on, `statements` of them; numbers of a connection only grow and never repeat. One
+    that is still being made, of very many bookings, has number 0.
     What is in them never changes, whatever happens to the bookings later (store/exports.py).
 
     `kind`: new (what no export of this kind held before) or period. `since` through `until`: the

@@ -32,6 +32,7 @@ RESULTS: dict[str, str] = {
     "unreadable": N_("the answer could not be read"),
     "abandoned": N_("broken off, begun anew"),
     "restarted": N_("begun anew"),
+    "undone": N_("taken back"),
     "outage": N_("no answer came"),
 }
 
@@ -126,7 +127,9 @@ def _result(run: FetchRun, connection: Connection) -> tuple[str, str]:
             return "off", _("not finished")
         view, live = known
         return "soon", f"{_('under way')}: {so_far(run)}" if live else view.detail or view.text
-    tone = {"ok": "well", "abandoned": "off", "restarted": "off"}.get(run.result, "todo")
+    tone = {"ok": "well", "abandoned": "off", "restarted": "off", "undone": "off"}.get(
+        run.result, "todo"
+    )
     return tone, _(RESULTS.get(run.result, RESULTS["outage"]))
 
 
@@ -151,7 +154,7 @@ def progress(connection_id: int) -> str:
         known = how_far(connection, waits.run, at().real)
         last = session.scalar(
             select(FetchRun)
-            .where(FetchRun.connection_id == connection_id)
+            .where(FetchRun.connection_id == connection_id, FetchRun.kind == "fetch")
             .order_by(FetchRun.id.desc())
             .limit(1)
         )

@@ -296,7 +296,7 @@ def _fetched(session: Session, record: Record, reader: Reader) -> tuple[tuple[st
     ).one()
     run = session.scalar(
         select(FetchRun)
-        .where(FetchRun.connection_id == connection.id)
+        .where(FetchRun.connection_id == connection.id, FetchRun.kind == "fetch")
         .order_by(FetchRun.id.desc())
         .limit(1)
     )

@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
@@ -36,12 +36,14 @@ from banklink.store.models import (
     Export,
     FetchRun,
     Grant,
+    Holder,
     PendingTransaction,
     Remark,
     Transaction,
     TransactionAlias,
     Upload,
 )
+from banklink.store.plain import plain_columns, read_all
 from banklink.web.account_head import connection_here, head, why
 from banklink.web.called import called
 from banklink.web.context import MOST, at, house, may_change, person
@@ -215,7 +217,7 @@ def page(connection_id: int) -> str:
             search=asked.typed["q"],
             fields=_fields(asked, holders),
             open=asked.narrowed,
-            unfiltered=url_for(".page", connection_id=connection_id),
+            address=url_for(".page", connection_id=connection_id),
             pages=_pages(asked, found, connection_id),
             empty=_nothing(plain, connection),
         )
@@ -262,13 +264,17 @@ def _summary(sums: Totals, currency: str, plain: bool) -> list[tuple[str, str, s
     ]
 
 
+_PENDING = (
+    select(*plain_columns(PendingTransaction))
+    .where(PendingTransaction.connection_id == bindparam("connection"))
+    .order_by(PendingTransaction.expected_on.desc(), PendingTransaction.id)
+    .limit(_PENDING_SHOWN)
+)
+
+
 def _pending(session: Session, connection: Connection) -> list[dict[str, Any]]:
-    rows = session.scalars(
-        select(PendingTransaction)
-        .where(PendingTransaction.connection_id == connection.id)
-        .order_by(PendingTransaction.expected_on.desc(), PendingTransaction.id)
-        .limit(_PENDING_SHOWN)
-    )
+    given = {"connection": connection.id}
+    rows = read_all(session, _PENDING, given, PendingTransaction, plain=True)
     return [
         {
             "expected": day(each.expected_on) if each.expected_on else None,
@@ -283,24 +289,33 @@ def _pending(session: Session, connection: Connection) -> list[dict[str, Any]]:
     ]
 
 
+_SHARE = (
+    select(Holder.id, Holder.name, Grant.forgotten_at)
+    .join(Grant, Grant.holder_id == Holder.id)
+    .join(Account, Account.grant_id == Grant.id)
+    .where(
+        Grant.administration_id == bindparam("books"),
+        Account.iban == bindparam("iban"),
+        Account.currency == bindparam("currency"),
+    )
+    .order_by(Holder.id)
+)
+
+
 def _holders(
     session: Session, connection: Connection, named: Collection[int | None]
 ) -> dict[int, str]:
     """What those are called who share the account or brought one of these rows."""
-    share = (
-        select(Grant.holder_id)
-        .join(Account, Account.grant_id == Grant.id)
-        .where(
-            Grant.administration_id == connection.administration_id,
-            Account.iban == connection.iban,
-            Account.currency == connection.currency,
-        )
-    )
-    numbers = {*session.scalars(share), *(each for each in named if each is not None)}
-    if not numbers:
-        return {}
-    names = holder_names(session, connection.administration_id, numbers)
-    return {number: called(names.get(number), number) for number in sorted(numbers)}
+    books = connection.administration_id
+    given = {"books": books, "iban": connection.iban, "currency": connection.currency}
+    names = {
+        number: None if gone else name or None
+        for number, name, gone in session.connection().execute(_SHARE, given)
+    }
+    others = {each for each in named if each is not None} - names.keys()
+    if others:
+        names |= holder_names(session, books, others)
+    return {number: called(names[number], number) for number in sorted(names)}
 
 
 def _fields(asked: Asked, holders: dict[int, str]) -> tuple[Field, ...]:

@@ -504,6 +504,13 @@ def _done_page(connection_id: int, upload: Upload) -> str:
         back_again=run is not None and run.result == "undone",
         late=_(words.UNREADABLE["undo_late"]) if late else None,
         undo_url=url_for("uploads.undo", connection_id=connection_id, upload_id=upload.id),
-        transactions=url_for("transactions.page", connection_id=connection_id),
+        transactions=url_for(
+            "transactions.page", connection_id=connection_id, run=run.id, state="all"
+        )
+        if run
+        else None,
+        review=url_for("review.page", connection_id=connection_id)
+        if run and run.reviewed and run.result == "ok"
+        else None,
         back=_back(row, record.connection),
     )

@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+DATABASE = "banklink.sqlite3"
 Booking = tuple[str, int, str]
 
 _ASIDE = {"alembic_version", "outbox", "user_sessions", "one_time_links"}
@@ -130,7 +131,7 @@ def afterwards(
     stored. `known`: the digests of an undisturbed run in their order; then what is found must be
     the last claimed one or the very next."""
     found = Verdict()
-    path = folder / "banklink.sqlite3"
+    path = folder / DATABASE
     try:
         with opened(path) as db:
             _sound(db, found)
@@ -154,7 +155,7 @@ def afterwards(
 def in_the_end(folder: Path, bank: Path, *, connection: int, start: date) -> Verdict:
     """After everything could go on undisturbed: all there, once, and nothing under way."""
     found = Verdict()
-    with opened(folder / "banklink.sqlite3") as db, opened(bank) as books:
+    with opened(folder / DATABASE) as db, opened(bank) as books:
         _sound(db, found)
         found.digest = digest(db)
         _whole(db, found)
@@ -183,7 +184,7 @@ def in_the_end(folder: Path, bank: Path, *, connection: int, start: date) -> Ver
 
 def complete(folder: Path, connection: int, day: date) -> bool:
     """Whether this connection works and has been fetched through `day`."""
-    with opened(folder / "banklink.sqlite3") as db:
+    with opened(folder / DATABASE) as db:
         switch, watermark, failures, busy = db.execute(
             "SELECT switch, watermark, failures, fetch_until FROM connections WHERE id = ?",
             (connection,),

@@ -75,12 +75,15 @@ class Office:
             self.bank.tell(reset=now, **{"from": str(self.world.folder)})
 
     def time_passes(self) -> None:
-        with judge.opened(self.folder / "banklink.sqlite3") as db:
+        with judge.opened(self.folder / judge.DATABASE) as db:
             for statement in _TIME_PASSES:
                 db.execute(statement)
 
     def command(self, sabotage: str | None) -> list[str]:
-        return [sys.executable, *(["-m", "tests.faults.server", sabotage] if sabotage else ["app.py"])]
+        return [
+            sys.executable,
+            *(["-m", "tests.faults.server", sabotage] if sabotage else ["app.py"]),
+        ]
 
     def start(self, sabotage: str | None = None) -> subprocess.Popen[bytes]:
         if self.bank is not None:
@@ -102,7 +105,7 @@ class Office:
 
     def complete(self) -> bool:
         """Every connection fetched through, none under way."""
-        with judge.opened(self.folder / "banklink.sqlite3") as db:
+        with judge.opened(self.folder / judge.DATABASE) as db:
             waiting = db.execute(
                 "SELECT count(*) FROM connections WHERE switch = 'on' AND watermark IS NULL"
             ).fetchone()[0]
@@ -122,7 +125,7 @@ class Office:
     def judged(self) -> Verdict:
         """Complete, and as it has to be."""
         found = Verdict()
-        with judge.opened(self.folder / "banklink.sqlite3") as db:
+        with judge.opened(self.folder / judge.DATABASE) as db:
             numbers = [
                 row[0]
                 for row in db.execute("SELECT id FROM connections WHERE switch = 'on' ORDER BY 1")
@@ -192,7 +195,7 @@ def _truth(found: Office) -> Truth:
         before: tuple[int, int] | None = None
         for _ in range(60):
             time.sleep(2)
-            with judge.opened(found.folder / "banklink.sqlite3") as db:
+            with judge.opened(found.folder / judge.DATABASE) as db:
                 now = tuple(
                     db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
                     for table in ("transactions", "fetch_runs")
@@ -202,7 +205,7 @@ def _truth(found: Office) -> Truth:
             before = now
     finally:
         _kill(server)
-    with judge.opened(found.folder / "banklink.sqlite3") as db:
+    with judge.opened(found.folder / judge.DATABASE) as db:
         active = db.execute(
             "SELECT c.id FROM connections c WHERE c.switch = 'on' AND c.last_success IS NOT NULL"
             " AND (SELECT result FROM fetch_runs r WHERE r.connection_id = c.id ORDER BY r.id DESC"
@@ -234,7 +237,7 @@ def kills(
 
 def _life(found: Office, dice: random.Random, sabotage: str | None) -> Report:
     report = Report("life", tried=1)
-    database = found.folder / "banklink.sqlite3"
+    database = found.folder / judge.DATABASE
     found.time_passes()
     server = found.start(sabotage)
     with _reader(found):

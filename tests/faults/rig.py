@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -89,15 +90,18 @@ class Told:
 class Rig:
     """`folder`: the victim's books. `bank`: the bank's database, in a folder of its own."""
 
-    def __init__(self, world: World, root: Path):
+    def __init__(self, world: World, root: Path, folder: Path | None = None):
         self.world, self.root = world, root
-        self.folder, bank_folder = root / f"{world.name}-books", root / f"{world.name}-bank"
+        self.folder = folder or root / f"{world.name}-books"
+        bank_folder = root / f"{world.name}-bank"
         world.copy(self.folder)
         world.copy(bank_folder)
         self.bank = bank_folder / "simulator.sqlite3"
         self._notes, self._result = root / f"{world.name}-notes", root / f"{world.name}-result"
         self._gate, self._log = root / f"{world.name}-gate", root / f"{world.name}-log"
-        os.mkfifo(self._gate)
+        self.pauses = [root / f"{world.name}-pause-{number}" for number in (1, 2)]
+        for each in (self._gate, *self.pauses):
+            os.mkfifo(each)
         self._bank = Told("tests.faults.bank", environment(world, bank_folder))
         self._bank.hear()
         self._victim = Told("tests.faults.victim", environment(world, self.folder, **ponto(world)))
@@ -134,36 +138,68 @@ class Rig:
         """How it ended (negative: by which signal), and what it said, if it came to an end.
         `options`: of the strace that holds it. `checkpoint`: SQLite empties its log after so many
         pages (its own choice is 1000)."""
-        for path in (self._notes, self._result):
-            path.unlink(missing_ok=True)
-        pid = self._victim.tell(
-            run={
-                "steps": list(steps),
-                "real": self.real.isoformat(),
-                "now": self.now.isoformat(),
-                "sabotage": sabotage,
-                "checkpoint": checkpoint,
-                "gate": str(self._gate),
-                "notes": str(self._notes),
-                "result": str(self._result),
-                "log": str(self._log),
-            }
-        )["pid"]
+        pid = self.begin(steps, sabotage=sabotage, checkpoint=checkpoint)
         held = None
         try:
             if options is not None:
                 held = strace.Attached(pid, options, trace or "/dev/null")
-            with self._gate.open("wb"):
-                pass  # opened and closed: the run goes
-            status = self._wait(pid)
+            self.pass_through(self._gate)
+            ended = self.end(pid)
         except BaseException:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             raise
         if held is not None:
             held.wait()
+        return ended
+
+    def begin(
+        self, steps: Sequence[Step], *, sabotage: str | None = None, checkpoint: int | None = None
+    ) -> int:
+        """A run that waits at its gate; its process."""
+        for path in (self._notes, self._result):
+            path.unlink(missing_ok=True)
+        answer = self._victim.tell(
+            run={
+                "steps": list(steps),
+                "real": self.real.isoformat(),
+                "now": self.now.isoformat(),
+                "sabotage": sabotage,
+                "checkpoint": checkpoint,
+                "nameless": bool(self.world.extra.get("nameless")),
+                "gate": str(self._gate),
+                "notes": str(self._notes),
+                "result": str(self._result),
+                "log": str(self._log),
+            }
+        )
+        return int(answer["pid"])
+
+    def pass_through(self, gate: Path) -> None:
+        """Whoever waits there goes on."""
+        os.close(self.reached(gate))
+
+    def reached(self, gate: Path) -> int:
+        """Wait until somebody stands at this gate. They go when what is returned is closed."""
+        began = time.monotonic()
+        while True:
+            try:
+                return os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.ENXIO or time.monotonic() - began > PATIENCE:
+                    raise
+                time.sleep(0.001)
+
+    def end(self, pid: int) -> tuple[int, list[Any] | None]:
+        status = self._wait(pid)
         said = judge.notes(self._result)
         return status, said[0]["said"] if said else None
+
+    def start(self, steps: Sequence[Step], *, sabotage: str | None = None) -> int:
+        """A run that has begun, to be met at its pauses."""
+        pid = self.begin(steps, sabotage=sabotage)
+        self.pass_through(self._gate)
+        return pid
 
     def _wait(self, pid: int) -> int:
         try:
@@ -235,6 +271,7 @@ class _Person:
 
 @contextmanager
 def rigged(name: str) -> Iterator[Rig]:
+    """The world called `name`, prepared for the occasion."""
     root = scratch()
     try:
         rig = Rig(prepare(name, root), root)
@@ -244,7 +281,3 @@ def rigged(name: str) -> Iterator[Rig]:
             rig.close()
     finally:
         shutil.rmtree(root, ignore_errors=True)
-
-
-def seconds(began: float) -> float:
-    return time.monotonic() - began

@@ -9,16 +9,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete
 
+from banklink.actions.sign_in import begin
 from banklink.core.statuses import Action
 from banklink.providers.contract import Temporary
-from banklink.store.models import Access, FetchRun
+from banklink.store.models import Access, FetchRun, Membership, User
 from tests.actions.conftest import (
     BAKERY,
     BEGIN,
@@ -189,6 +190,30 @@ def _grant(house: House) -> Made:
     return books, start, act, again, {}
 
 
+def _nameless(house: House) -> Made:
+    """A bank whose bookings have no id, and many that are equal: more of one day than go on a page,
+    most of them known, some new."""
+    house.provider.ids_stable = False
+    house.provider.instead["transactions"] = without_ids
+    books = house.books(
+        jan=[account(BAKERY, since=100, valid=180)], shares={"jan": [BAKERY]}, journals=[BAKERY]
+    )
+    _equal(house, TODAY, 40)
+    books.activate(20)
+    house.later(days=1)
+    _equal(house, TODAY, 6)
+    _equal(house, house.at().today, 10)
+    act: list[Step] = [["jobs", {"names": ["grants", "fetches"]}]]
+    return books, TODAY - timedelta(days=20), act, [["jobs", {}]], {"nameless": True}
+
+
+def without_ids(ask: Any, *args: Any, **kwargs: Any) -> Any:
+    """In place of a provider's `transactions`."""
+    page = ask(*args, **kwargs)
+    rows = [replace(each, id="") for each in page.transactions]
+    return replace(page, transactions=rows)
+
+
 def _equal(house: House, day: date, count: int) -> None:
     house.book(BAKERY, day, *[-250] * count)
 
@@ -202,7 +227,14 @@ def _due(house: House) -> Made:
     )
     start = TODAY - timedelta(days=380)
     _switch_on(house, books, BAKERY, start)
-    return books, start, [["jobs", {"names": ["fetches"]}]], [["jobs", {}]], {}
+    with house.services.store.write() as session:
+        user = User(name="Sanne", email="sanne@kantoor.example", is_owner=True)
+        session.add(user)
+        session.flush()
+        session.add(Membership(user_id=user.id, administration_id=books.id, role="administrator"))
+        token = begin(session, user.id, house.at(), "a browser")
+    act: list[Step] = [["jobs", {"names": ["fetches"]}]]
+    return books, start, act, [["jobs", {}]], {"token": token}
 
 
 def _office(house: House) -> Made:
@@ -225,9 +257,7 @@ def _switch_on(house: House, books: Books, iban: str, start: date) -> None:
     house.provider.instead["transactions"] = fails(Temporary("asleep"))
     books.activate(start.isoformat(), iban)
     house.provider.instead.clear()
-    books.set(
-        iban, failures=0, outage_since=None, outage_kind=None, next_fetch_at=house.at().now
-    )
+    books.set(iban, failures=0, outage_since=None, outage_kind=None, next_fetch_at=house.at().now)
     with house.services.store.write() as session:
         session.execute(delete(FetchRun))
         session.execute(delete(Access))
@@ -238,6 +268,7 @@ MAKERS = {
     "overlap": _overlap,
     "renewal": _renewal,
     "grant": _grant,
+    "nameless": _nameless,
     "due": _due,
     "office": _office,
 }

@@ -201,8 +201,15 @@ def ledger(services: Any, *, iban: str = "NL85DEMO0417164300", currency: str = "
         connection = session.scalars(
             select(Connection).where(Connection.administration_id == made.id)
         ).one()
+        number = connection.id
+    return Ledger(services, number, run_for(services, number))
+
+
+def run_for(services: Any, connection: int) -> int:
+    """The number of a run that brings in what is booked here."""
+    with services.store.write() as session:
         run = FetchRun(
-            connection_id=connection.id,
+            connection_id=connection,
             scope="test",
             since=NOW.date(),
             until=NOW.date(),
@@ -210,7 +217,7 @@ def ledger(services: Any, *, iban: str = "NL85DEMO0417164300", currency: str = "
         )
         session.add(run)
         session.flush()
-        return Ledger(services, connection.id, run.id)
+        return int(run.id)
 
 
-__all__: Sequence[str] = ["NOW", "WORDS", "Ledger", "ledger"]
+__all__: Sequence[str] = ["NOW", "WORDS", "Ledger", "ledger", "run_for"]

@@ -291,13 +291,6 @@ def upgrade() -> None:
             postgresql_where=sa.text("result IS NULL"),
         )
         batch_op.create_index(batch_op.f("ix_fetch_runs_upload_id"), ["upload_id"], unique=False)
-        batch_op.create_index(
-            "ix_fetch_runs_open",
-            ["connection_id"],
-            unique=False,
-            sqlite_where=sa.text("result IS NULL"),
-            postgresql_where=sa.text("result IS NULL"),
-        )
         batch_op.create_foreign_key(
             batch_op.f("fk_fetch_runs_upload_id"), "uploads", ["upload_id"], ["id"]
         )
