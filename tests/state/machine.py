@@ -19,6 +19,7 @@ from banklink.actions import administrations, review
 from banklink.actions.activate import activate
 from banklink.actions.change_start import change_start
 from banklink.actions.check import check_expiries, check_grants, fetch_due
+from banklink.actions.export import export_new
 from banklink.actions.fetch import fetch
 from banklink.actions.observe import observe
 from banklink.actions.services import Refused
@@ -32,6 +33,8 @@ from banklink.providers.contract import (
     RateLimited,
     Temporary,
 )
+from banklink.store.exports import day_sums, lines, marked_lines
+from banklink.store.models import Export
 from tests.state.bank import Bank, Manners, Text
 from tests.state.files import camt053, said_in_file
 from tests.state.house import BEGIN, BOOKS, CONNECTION, SUBJECTS, House, Killed
@@ -555,6 +558,27 @@ class Machine(RuleBasedStateMachine):
                 user_id=0,
             )
         )
+
+    # -- out ----------------------------------------------------------------------------------
+
+    @rule(die_at=st.none() | st.none() | st.integers(0, 3))
+    def export_new(self, die_at: int | None) -> None:
+        """What was booked since the last time goes to the accounting package."""
+        self.count()
+
+        def goes_out() -> int:
+            return export_new(self.services, CONNECTION, self.at, format="csv", locale="nl")
+
+        self.act(goes_out, die_at=die_at)
+        for (number,) in self.house.rows("SELECT id FROM exports ORDER BY id"):
+            if number not in self.oracle.exported:
+                store = self.services.store
+                with store.read() as session:
+                    export = session.get_one(Export, number)
+                    sums = day_sums(session, export)
+                self.oracle.goes_out(
+                    export, [*lines(store, export), *marked_lines(store, export)], sums
+                )
 
     # -- decisions ----------------------------------------------------------------------------
 
