@@ -24,6 +24,7 @@ from banklink.actions.remind import remind
 from banklink.actions.services import Services
 from banklink.actions.settle import end_known, settle, term_of
 from banklink.core.calendar import Moment, end_of_validity
+from banklink.core.dedup import booking
 from banklink.core.reminders import last_morning, schedule
 from banklink.examples import (
     BANK_IN_OUTAGE,
@@ -36,6 +37,7 @@ from banklink.examples import (
     Side,
 )
 from banklink.providers.contract import Credentials
+from banklink.store.bookings import Reading, cover, look, take
 from banklink.store.facts import add_event, ensure_connections
 from banklink.store.models import (
     Account,
@@ -43,6 +45,7 @@ from banklink.store.models import (
     Attempt,
     Connection,
     Event,
+    FetchRun,
     Grant,
     Holder,
     Journal,
@@ -165,6 +168,8 @@ def plant(services: Services, made: Mapping[str, Any], at: Moment) -> None:
         with services.store.write() as session:
             for example in firm.examples:
                 _finish(session, administration_id, example, at)
+                if example.fetched_through is not None:
+                    _set_aside(session, _connection(session, administration_id, example), at)
             settle(session, administration_id, at)
     _mails(services, at)
 
@@ -356,7 +361,7 @@ def _live(services: Services, administration_id: int, example: Example, at: Mome
             row.switch, row.selected_id, row.start_date = "on", holder, start
             row.switched_at, row.switched_by = began.now, BOOKKEEPER[0]
             if example.fetched_through is not None:
-                row.watermark = _ago(at, example.fetched_through).today
+                _once_fetched(session, row, start, _ago(at, example.fetched_through))
             add_event(
                 session,
                 row,
@@ -369,6 +374,98 @@ def _live(services: Services, administration_id: int, example: Example, at: Mome
     if example.journal is None:
         with services.store.write() as session:
             _journal_iban(session, administration_id, example, None)
+
+
+_ONCE = (
+    (3, -48_750, "Meelfabriek De Kroon", "Levering tarwebloem", "NL44RABO0123456789"),
+    (7, 126_400, None, "Storting weekomzet winkel", None),
+    (9, -9_950, "Energie Polderland", "Termijnbedrag energie", "NL89FICT0662992808"),
+    (14, 118_275, None, "Storting weekomzet winkel", None),
+)
+"""What came every so many days: cents, from whom, what for."""
+
+
+def _once_fetched(session: Session, connection: Connection, start: date, last: Moment) -> None:
+    """What was brought in from the start through that day, of which the bank gives nothing any
+    more."""
+    run = FetchRun(
+        connection_id=connection.id,
+        reason="activated",
+        actor=BOOKKEEPER[0],
+        holder_id=connection.selected_id,
+        scope="before",
+        wanted_from=start,
+        since=start,
+        until=last.today,
+        started_at=last.now,
+        finished_at=last.now + timedelta(seconds=4),
+        result="ok",
+        pages=1,
+    )
+    session.add(run)
+    session.flush()
+    rows = [
+        booking(
+            id=f"{every}-{day}",
+            booked_on=day,
+            value_on=day,
+            amount=amount + (day.toordinal() * 37) % 900,
+            currency=connection.currency,
+            counterparty_name=name,
+            remittance=f"{text} {day:%d-%m}",
+            counterparty_iban=account,
+        )
+        for every, amount, name, text, account in _ONCE
+        for day in _days(start, last.today, every)
+    ]
+    reading = Reading(connection.id, run.scope, True, run.id)
+    taken = take(session, reading, look(session, reading, rows), last)
+    run.seen = run.added = taken.added
+    run.oldest, run.newest = start, last.today
+    connection.watermark = last.today
+    cover(session, connection, [(start, last.today)])
+
+
+def _days(first: date, last: date, every: int) -> list[date]:
+    return [first + timedelta(days=n) for n in range(0, (last - first).days + 1, every)]
+
+
+def _set_aside(session: Session, connection: Connection, at: Moment) -> None:
+    """The renewal brought bookings of days that had been told of before, and one that may be there
+    already: for somebody to decide."""
+    hole = connection.gap_from
+    run = session.scalars(
+        select(FetchRun)
+        .where(FetchRun.connection_id == connection.id)
+        .order_by(FetchRun.id.desc())
+        .limit(1)
+    ).one()
+    assert hole is not None
+    known = session.scalars(
+        select(Transaction)
+        .where(
+            Transaction.connection_id == connection.id,
+            Transaction.booked_on < hole - timedelta(days=12),
+        )
+        .order_by(Transaction.booked_on.desc(), Transaction.id)
+        .limit(1)
+    ).one()
+    came = [
+        (known.booked_on, known.amount, "Molen De Hoop", "Verzamelfactuur grondstoffen"),
+        (known.booked_on + timedelta(days=2), -2_150, None, "Naboeking pinkosten"),
+        (known.booked_on + timedelta(days=5), -37_800, "Bouwbedrijf De Linde", "Herstel oven"),
+    ]
+    reading = Reading(connection.id, run.scope, True, run.id)
+    rows = [
+        booking(
+            id=f"late-{n}", booked_on=on, value_on=on, amount=amount,
+            currency=connection.currency, counterparty_name=name, remittance=text,
+        )
+        for n, (on, amount, name, text) in enumerate(came)
+    ]  # fmt: skip
+    taken = take(session, reading, look(session, reading, rows), at, late=lambda _: True)
+    run.seen += len(rows)
+    run.reviewed += taken.reviewed
 
 
 def _journal_iban(

@@ -136,6 +136,22 @@
     if (morning && mark.getAttribute('href') !== morning.dataset.icon) mark.href = morning.dataset.icon;
   });
 
+  // The tray: after a decision the hand is at the case that took its place, and hears what was done.
+  let place = null;
+  on('htmx:beforeSwap htmx:before:swap', e => {
+    const at = source(e), button = at.closest && at.closest('#tray') && at.querySelector('button'), row = button && button.closest('.cases > li');
+    const part = button && button.closest('section');
+    place = part && { part: part.getAttribute('aria-labelledby'), action: button.dataset.action, n: row ? [...row.parentNode.children].indexOf(row) : 0 };
+  });
+  on('htmx:afterSettle htmx:after:settle', () => {
+    if (!place) return;
+    const part = document.querySelector(`#tray section[aria-labelledby="${place.part}"]`), rows = part ? [...part.querySelectorAll('.cases > li')] : [];
+    const row = rows[Math.min(place.n, rows.length - 1)], told = document.querySelector('#said p'), title = document.querySelector('#tray h2, h1');
+    if (told) live.textContent = told.textContent.trim();
+    if (!row || !(focus(row.querySelector(`[data-action="${place.action}"]`)) || focus(row.querySelector('button, a')))) { title.tabIndex = -1; focus(title); }
+    place = null;
+  });
+
   // Copy what a field holds. Where the browser lends no clipboard, the text is left selected.
   const copies = () => document.querySelectorAll('button[data-copy][hidden]').forEach(button => { button.hidden = false; });
   copies();

@@ -119,6 +119,14 @@ def take(
     session.flush()
 
 
+def told_by_provider(
+    session: Session, connection: Connection, account: Account, run: FetchRun, at: Moment
+) -> None:
+    """At the end of a fetch, once its days count as covered."""
+    take(session, connection, run, said_by_provider(account, run), at, source=PROVIDER)
+    check(session, connection, since=run.since)
+
+
 def check(session: Session, connection: Connection, *, since: date | None = None) -> None:
     """Hold the bookings against what was said, and let the row say where they disagree. `since`:
     the first day of which something changed; None: all of them."""

@@ -10,19 +10,20 @@ other way; what is put back goes out again. So all that went out always adds up 
 
 from __future__ import annotations
 
-import re
+import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
+from operator import itemgetter
+from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from banklink.actions.services import Missing, Refused, Services
 from banklink.core.calendar import FIRST_DAY, Moment
-from banklink.core.money import to_minor
+from banklink.core.money import to_minor, typed_amount
 from banklink.statements.export import FORMATS, DoesNotFit, write
 from banklink.statements.outgoing import Entry, Outgoing, Part
 from banklink.store import exports
@@ -32,7 +33,8 @@ from banklink.store.facts import add_event
 from banklink.store.models import Connection, Export, ExportMark, Transaction
 
 _DAY = timedelta(days=1)
-_AMOUNT = re.compile(r"[-−]?\d{1,12}(?:[.,]\d{1,3})?", re.ASCII)
+_MOST = 10**15
+"""No balance is as large, in minor units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ def export_new(
 ) -> int:
     """What no export of this kind held. Returns its number. `opening`: what a person says the
     balance was before, asked for the first one where none is known. Raises Refused, Missing."""
+    _claim_many(services, connection_id, at)
     with services.store.write() as session:
         connection = _held(session, connection_id)
         former = exports.last_new(session, connection_id)
@@ -158,13 +161,25 @@ def _begun(
 ) -> Export:
     if format not in FORMATS:
         raise Refused("format_unknown", field="format")
-    export = Export(
-        connection_id=connection.id,
-        number=exports.next_number(session, connection.id),
+    export = exports.unfinished(session, connection.id) if kind == "new" else None
+    if export is None:
+        export = _empty(session, connection.id, at, kind)
+    export.number = exports.next_number(session, connection.id)
+    export.format, export.locale = format, locale
+    export.created_at, export.created_by = at.now, actor
+    session.add(export)
+    session.flush()
+    return export
+
+
+def _empty(session: Session, connection_id: int, at: Moment, kind: str) -> Export:
+    return Export(
+        connection_id=connection_id,
+        number=0,
         statements=1,
         kind=kind,
-        format=format,
-        locale=locale,
+        format="",
+        locale="",
         since=at.today,
         until=at.today,
         last_id=session.scalar(select(func.max(Transaction.id))) or 0,
@@ -173,11 +188,27 @@ def _begun(
         basis="zero",
         total=0,
         created_at=at.now,
-        created_by=actor,
     )
-    session.add(export)
-    session.flush()
-    return export
+
+
+def _claim_many(services: Services, connection_id: int, at: Moment) -> None:
+    """Where very many bookings go out, as the first time of a busy account, they are taken some
+    thousands at a time, so that nobody waits long for the database. What was taken stays taken when
+    this breaks off: under number 0, of which there is one, and the next try goes on with it."""
+    with services.store.write() as session:
+        _held(session, connection_id)
+        export = exports.unfinished(session, connection_id)
+        if export is None:
+            if exports.waiting(session, connection_id)[0] <= exports.AT_ONCE:
+                return
+            export = _empty(session, connection_id, at, "new")
+            session.add(export)
+            session.flush()
+        number = export.id
+    after: exports.Key | None = exports.START
+    while after is not None:
+        with services.store.write() as session:
+            after = exports.claim_some(session, connection_id, number, after)
 
 
 def _claim(session: Session, export: Export) -> None:
@@ -217,17 +248,14 @@ def _opening(session: Session, connection: Connection, day: date, typed: str) ->
 
 
 def _typed(text: str, currency: str) -> int:
-    """1.234,56 and 1,234.56 and 1234.56; a sign of thousands is not needed and is taken off."""
-    bare = "".join(text.split()).replace("€", "")
-    if "," in bare and "." in bare:
-        thousands = "." if bare.rindex(",") > bare.rindex(".") else ","
-        bare = bare.replace(thousands, "")
-    if not _AMOUNT.fullmatch(bare):
-        raise Refused("opening_wrong", field="opening")
+    found = typed_amount(text)
     try:
-        return to_minor(Decimal(bare.replace(",", ".").replace("−", "-")), currency)
+        minor = to_minor(found[0], currency) if found is not None else _MOST
     except ValueError:
-        raise Refused("opening_wrong", field="opening") from None
+        minor = _MOST
+    if abs(minor) >= _MOST:
+        raise Refused("opening_wrong", field="opening")
+    return minor
 
 
 def _finish(
@@ -306,7 +334,7 @@ def find(session: Session, connection_id: int, number: int) -> Export:
     found = session.scalar(
         select(Export).where(Export.connection_id == connection_id, Export.number == number)
     )
-    if found is None:
+    if found is None or not found.number:
         raise Missing
     return found
 
@@ -324,7 +352,7 @@ def file_of(store: Store, export: Export, format: str, words: Words) -> Iterator
         account=connection.iban,
         currency=connection.currency,
         made_at=export.created_at,
-        parts=_parts(export, days, _entries(exports.lines(store, export), export, words)),
+        parts=_parts(export, days, _entries(store, export, words)),
         largest=_largest(export, days),
         known=export.basis != "zero",
         remarks=words.remarks,
@@ -334,27 +362,34 @@ def file_of(store: Store, export: Export, format: str, words: Words) -> Iterator
     return write(format, outgoing)
 
 
-def _entries(lines: Iterator[Line], export: Export, words: Words) -> Iterator[Entry]:
-    for booked_on, number, value_on, amount, name, account, text, end_to_end, mark in lines:
-        if mark is None:
-            yield Entry(
-                str(number), booked_on, value_on, amount, name, account, text, end_to_end, False
-            )
-        else:
-            # A booking that comes a second time needs a reference of its own: packages tell by it
-            # what they have already.
-            back = mark == "back"
-            yield Entry(
-                f"{number}-{export.number}",
-                booked_on,
-                value_on,
-                -amount if back else amount,
-                name,
-                account,
-                f"{words.correction} {text}" if back else text,
-                end_to_end,
-                back,
-            )
+def _entries(store: Store, export: Export, words: Words) -> Iterator[Any]:
+    """By day; what is taken back or given again comes last of its day. A line without a mark is an
+    entry as it stands."""
+    own = exports.lines(store, export)
+    marked = exports.marked_lines(store, export)
+    first = next(marked, None)
+    if first is None:
+        return own
+    apart = (_apart(line, export, words) for line in chain((first,), marked))
+    return heapq.merge(own, apart, key=itemgetter(1))
+
+
+def _apart(line: Line, export: Export, words: Words) -> Entry:
+    number, booked_on, value_on, amount, name, account, text, end_to_end, mark = line
+    back = mark == "back"
+    return Entry(
+        # A booking that comes a second time needs a reference of its own: packages tell by it what
+        # they have already.
+        f"{number}-{export.number}",
+        booked_on,
+        value_on,
+        -amount if back else amount,
+        name,
+        account,
+        f"{words.correction} {text}" if back else text,
+        end_to_end,
+        back,
+    )
 
 
 def _statements(export: Export, days: Sequence[DaySum]) -> list[tuple[date, list[DaySum]]]:

@@ -35,6 +35,7 @@ from banklink.actions.sign_in import plain_email
 from banklink.core.calendar import Moment
 from banklink.core.facts import Grant as GrantState
 from banklink.store.models import (
+    Access,
     Account,
     Administration,
     Attempt,
@@ -367,6 +368,7 @@ def _wipe_accounts(session: Session, grant: Grant, words: frozenset[str]) -> Non
     session.flush()
     session.execute(update(Attempt).where(Attempt.account_id.in_(gone)).values(account_id=None))
     session.execute(delete(Reminder).where(Reminder.account_id.in_(gone)))
+    session.execute(delete(Access).where(Access.account_id.in_(gone)))
     session.execute(delete(Account).where(Account.id.in_(gone)))
 
 

@@ -46,13 +46,19 @@ def note(services: Services, account_id: int, endpoint: str, at: Moment, *, atte
     with services.store.write() as session:
         # Where a database locks rows, two workers count one after the other.
         account = session.get_one(Account, account_id, with_for_update=True)
-        if account.paused_until is not None and account.paused_until > at.now:
+        if is_paused(account, at):
+            assert account.paused_until is not None
             raise Spent(account.paused_until, by_bank=True)
         if not attended:
             used = _unattended(session, account_id, endpoint, at)
             if len(used) >= BUDGET:
                 raise Spent(used[BUDGET - 1] + WITHIN, by_bank=False)
         session.add(Access(account_id=account_id, endpoint=endpoint, attended=attended, at=at.now))
+
+
+def is_paused(account: Account, at: Moment) -> bool:
+    """Whether the bank asked not to be asked now."""
+    return account.paused_until is not None and account.paused_until > at.now
 
 
 def left(session: Session, account_id: int, endpoint: str, at: Moment) -> int:
@@ -68,19 +74,29 @@ def wait(connection: Connection, until: datetime) -> None:
 def pause(
     session: Session,
     connection: Connection,
-    account_id: int | None,
+    account_id: int,
     error: RateLimited,
     at: Moment,
 ) -> datetime:
     """The bank asked for a pause: nobody reads the account before its end, which is returned.
     Where the bank does not say how long, the pauses grow."""
-    pause = error.retry_after or max(_UNSAID, back_off(max(1, connection.failures)))
-    until = at.now + pause
-    if account_id is not None:
-        account = session.get_one(Account, account_id, with_for_update=True)
-        until = account.paused_until = max(until, account.paused_until or until)
+    until = at.now + (error.retry_after or max(_UNSAID, back_off(max(1, connection.failures))))
+    until = _stop(session, account_id, until)
     wait(connection, until)
     return until
+
+
+def pause_after(services: Services, account_id: int, error: RateLimited, at: Moment) -> None:
+    """The same, asked for by something that the fetch can do without: it goes on, and the next one
+    waits."""
+    with services.store.write() as session:
+        _stop(session, account_id, at.now + (error.retry_after or _UNSAID))
+
+
+def _stop(session: Session, account_id: int, until: datetime) -> datetime:
+    account = session.get_one(Account, account_id, with_for_update=True)
+    account.paused_until = max(until, account.paused_until or until)
+    return account.paused_until
 
 
 def delete_old(session: Session, at: Moment) -> int:

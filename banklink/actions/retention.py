@@ -30,7 +30,7 @@ def delete_old(services: Services, at: Moment) -> int:
     with services.store.write() as session:
         done = _records(session, at) + _attempts(session, at) + _invitations(session, at)
         done += empty_left_over(session, at) + forget_left(session, at)
-        done += ledger.delete_old(session, at)
+        ledger.delete_old(session, at)
     services.store.scrub()
     return done
 

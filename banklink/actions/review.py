@@ -8,6 +8,7 @@ from datetime import date
 
 from sqlalchemy.orm import Session
 
+from banklink.actions import balances
 from banklink.actions.services import Missing, Services
 from banklink.core.calendar import Moment
 from banklink.store.bookings import change_state
@@ -60,6 +61,8 @@ def _decide(
             raise Missing
         days = change_state(session, connection_id, ids, after, at, actor=actor, of=before)
         if days:
+            session.flush()
+            balances.check(session, connection, since=days[0])
             _tell(session, connection, told_as, days, at, actor)
         return len(days)
 

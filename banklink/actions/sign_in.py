@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, delete, func, select, text, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from banklink.actions.passwords import fits
@@ -124,12 +125,16 @@ def signed_in(services: Services, token: str, at: Moment, *, attended: bool) -> 
         return None
     known = SignedIn(*found[0])
     if attended and at.real - known.session.last_seen_at >= SEEN_EVERY:
-        with services.store.write() as session:
-            session.execute(
-                update(UserSession)
-                .where(UserSession.id == known.session.id, *_alive(at))
-                .values(last_seen_at=at.real)
-            )
+        try:
+            with services.store.write() as session:
+                session.execute(
+                    update(UserSession)
+                    .where(UserSession.id == known.session.id, *_alive(at))
+                    .values(last_seen_at=at.real)
+                )
+        except OperationalError as error:
+            # Who only reads must be able to while the disk is full. The next request tries again.
+            log.warning("session %s not noted as seen: %s", known.session.id, error.orig)
     return known
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from banklink.actions import balances
 from banklink.actions.services import Missing, Refused, Services
 from banklink.actions.settle import hold, settle
 from banklink.actions.uploads import TABLE, merged, of_connection, usable
@@ -67,7 +68,7 @@ class Look:
     because a person said so; `takes`: the days of it that count here. `missing` and `left`: days
     without transactions before and after. `early` and `locked`: bookings before the start date and
     in the locked period, which stay out; `removed`: known ones that somebody took out of the books.
-    `off`: statements that do not add up, with by how much."""
+    `off`: statements that do not add up: name, what they come to, and what they say."""
 
     file: File
     part: Part
@@ -82,7 +83,7 @@ class Look:
     doubts: tuple[Doubt, ...]
     early: int
     locked: int
-    off: tuple[tuple[str, Decimal], ...]
+    off: tuple[tuple[str, Decimal, Decimal], ...]
     opening: tuple[Decimal, date] | None
     closing: tuple[Decimal, date] | None
 
@@ -179,7 +180,11 @@ def look(
         doubts=tuple(doubts),
         early=read.early,
         locked=read.locked,
-        off=tuple((each.name, off) for each in own if (off := difference(each))),
+        off=tuple(
+            (each.name, stated - off, stated)
+            for each in own
+            if (off := difference(each)) and (stated := balance(each, "closing")) is not None
+        ),
         opening=_end(own, "opening"),
         closing=_end(own, "closing"),
     )
@@ -441,7 +446,16 @@ def _chosen(found: shelf.Look, covered: Sequence[Span], rows: Mapping[str, str])
 def _take_balances(
     session: Session, connection: Connection, run: FetchRun, own: Sequence[Statement], at: Moment
 ) -> None:
-    """What the file says the account held."""
+    """What the file says the account held, and whether the bookings come to that. The day that is
+    not over may still change it."""
+    said = [
+        replace(each, final=each.on < at.today)
+        for statement in own
+        for each in balances.said_by_file(statement)
+        if each.on <= at.today
+    ]
+    balances.take(session, connection, run, said, at, source=balances.FILE)
+    balances.check(session, connection)
 
 
 # -- taking back ----------------------------------------------------------------------------------
@@ -501,6 +515,7 @@ def take_back(
         kept = without(shelf.covered(session, connection_id), told)
         session.execute(delete(Coverage).where(Coverage.connection_id == connection_id))
         shelf.cover(session, connection, kept)
+        balances.check(session, connection)
         run.result = "undone"
         add_event(
             session, connection, "file_taken_back", at, actor=actor, added=len(booked),

@@ -119,13 +119,13 @@ def fetch_window(
         *_not_before(available_from or history_from, never_asked),
         *_not_before(history_from, without(unknown, never_asked)),
     ]
-    wanted = unknown
-    if watermark is not None:
-        overlap = [(max(first, watermark - OVERLAP), until)]
-        asked += _not_before(history_from, overlap)
-        wanted = joined([*unknown, *overlap])
+    overlap = [(max(first, min(watermark or until, until) - OVERLAP), until)]
+    asked += _not_before(
+        history_from if watermark is not None else available_from or history_from, overlap
+    )
+    wanted, _ = joined([*unknown, *overlap])[0]
     since = min((one for one, _ in asked), default=until)
-    return Window(wanted[0][0], since, until, tuple(without(unknown, asked)))
+    return Window(wanted, since, until, tuple(without(unknown, asked)))
 
 
 def _not_before(floor: date | None, spans: Iterable[Span]) -> list[Span]:

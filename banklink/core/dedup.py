@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 _WORD = re.compile(r"[^\W_]+")
@@ -57,8 +58,6 @@ class Booking(NamedTuple):
 
 
 def booking(
-    *,
-    id: str = "",
     booked_on: date,
     value_on: date | None,
     amount: int,
@@ -67,21 +66,22 @@ def booking(
     counterparty_iban: str | None = None,
     remittance: str = "",
     end_to_end_id: str | None = None,
+    id: str = "",
 ) -> Booking:
     """A Booking, with the fingerprint of its content. Raises ValueError for what cannot be stored:
     an amount with which no sum could be counted, half a character."""
-    if abs(amount) > MOST_MINOR:
+    if not -MOST_MINOR <= amount <= MOST_MINOR:
         raise ValueError("amount is too large")
     return Booking(
         id,
         fingerprint(
-            booked_on=booked_on,
-            value_on=value_on,
-            amount=amount,
-            currency=currency,
-            counterparty_iban=counterparty_iban,
-            counterparty_name=counterparty_name,
-            remittance=remittance,
+            booked_on,
+            value_on,
+            amount,
+            currency,
+            counterparty_iban,
+            counterparty_name,
+            remittance,
         ),
         booked_on,
         value_on,
@@ -95,7 +95,6 @@ def booking(
 
 
 def fingerprint(
-    *,
     booked_on: date,
     value_on: date | None,
     amount: int,
@@ -105,21 +104,28 @@ def fingerprint(
     remittance: str,
 ) -> str:
     """A hash of what the bank says of a booking; `amount` in minor units. Case and white space
-    do not count: banks re-wrap texts. Raises ValueError for texts that cannot be stored."""
-    said = "\x1f".join(
-        (
-            booked_on.isoformat(),
-            value_on.isoformat() if value_on else "",
-            str(amount),
-            currency,
-            "".join((counterparty_iban or "").split()).casefold(),
-            "".join((counterparty_name or "").split()).casefold(),
-            "".join(remittance.split()).casefold(),
-        )
+    do not count: banks re-wrap texts. It begins with the day, so that those of a page lie together
+    in an index. Raises ValueError for texts that cannot be stored."""
+    day = _day(booked_on)
+    said = (
+        f"{day}\x1f{_day(value_on)}\x1f{amount}\x1f{currency}"
+        f"\x1f{_often(counterparty_iban)}\x1f{_often(counterparty_name)}"
+        f"\x1f{''.join(remittance.split()).casefold()}"
     )
     if "\x00" in said:
         raise ValueError("no database keeps this")
-    return hashlib.sha256(said.encode()).hexdigest()[:32]
+    return day + hashlib.sha256(said.encode()).hexdigest()[:22]
+
+
+@lru_cache(maxsize=4_096)
+def _day(day: date | None) -> str:
+    return day.isoformat() if day else ""
+
+
+@lru_cache(maxsize=4_096)
+def _often(text: str | None) -> str:
+    """What many bookings share is made plain once."""
+    return "".join((text or "").split()).casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +232,7 @@ class _Page:
         self, incoming: Sequence[Booking], stored: Iterable[Stored], trusted: bool, met: Set[int]
     ):
         self.incoming, self.trusted, self.met = incoming, trusted, set(met)
+        self.named = [trusted and bool(each.id) and not each.id.isspace() for each in incoming]
         self.decided: dict[int, Verdict] = {}
         self.caught: list[tuple[int, int]] = []
         self.by_id: dict[str, Stored] = {}
@@ -248,7 +255,7 @@ class _Page:
         before = frozenset(self.met)
         reworded = []
         for place, each in enumerate(self.incoming):
-            if not self._named(each):
+            if not self.named[place]:
                 continue
             row, twin = self.by_id.get(each.id), here.setdefault(each.id, place)
             if twin != place:
@@ -269,22 +276,29 @@ class _Page:
             else:
                 self._decide(place, Kind.CHANGED, row)
                 reworded.append((place, row))
+        if not reworded:
+            return
         unnamed = {each.fingerprint for _, each in self._undecided()}
         # What it was called by that id before is there as well: the id went to another one.
         self.caught += [(place, row.key) for place, row in reworded if row.fingerprint in unnamed]
 
     def by_content(self, _open_through: date | None) -> None:
         """The n-th equal one that is met is the n-th that is stored."""
+        if not self.equal:
+            return
         for place, each in self._undecided():
-            row = next(self._free(self.equal[each.fingerprint]), None)
+            row = next(self._free(self.equal.get(each.fingerprint, ())), None)
             if row is not None:
-                self._decide(place, Kind.ALIAS if self._named(each) else Kind.KNOWN, row)
+                self._decide(place, Kind.ALIAS if self.named[place] else Kind.KNOWN, row)
 
     def by_likeness(self, open_through: date | None) -> None:
         """What equals nothing, and is not alone on its day with its amount."""
+        if not self.near:
+            return
         rest = []
         for place, each in self._undecided():
-            rivals = [row for row in self.near[_day_and_amount(each)] if row.key not in self.met]
+            near = self.near.get(_day_and_amount(each), ())
+            rivals = [row for row in near if row.key not in self.met]
             if rivals and open_through is not None and each.booked_on <= open_through:
                 self.decided[place] = Verdict(place, Kind.WAITS)
             elif rivals:
@@ -309,15 +323,16 @@ class _Page:
 
     def finished(self) -> Iterator[Verdict]:
         for place, each in enumerate(self.incoming):
-            verdict = self.decided.get(place) or Verdict(place, Kind.NEW, named=self._named(each))
-            if verdict.kind in (Kind.NEW, Kind.DOUBTFUL):
-                self.last[each.fingerprint] += 1
-                verdict = verdict._replace(occurrence=self.last[each.fingerprint])
+            verdict = self.decided.get(place)
+            kind, key = (Kind.NEW, None) if verdict is None else (verdict.kind, verdict.key)
+            if verdict is None or kind is Kind.DOUBTFUL:
+                occurrence = self.last[each.fingerprint] = self.last[each.fingerprint] + 1
+                verdict = Verdict(place, kind, key, occurrence, self.named[place])
             yield verdict
 
     def _suspect(self, place: int, each: Booking, *, alike: float) -> None:
         """A booking of this scope is gone and one like it has come under another id."""
-        if self._named(each):
+        if self.named[place]:
             for row in self.near[_day_and_amount(each)]:
                 if row.ids and row.key not in self.met and likeness(each, row) >= alike:
                     self.caught.append((place, row.key))
@@ -332,12 +347,9 @@ class _Page:
         """Rows that nothing of this reading is yet, and that this scope has no name for."""
         return (row for row in rows if row.key not in self.met and not (self.trusted and row.ids))
 
-    def _named(self, each: Booking) -> bool:
-        return self.trusted and bool(each.id.strip())
-
     def _decide(self, place: int, kind: Kind, row: Stored | None) -> None:
-        named = self._named(self.incoming[place])
-        self.decided[place] = Verdict(place, kind, row.key if row else None, named=named)
+        key = row.key if row else None
+        self.decided[place] = Verdict(place, kind, key, named=self.named[place])
         if row is not None:
             self.met.add(row.key)
 
@@ -358,10 +370,16 @@ def likeness(one: Booking | Stored, other: Booking | Stored) -> float:
     ibans = [_iban(each) for each in (one, other)]
     if all(ibans):
         return 3 if ibans[0] == ibans[1] else 0
+    if _said(one) == _said(other):
+        return 2  # also where neither says anything: only their value dates differ
     words, others = _words(one), _words(other)
     shorter = min(len(words), len(others))
     shared = len(words & others) / shorter if shorter else 0
     return 1 + shared if shared >= _ENOUGH else 0
+
+
+def _said(each: Booking | Stored) -> str:
+    return "".join(f"{each.counterparty_name or ''} {each.remittance}".split()).casefold()
 
 
 def _reference(each: Booking | Stored) -> str:

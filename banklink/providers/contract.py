@@ -146,10 +146,12 @@ class StatedBalance:
     at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ProviderTransaction:
     """One booked transaction. `amount` signed and exact; dates are Dutch calendar days. `id` is
-    the bank's own, empty where it gives none that could tell bookings apart."""
+    the bank's own, empty where it gives none that could tell bookings apart. Not frozen: making a
+    frozen one takes a third of the time of reading a page. `minor`: the amount in minor units,
+    where the adapter has reckoned them already."""
 
     id: str
     booked_on: date
@@ -160,6 +162,7 @@ class ProviderTransaction:
     counterparty_iban: str | None
     remittance: str
     end_to_end_id: str | None = None
+    minor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

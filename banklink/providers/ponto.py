@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from functools import cached_property, wraps
+from functools import cached_property, lru_cache, wraps
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
@@ -399,12 +399,17 @@ class Ponto:
         found: list[PendingBooking] = []
         url: str | None = self._bookings(account_ref, "pending-transactions")
         asked: set[str] = set()
+        known: set[str] = set()
         while url is not None:
             if url in asked or len(asked) >= _MOST_PAGES or len(found) > _MOST_PENDING:
                 raise ContractViolation("pending_without_end")
             asked.add(url)
             answer = self._get(url, credentials)
             for item in _items(answer):
+                if (number := _id(item)) in known:
+                    continue  # a page said once more
+                if number:
+                    known.add(number)
                 try:
                     found.append(_announced(item))
                 except ContractViolation as error:
@@ -844,6 +849,8 @@ def _is_web_address(url: str) -> bool:
 
 def _text(mapping: Mapping[str, Any], key: str) -> str:
     value = mapping.get(key)
+    if type(value) is str and value.isalnum() and len(value) <= _MOST_LETTERS and value.isascii():
+        return value
     text = _storable(value)
     if text is None or not text.strip() or text != value or len(text) > _MOST_LETTERS:
         raise ContractViolation(f"missing_{key}")
@@ -866,7 +873,12 @@ def _day(value: object) -> date | None:
     before in UTC (providers.md 2.7)."""
     if value is None:
         return None
-    text = value if isinstance(value, str) else ""
+    return _day_of(value if isinstance(value, str) else "")
+
+
+@lru_cache(maxsize=2_000)
+def _day_of(text: str) -> date | None:
+    """Bookings of a page share their days."""
     try:
         if len(text) == 10:
             return _of_our_times(date.fromisoformat(text))
@@ -894,26 +906,25 @@ def _transaction(item: Mapping[str, Any]) -> ProviderTransaction:
         booked_on = value_on
     if booked_on is None:
         raise ContractViolation("transaction_without_date")
-    amount, currency = _money(attributes, "amount")
+    amount, currency, minor = _money(attributes, "amount")
+    text = attributes.get("remittanceInformation") or attributes.get("description")
     return ProviderTransaction(
-        id=_id(item),
-        booked_on=booked_on,
-        value_on=value_on,
-        amount=amount,
-        currency=currency,
-        counterparty_name=_booked_words(attributes.get("counterpartName")),
-        counterparty_iban=_booked_words(attributes.get("counterpartReference")),
-        remittance=_booked_words(
-            attributes.get("remittanceInformation") or attributes.get("description")
-        )
-        or "",
-        end_to_end_id=_reference(attributes.get("endToEndId")),
+        _id(item),
+        booked_on,
+        value_on,
+        amount,
+        currency,
+        _booked_words(attributes.get("counterpartName")),
+        _booked_words(attributes.get("counterpartReference")),
+        _booked_words(text) or "",
+        _reference(attributes.get("endToEndId")),
+        minor,
     )
 
 
 def _announced(item: Mapping[str, Any]) -> PendingBooking:
     attributes = _object(item.get("attributes"))
-    amount, currency = _money(attributes, "amount")
+    amount, currency, _minor = _money(attributes, "amount")
     return PendingBooking(
         expected_on=_day(attributes.get("executionDate")) or _day(attributes.get("valueDate")),
         amount=amount,
@@ -930,7 +941,7 @@ def _balance(attributes: Mapping[str, Any], meta: Mapping[str, Any]) -> StatedBa
     """What the account holds, where the service says it whole. Anything less is no balance: better
     none to compare with than one that was guessed."""
     try:
-        amount, currency = _money(attributes, "currentBalance")
+        amount, currency, _minor = _money(attributes, "currentBalance")
         on = _day(attributes.get("currentBalanceReferenceDate"))
         at = _instant(meta.get("synchronizedAt"))
     except ContractViolation:
@@ -938,10 +949,11 @@ def _balance(attributes: Mapping[str, Any], meta: Mapping[str, Any]) -> StatedBa
     return StatedBalance(amount, currency, on, at) if on is not None else None
 
 
-def _money(attributes: Mapping[str, Any], name: str) -> tuple[Decimal, str]:
-    """An amount and its currency, that fit each other: never more digits than the currency has."""
+def _money(attributes: Mapping[str, Any], name: str) -> tuple[Decimal, str, int]:
+    """An amount and its currency, that fit each other: never more digits than the currency has.
+    And the same in minor units."""
     amount = attributes.get(name)
-    if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
+    if isinstance(amount, bool) or not isinstance(amount, (Decimal, int)):
         raise ContractViolation(f"no_{name}")
     currency = _text(attributes, "currency")
     exact = Decimal(amount)
@@ -951,7 +963,7 @@ def _money(attributes: Mapping[str, Any], name: str) -> tuple[Decimal, str]:
         raise ContractViolation("amount_not_exact") from None
     if abs(minor) >= _MOST_MONEY:
         raise ContractViolation("amount_too_large")
-    return exact, currency
+    return exact, currency, minor
 
 
 def _id(item: Mapping[str, Any]) -> str:
@@ -963,6 +975,8 @@ def _id(item: Mapping[str, Any]) -> str:
 
 
 def _reference(value: object) -> str | None:
+    if value is None:
+        return None
     text = (_words(value) or "").strip()
     return text if text and text.upper() != _NO_REFERENCE else None
 
@@ -1001,4 +1015,6 @@ def _storable(text: object) -> str | None:
     """A text as every database takes it: no NUL, no half characters."""
     if not isinstance(text, str):
         return None
+    if text.isascii() and "\x00" not in text:
+        return text
     return text.replace("\x00", "").encode("utf-8", "replace").decode()

@@ -13,6 +13,7 @@ Where to look
     oauth.py        tokens, codes, Authlib             consent.py   /oauth2/auth and its page
     api.py          /ponto-connect                     bank.py      /bank/<code>
     app_screens.py  /, /settings, /panel               load.py, seed.py, bookings.py   what fills it
+    habits.py       what makes a bank hard to read
 
 Pages and their controls, for tests that drive a browser. Every form is a plain POST with a hidden
 `csrf_token`; every submit button carries `data-action`.
@@ -40,7 +41,9 @@ Pages and their controls, for tests that drive a browser. Every form is a plain 
     /bank/<code>/consents        rows `.given` with `data-state`; `revoke-consent`; `bank-sign-out`
     /panel                       `#clock`: buttons `step` (`data-action="advance-<n>"`, n of 1, 7,
                                  30, 90, 181), field `days` with `advance`; per bank
-                                 `#outage-<code>` with `outage-on` or `outage-off`; link `back`
+                                 `#outage-<code>` with `outage-on` or `outage-off`, and
+                                 `#habits-<code>` with a field for each of habits.py and `habits`;
+                                 link `back`
 """
 
 from __future__ import annotations
@@ -64,6 +67,7 @@ from . import api, app_screens, bank, browser, consent, i18n, oauth
 from . import load as loading
 from . import seed as seeding
 from .clock import DemoClock
+from .habits import set_habits
 from .i18n import gettext as _
 from .load import LoadReport
 from .model import Bank, BankAccount, Holder, Store
@@ -135,6 +139,12 @@ class Simulator:
         """
         with self.store.transaction() as db:
             return seeding.seed(db, world, self.clock.now(), self.clock.real())
+
+    def accustom(self, code: str, **changes: Any) -> None:
+        """Give a bank other habits (habits.py)."""
+        with self.store.transaction() as db:
+            bank = db.scalars(select(Bank).where(Bank.code == code)).one()
+            set_habits(db, bank.id, changes)
 
     def load(
         self,

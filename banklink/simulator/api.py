@@ -12,17 +12,19 @@ import hashlib
 import json
 import secrets
 import uuid as uuids
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from flask import Blueprint, Response, request
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import and_, delete, false, or_, select
 from sqlalchemy.orm import Session
 
 from . import journeys, oauth, world
-from .bookings import NAMESPACE
+from .bookings import NAMESPACE, Generated
+from .habits import Habits, habits_of, holder_is_there, id_on_the_wire, note_holder, pause
 from .model import (
     AppAccount,
     Bank,
@@ -180,9 +182,12 @@ def blueprint(simulator: Simulator) -> Blueprint:
         balance = None
         as_of = max((last for _first, last in held), default=None)
         if as_of is not None:
+            if habits_of(db, bank.id).balance == "yesterday":
+                as_of -= timedelta(days=1)
             world.generate_until(db, account, now)
             balance = world.as_decimal(world.balance(db, account, as_of), account.currency)
         seen = stamp(app.synchronized_at)
+        given = world.given_from(db, app, bank, now)
         return {
             "type": "account",
             "id": app.uuid,
@@ -224,17 +229,17 @@ def blueprint(simulator: Simulator) -> Blueprint:
             "meta": {
                 **sync_meta(db, app),
                 "availability": "readonly" if bank.outage_since else "available",
-                "availableFrom": min(first for first, _ in held).isoformat() if held else None,
-                "historyFrom": truth.history_from.isoformat() if truth.history_from else None,
+                "availableFrom": _latest(given, min((first for first, _ in held), default=None)),
+                "historyFrom": _latest(given, truth.history_from),
             },
         }
 
-    def transaction(row: BankBooking, app: AppAccount) -> dict[str, Any]:
+    def transaction(row: BankBooking, app: AppAccount, id_: str) -> dict[str, Any]:
         amount = world.as_decimal(row.amount, row.currency)
         fields = f"{row.uuid} {row.amount} {row.booked_on} {row.remittance} {row.counterparty_iban}"
         return {
             "type": "transaction",
-            "id": row.uuid,
+            "id": id_,
             "attributes": {
                 "amount": amount,
                 "currency": row.currency,
@@ -268,6 +273,35 @@ def blueprint(simulator: Simulator) -> Blueprint:
             },
         }
 
+    def pending_transaction(each: Generated, account: BankAccount) -> dict[str, Any]:
+        """Few there are, on one page; they come with less than when they are booked."""
+        return {
+            "type": "pendingTransaction",
+            "id": each.uuid,
+            "attributes": {
+                "amount": world.as_decimal(each.amount, account.currency),
+                "currency": account.currency,
+                "executionDate": midnight(each.booked_on),
+                "valueDate": None,
+                "counterpartName": each.counterparty,
+                "counterpartReference": each.counterparty_iban,
+                "remittanceInformation": each.remittance,
+                "description": each.remittance,
+                "endToEndId": each.end_to_end_id,
+            },
+        }
+
+    def enough(wait: timedelta, habits: Habits) -> Response:
+        """The bank has been read often enough for today."""
+        refused = Refused(429, "tooManyRequests", "The financial institution asks for a pause")
+        response = answer(refused.body, refused.status)
+        if habits.retry_after == "seconds":
+            response.headers["Retry-After"] = str(int(wait.total_seconds()) + 1)
+        elif habits.retry_after == "date":
+            response.headers["Retry-After"] = format_datetime(clock.real() + wait, usegmt=True)
+            response.headers["Date"] = format_datetime(clock.real(), usegmt=True)
+        return response
+
     def institution(bank: Bank) -> dict[str, Any]:
         return {
             "type": "financialInstitution",
@@ -279,7 +313,7 @@ def blueprint(simulator: Simulator) -> Blueprint:
                 "status": "stable",
                 "deprecated": False,
                 "expectedAuthorizationLifetime": bank.valid_days,
-                "pendingTransactionsAvailable": False,
+                "pendingTransactionsAvailable": True,
             },
         }
 
@@ -373,10 +407,16 @@ def blueprint(simulator: Simulator) -> Blueprint:
         after, before = cursor("after"), cursor("before")
         path = f"/accounts/{uuid}/transactions"
         with store.transaction() as db:
-            _integration, app, found, _bank = listed(db, uuid)
+            _integration, app, found, bank = listed(db, uuid)
             world.generate_until(db, found, now)
+            habits = habits_of(db, bank.id)
+            if not after and not before:
+                wait = pause(db, habits, found.id, now, with_holder=holder_is_there(db, app, now))
+                if wait is not None:
+                    return enough(wait, habits)
             visible = (
                 BankBooking.bank_account_id == found.id,
+                BankBooking.booked_on >= (world.given_from(db, app, bank, now) or date.min),
                 world.received(world.ranges(db, app)),
             )
 
@@ -390,7 +430,8 @@ def blueprint(simulator: Simulator) -> Blueprint:
             newest_first: Any = (BankBooking.booked_on.desc(), BankBooking.id.desc())
             if after:  # newest first, so `after` walks back in time
                 row = place("after", after)
-                query = query.where(_older(row)).order_by(*newest_first)
+                again = BankBooking.id == row.id if habits.shifting else false()
+                query = query.where(_older(row) | again).order_by(*newest_first)
             elif before:
                 row = place("before", before)
                 query = query.where(_newer(row))
@@ -415,7 +456,9 @@ def blueprint(simulator: Simulator) -> Blueprint:
                     },
                 },
                 "links": {"first": link(path, **{"page[limit]": most})},
-                "data": [transaction(row, app) for row in rows],
+                "data": [
+                    transaction(row, app, id_on_the_wire(db, habits, app, row.uuid)) for row in rows
+                ],
             }
         paging, links = body["meta"]["paging"], body["links"]
         if paging["after"]:
@@ -437,16 +480,17 @@ def blueprint(simulator: Simulator) -> Blueprint:
             )
             if row is None:
                 raise not_found("transaction")
-            return answer({"data": transaction(row, app)})
+            return answer({"data": transaction(row, app, row.uuid)})
 
     @routes.get("/accounts/<uuid>/pending-transactions")
     def pending(uuid: str) -> Response:
         with store.transaction() as db:
-            _integration, app, _found, _bank = listed(db, uuid)
+            _integration, app, found, _bank = listed(db, uuid)
             paging = {"limit": limit(), "before": None, "after": None}
             links = {"first": link(f"/accounts/{uuid}/pending-transactions")}
             meta = {**sync_meta(db, app), "paging": paging}
-            return answer({"meta": meta, "links": links, "data": []})
+            coming = [pending_transaction(each, found) for each in world.announced(db, found, app)]
+            return answer({"meta": meta, "links": links, "data": coming})
 
     # ── renewals and synchronisations ────────────────────────────────────────────────────────
 
@@ -503,6 +547,8 @@ def blueprint(simulator: Simulator) -> Blueprint:
                 raise invalid("/data/attributes/resourceId", "The resource id is missing")
             _integration, app, _found, _bank = listed(db, resource)
             record = world.synchronise(db, app, clock.now(), asked["subtype"])
+            if asked.get("customerIpAddress"):
+                note_holder(db, app, clock.now())
             return answer({"data": synchronization(record, app)}, 201)
 
     @routes.get("/synchronizations/<uuid>")
@@ -600,6 +646,12 @@ def blueprint(simulator: Simulator) -> Blueprint:
         return answer({"data": body})
 
     return routes
+
+
+def _latest(*days: date | None) -> str | None:
+    """The last of those that are known."""
+    known = [day for day in days if day is not None]
+    return max(known).isoformat() if known else None
 
 
 def _older(row: BankBooking) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from .browser import (
     signed_in,
 )
 from .browser import sign_in as start_session
+from .habits import habits_of, set_habits
 from .i18n import day, grouped, ngettext
 from .i18n import gettext as _
 from .model import AppAccount, Bank, BankAccount, Holder, Integration, Tick
@@ -346,9 +348,11 @@ def blueprint(simulator: Simulator) -> Blueprint:
         back = local(request.values.get("back"), url_for("app.home"))
         with store.transaction() as db:
             banks = db.scalars(select(Bank).order_by(Bank.name)).all()
+            ways = {bank.id: habits_of(db, bank.id) for bank in banks}
         return page(
-            "panel.html", 422 if error else 200, banks=banks, today=clock.now(), back=back,
-            moved=clock.now() - clock.real() > timedelta(minutes=1), real=clock.real(),
+            "panel.html", 422 if error else 200, banks=banks, habits=ways,
+            today=clock.now(), back=back, real=clock.real(),
+            moved=clock.now() - clock.real() > timedelta(minutes=1),
             steps=STEPS, error=error, entered=entered, here=url_for("app.panel", **came_from()),  # type: ignore[arg-type]
             came_from=came_from(), client=simulator.client(request.values.get("client", "")),
         )  # fmt: skip
@@ -387,4 +391,36 @@ def blueprint(simulator: Simulator) -> Blueprint:
                 bank.outage_since = None
         return go("app.panel", **came_from())
 
+    @routes.post("/panel/bank/<code>/habits")
+    def habits(code: str) -> Response:
+        try:
+            with store.transaction() as db:
+                bank = bank_named(db, code)
+                if bank is None:
+                    return problem(
+                        404, _("This bank does not exist"), _("The address is not right.")
+                    )
+                set_habits(db, bank.id, _habits(request.form))
+        except ValueError:
+            return panel_page(_("Fill in whole numbers; a bank is at most ten days late."))
+        flash_once(_("From now on %(bank)s does as you said.", bank=bank.name))
+        return go("app.panel", **came_from())
+
     return routes
+
+
+def _habits(form: Mapping[str, str]) -> dict[str, Any]:
+    """As entered on the panel; raises ValueError."""
+
+    def number(name: str) -> int | None:
+        text = form.get(name, "").strip()
+        if len(text) > 4 or (text and not text.isdecimal()):
+            raise ValueError(name)
+        return int(text) if text else None
+
+    return {
+        **{name: form.get(name, "") for name in ("ids", "balance", "retry_after")},
+        **{name: name in form for name in ("new_refs", "twins", "shifting", "announces")},
+        **{name: number(name) for name in ("recent_days", "budget")},
+        "late_days": number("late_days") or 0,
+    }

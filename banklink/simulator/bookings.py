@@ -12,7 +12,7 @@ import hashlib
 import random
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
 
@@ -28,6 +28,7 @@ SUPPLIERS = (
     "Zuivelcoöperatie Weidegang", "Gereedschap Direct", "Schoonmaak Helder BV",
     "Tankstation Rijksweg", "Kantoorboekhandel Inkt",
 )  # fmt: skip
+MOST_LATE = 10
 TERMINALS = ("Betaalautomaat toonbank", "Betaalautomaat markt")
 
 
@@ -61,19 +62,56 @@ def opening_balance(iban: str) -> int:
     return 800_000 + int(hashlib.sha256(f"opening {iban}".encode()).hexdigest(), 16) % 2_000_000
 
 
-def generate(iban: str, first: date, last: date) -> Iterator[Generated]:
-    """The bookings of every day from `first` through `last`, oldest first; 0 to 4 a day."""
-    day = first
+def generate(
+    iban: str,
+    first: date,
+    last: date,
+    *,
+    twins: bool = False,
+    late_days: int = 0,
+    before: int = 0,
+) -> Iterator[Generated]:
+    """The bookings of every day from `first` through `last`, oldest first; 0 to 4 a day, with
+    `twins` two equal ones more. With `late_days` some turn up so much later than the day they are
+    booked on; of the days `before`, those that did or may have done so come along."""
+    day = first - timedelta(days=before)
     while day <= last:
-        yield from on_day(iban, day)
+        for each in on_day(iban, day, twins=twins and day >= first):
+            late = is_late(each)
+            if (late or day >= first) and day + timedelta(days=late_days * late) <= last:
+                yield each
         day += timedelta(days=1)
 
 
-def on_day(iban: str, day: date) -> list[Generated]:
+def on_day(iban: str, day: date, *, twins: bool = False) -> list[Generated]:
     seed = hashlib.sha256(f"{iban} {day.isoformat()}".encode()).digest()
     dice = random.Random(int.from_bytes(seed[:8], "big"))  # noqa: S311 (repeatable is the point)
     lines = [*_fixed(day), *_daily(dice, day)][:4]
+    if twins:
+        lines += [(-350, "Koffiebar De Hoek", "Koffie")] * 2
     return [_booking(iban, day, n, *line) for n, line in enumerate(lines)]
+
+
+def is_late(booking: Generated) -> bool:
+    """Whether it is one of those that a slow bank brings late."""
+    return int(booking.uuid[:8], 16) % 3 == 0
+
+
+def announced(iban: str, day: date) -> list[Generated]:
+    """What is known on a day of the next two and not booked yet: reserved under another id and
+    another text than it will be booked with."""
+    coming = (each for n in (1, 2) for each in on_day(iban, day + timedelta(days=n)))
+    return [
+        replace(
+            each,
+            uuid=str(uuid.uuid5(NAMESPACE, f"announced {each.uuid}")),
+            counterparty_iban=None,
+            remittance=f"Reservering {each.counterparty}",
+            end_to_end_id=None,
+        )
+        for each in coming
+        if each.counterparty is not None
+    ]
 
 
 Line = tuple[int, str | None, str]

@@ -1,7 +1,8 @@
 """What the simulated world remembers: banks, the entrepreneur app, and who may read what.
 
 Three parties share one file but not their rows:
-  the banks   bank, bank_account, owner, booking, stated_balance, bank_consent
+  the banks   bank, bank_habits, bank_account, owner, booking, stated_balance, bank_consent,
+              bank_reading
   the app     holder, app_account, sync_range, synchronization, browser_session, journey
   its API     integration, tick, onboarding, authorisation_code, token_family, token
 
@@ -94,6 +95,16 @@ class Bank(Base):
     history_days: Mapped[int] = mapped_column(default=730)
 
 
+class BankHabits(Base):
+    """What makes this bank hard to read (habits.py); no row: nothing."""
+
+    __tablename__ = "bank_habits"
+    bank_id: Mapped[int] = mapped_column(
+        ForeignKey("bank.id", ondelete="CASCADE"), primary_key=True
+    )
+    values: Mapped[dict[str, Any]]
+
+
 class BankAccount(Base):
     """An account at a bank. Whoever owns it; whether the app knows it is another matter."""
 
@@ -142,6 +153,17 @@ class BankBooking(Base):
     source: Mapped[str]  # the file's name, or "generated"
     identity: Mapped[str]
     created_at: Mapped[datetime]
+
+
+class BankReading(Base):
+    """That an account was read without its holder, for a bank that counts it."""
+
+    __tablename__ = "bank_reading"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    bank_account_id: Mapped[int] = mapped_column(
+        ForeignKey("bank_account.id", ondelete="CASCADE"), index=True
+    )
+    at: Mapped[datetime]
 
 
 # For many rows at once: the ORM would split them by which of their values are None.

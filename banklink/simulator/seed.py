@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from . import oauth, world
 from .bookings import NAMESPACE
 from .clock import business_day
+from .habits import set_habits
 from .model import Bank, BankAccount, Holder, Owner, new_secret
 
 
@@ -74,6 +75,8 @@ def _bank(db: Session, row: Mapping[str, Any], now: datetime) -> Bank:
     )
     db.add(bank)
     db.flush()
+    if row.get("habits"):
+        set_habits(db, bank.id, row["habits"])
     return bank
 
 

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from . import bookings
 from .clock import business_day, end_of_day
+from .habits import SESSION, habits_of
 from .model import (
     BOOKINGS,
     AppAccount,
@@ -30,6 +31,7 @@ from .model import (
     BankAccount,
     BankBooking,
     BankConsent,
+    BankHabits,
     ConsentAccount,
     Holder,
     Integration,
@@ -201,9 +203,12 @@ def complete_consent(
     )
     session.add(consent)
     session.flush()
+    renumber = habits_of(session, bank.id).new_refs
     for account_id in account_ids:
         account = session.get_one(BankAccount, account_id)
         app_account = add_to_app(session, holder_id, account_id, authorized_at)
+        if renumber:
+            app_account.uuid = new_uuid()
         oldest = account.opened_on
         if history_days is not None:
             oldest = max(oldest, day - timedelta(days=history_days))
@@ -323,6 +328,19 @@ def generate_until(session: Session, account: BankAccount, now: datetime) -> Non
     if today <= account.generated_through:
         return
     first = account.generated_through + timedelta(days=1)
+    habits = habits_of(session, account.bank_id)
+    # Of the days before, what was late may be there already.
+    before = 0
+    if not account.from_file and session.get(BankHabits, account.bank_id) is not None:
+        before = max(0, min(bookings.MOST_LATE, (first - account.opened_on).days))
+    there = set(
+        session.scalars(
+            select(BankBooking.identity).where(
+                BankBooking.bank_account_id == account.id,
+                BankBooking.booked_on.between(first - timedelta(days=before), first),
+            )
+        )
+    )
     rows = [
         {
             "uuid": made.uuid,
@@ -340,7 +358,15 @@ def generate_until(session: Session, account: BankAccount, now: datetime) -> Non
             "identity": made.identity,
             "created_at": now,
         }
-        for made in bookings.generate(account.iban + _suffix(account), first, today)
+        for made in bookings.generate(
+            account.iban + _suffix(account),
+            first,
+            today,
+            twins=habits.twins,
+            late_days=habits.late_days,
+            before=before,
+        )
+        if made.identity not in there
     ]
     if rows:
         session.execute(insert(BOOKINGS), rows)
@@ -350,6 +376,25 @@ def generate_until(session: Session, account: BankAccount, now: datetime) -> Non
 def _suffix(account: BankAccount) -> str:
     """Two currencies under one IBAN must not share ids."""
     return "" if account.currency == "EUR" else account.currency
+
+
+def announced(session: Session, account: BankAccount, app: AppAccount) -> list[bookings.Generated]:
+    """What the bank said is to come, at the app's last look; accounts from a file know nothing."""
+    if account.from_file or app.synchronized_at is None:
+        return []
+    if not habits_of(session, account.bank_id).announces:
+        return []
+    day = business_day(app.synchronized_at)
+    return bookings.announced(account.iban + _suffix(account), day)
+
+
+def given_from(session: Session, app: AppAccount, bank: Bank, now: datetime) -> date | None:
+    """The oldest day of which bookings are given now; None: all there are."""
+    days = habits_of(session, bank.id).recent_days
+    consent = authorisation(session, app, now).consent
+    if days is None or consent is None or now - consent.authorized_at < SESSION:
+        return None
+    return business_day(now) - timedelta(days=days)
 
 
 def ranges(session: Session, account: AppAccount) -> list[tuple[date, date]]:

@@ -11,10 +11,9 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 
 from banklink.core.calendar import AMSTERDAM
-from banklink.statements.outgoing import Entry, Outgoing, Part, decimals, in_pieces, plain
+from banklink.statements.outgoing import Entry, Outgoing, Part, decimals, in_pieces, plain, written
 
 _NAME, _REFERENCE, _ACCOUNT, _LINE, _NOTE = 140, 35, 34, 140, 500
 _IBAN = re.compile("[A-Z]{2}[0-9]{2}[a-zA-Z0-9]{1,30}", re.ASCII)
@@ -73,7 +72,7 @@ def _lines(outgoing: Outgoing, dialect: _Dialect) -> Iterator[str]:
         if last is not None:
             yield last
         yield from _opened(part, outgoing, dialect, made, account)
-        yield from map(entry, part.entries)
+        yield from written(entry, part.entries)
         last = "</Stmt>\n"
     if last is not None:
         note = f"<AddtlStmtInf>{remarks}</AddtlStmtInf>" if remarks else ""
@@ -116,24 +115,29 @@ def _writer(currency: str, dialect: _Dialect) -> Callable[[Entry], str]:
 
     def write(entry: Entry) -> str:
         reference, booked_on, value_on, minor, name, account, text, end_to_end, reversal = entry
-        way = "CRDT" if minor >= 0 else "DBIT"
-        # The parties keep their roles in a reversal, the money does not.
-        role = "Dbtr" if (minor >= 0) != reversal else "Cdtr"
-        shown = _named(name) if name else ""
-        parties = f"<{role}>{opened}{shown}{closed}</{role}>" if shown else ""
+        if minor >= 0:
+            way, paid = "CRDT", "Dbtr"
+        else:
+            way, paid, minor = "DBIT", "Cdtr", -minor
+        if reversal:  # the parties keep their roles, the money does not
+            paid = "Cdtr" if way == "CRDT" else "Dbtr"
+        parties = ""
+        if name and (name := _text(name, _NAME)):
+            parties = f"<{paid}>{opened}{name}{closed}</{paid}>"
         if account:
-            parties += f"<{role}Acct><Id>{_account(account)}</Id></{role}Acct>"
+            parties += f"<{paid}Acct><Id>{_account(account)}</Id></{paid}Acct>"
         if parties:
             parties = f"<RltdPties>{parties}</RltdPties>"
-        day = booked_on.isoformat()
+        if not end_to_end or not (end_to_end := _text(end_to_end, _REFERENCE)):
+            end_to_end = "NOTPROVIDED"
         return (
-            f'<Ntry><NtryRef>{reference}</NtryRef><Amt Ccy="{currency}">{amount(abs(minor))}</Amt>'
+            f'<Ntry><NtryRef>{reference}</NtryRef><Amt Ccy="{currency}">{amount(minor)}</Amt>'
             f"<CdtDbtInd>{way}</CdtDbtInd>{'<RvslInd>true</RvslInd>' if reversal else ''}{status}"
-            f"<BookgDt><Dt>{day}</Dt></BookgDt>"
-            f"<ValDt><Dt>{day if value_on is None else value_on.isoformat()}</Dt></ValDt>"
+            f"<BookgDt><Dt>{booked_on}</Dt></BookgDt>"
+            f"<ValDt><Dt>{value_on or booked_on}</Dt></ValDt>"
             f"<AcctSvcrRef>{reference}</AcctSvcrRef>{_CODE}<NtryDtls><TxDtls>"
-            f"<Refs><EndToEndId>{_end_to_end(end_to_end)}</EndToEndId></Refs>"
-            f"{parties}{_remittance(text)}</TxDtls></NtryDtls></Ntry>\n"
+            f"<Refs><EndToEndId>{end_to_end}</EndToEndId></Refs>"
+            f"{parties}{_remittance(text) if text else ''}</TxDtls></NtryDtls></Ntry>\n"
         )
 
     return write
@@ -145,30 +149,27 @@ def _way(minor: int) -> str:
 
 def _text(text: str, most: int) -> str:
     """As XML, at most so many characters long."""
-    text = plain(text)
-    if len(text) > most:
-        text = text[:most].rstrip()
+    if not text.isprintable() or "  " in text or len(text) > most:
+        text = plain(text)[:most]
+    text = text.strip()
     if "&" in text or "<" in text or ">" in text:
-        text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return text
 
 
-@lru_cache(maxsize=2048)
-def _named(name: str) -> str:
-    return _text(name, _NAME)
+def _escaped(text: str) -> str:
+    if "&" in text or "<" in text or ">" in text:
+        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text
 
 
-@lru_cache(maxsize=2048)
 def _account(account: str) -> str:
     """Numbers that are no IBAN have a place of their own."""
-    bare = "".join(plain(account).split())[:_ACCOUNT]
-    if _IBAN.fullmatch(bare):
-        return f"<IBAN>{bare}</IBAN>"
-    return f"<Othr><Id>{_text(bare, _ACCOUNT) or 'NOTPROVIDED'}</Id></Othr>"
-
-
-def _end_to_end(reference: str | None) -> str:
-    return _text(reference, _REFERENCE) or "NOTPROVIDED" if reference else "NOTPROVIDED"
+    if not _IBAN.fullmatch(account):
+        account = "".join(plain(account).split())[:_ACCOUNT]
+        if not _IBAN.fullmatch(account):
+            return f"<Othr><Id>{_escaped(account) or 'NOTPROVIDED'}</Id></Othr>"
+    return f"<IBAN>{account}</IBAN>"
 
 
 def _remittance(text: str) -> str:
@@ -176,13 +177,13 @@ def _remittance(text: str) -> str:
     if not text:
         return ""
     if len(text) <= _LINE:
-        return f"<RmtInf><Ustrd>{_text(text, _LINE)}</Ustrd></RmtInf>"
+        return f"<RmtInf><Ustrd>{_escaped(text)}</Ustrd></RmtInf>"
     lines = []
     while text:
         cut = len(text)
         if cut > _LINE:  # between words, where there is one: readers put a space at every line end
             cut = text.rfind(" ", 0, _LINE + 1)
             cut = _LINE if cut <= 0 else cut
-        lines.append(f"<Ustrd>{_text(text[:cut], _LINE)}</Ustrd>")
+        lines.append(f"<Ustrd>{_escaped(text[:cut].rstrip())}</Ustrd>")
         text = text[cut:].lstrip()
     return f"<RmtInf>{''.join(lines)}</RmtInf>"

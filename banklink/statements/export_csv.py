@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from banklink.statements.outgoing import PIECE, Outgoing, decimals, plain
+from banklink.statements.outgoing import Outgoing, decimals, plain
 from banklink.statements.sheet import Cell, Figure, sheet
+
+_BATCH = 400
 
 
 def pieces(outgoing: Outgoing) -> Iterator[str]:
@@ -24,25 +26,26 @@ def _blocks(outgoing: Outgoing) -> Iterator[list[tuple[Cell, ...]]]:
     block: list[tuple[Cell, ...]] = []
     for part in outgoing.parts:
         balance = part.opening
-        for each in part.entries:
-            balance += each.amount
+        for entry in part.entries:
+            reference, booked_on, value_on, minor, name, account, text, end_to_end, _back = entry
+            balance += minor
             block.append(
                 (
                     outgoing.account,
                     outgoing.currency,
                     part.number,
-                    each.booked_on,
-                    each.value_on,
-                    figure(each.amount),
+                    booked_on,
+                    value_on,
+                    figure(minor),
                     figure(balance) if outgoing.known else None,
-                    plain(each.name),
-                    each.account,
-                    plain(each.text),
-                    plain(each.end_to_end_id),
-                    each.reference,
+                    plain(name),
+                    account,
+                    plain(text),
+                    plain(end_to_end),
+                    reference,
                 )
             )
-            if len(block) >= PIECE:
+            if len(block) >= _BATCH:
                 yield block
                 block = []
     if block:

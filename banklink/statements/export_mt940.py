@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from functools import lru_cache
 
-from banklink.statements.outgoing import Entry, Outgoing, decimals, in_pieces, plain
+from banklink.statements.outgoing import Entry, Outgoing, decimals, in_pieces, plain, written
 
 _WIDTH, _LINES = 65, 6
 _NO_YEAR = timedelta(days=150)
@@ -43,6 +43,7 @@ def pieces(outgoing: Outgoing) -> Iterator[str]:
 def _lines(outgoing: Outgoing) -> Iterator[str]:
     amount = decimals(outgoing.currency, ",", bare=",")
     account = _FOREIGN.sub("", outgoing.account)[:35]
+    entry = _writer(amount)
     ended = False
     for part in outgoing.parts:
         if ended:
@@ -51,8 +52,7 @@ def _lines(outgoing: Outgoing) -> Iterator[str]:
             f":20:BL{part.number % 10**14}\r\n:25:{account}\r\n:28C:{part.number % 100_000}/1\r\n"
             f":60F:{_balance(part.opening, part.opens_on, outgoing.currency, amount)}"
         )
-        for entry in part.entries:
-            yield _entry(entry, amount(abs(entry.amount)))
+        yield from written(entry, part.entries)
         yield f":62F:{_balance(part.closing, part.on, outgoing.currency, amount)}"
         ended = True
     if ended:
@@ -61,40 +61,40 @@ def _lines(outgoing: Outgoing) -> Iterator[str]:
 
 
 def _balance(minor: int, on: date, currency: str, amount: Callable[[int], str]) -> str:
-    return f"{'C' if minor >= 0 else 'D'}{_short(on)}{currency}{amount(abs(minor))}\r\n"
+    return f"{'C' if minor >= 0 else 'D'}{on:%y%m%d}{currency}{amount(abs(minor))}\r\n"
 
 
-def _entry(entry: Entry, amount: str) -> str:
-    reference, booked_on, value_on, minor, name, account, text, end_to_end, reversal = entry
-    if value_on is None or abs(value_on - booked_on) > _NO_YEAR:
-        value_on = booked_on
-    number = _account(account) if account else ""
-    shown, told, theirs = fitted(name), fitted(text), fitted(end_to_end)
-    details = f"/EREF/{theirs}" if theirs else ""
-    if shown or number:
-        # Who paid, or was paid; that stays so where the money comes back.
-        details += "/ORDP//NAME/" if (minor >= 0) != reversal else "/BENM//NAME/"
-        details += f"{shown}/IBAN/{number}" if number else shown
-    if told:
-        details += f"/REMI/{told}"
-    below = f"{number}\r\n" if number else ""
-    if details:
-        below += f":86:{_folded(details)}\r\n"
-    return (
-        f":61:{_short(value_on)}{_day(booked_on)}{'C' if minor >= 0 else 'D'}{amount}"
-        f"NMSC{'EREF' if theirs else 'NONREF'}//{reference[:16]}\r\n"
-        f"{below}"
-    )
+def _writer(amount: Callable[[int], str]) -> Callable[[Entry], str]:
+    def write(entry: Entry) -> str:
+        reference, booked_on, value_on, minor, name, account, text, end_to_end, reversal = entry
+        number = _account(account) if account else ""
+        shown, told, theirs = fitted(name), fitted(text), fitted(end_to_end)
+        details = f"/EREF/{theirs}" if theirs else ""
+        if shown or number:
+            # Who paid, or was paid; that stays so where the money comes back.
+            details += "/ORDP//NAME/" if (minor >= 0) != bool(reversal) else "/BENM//NAME/"
+            details += f"{shown}/IBAN/{number}" if number else shown
+        if told:
+            details += f"/REMI/{told}"
+        below = f"{number}\r\n" if number else ""
+        if details:
+            below += f":86:{_folded(details)}\r\n"
+        return (
+            f":61:{_days(booked_on, value_on)}{'C' if minor >= 0 else 'D'}{amount(abs(minor))}"
+            f"NMSC{'EREF' if theirs else 'NONREF'}//{str(reference)[:16]}\r\n"
+            f"{below}"
+        )
 
-
-@lru_cache(maxsize=4096)
-def _short(on: date) -> str:
-    return on.strftime("%y%m%d")
+    return write
 
 
 @lru_cache(maxsize=512)
-def _day(on: date) -> str:
-    return on.strftime("%m%d")
+def _days(booked_on: date | str, value_on: date | str | None) -> str:
+    booked = date.fromisoformat(str(booked_on))
+    value = booked if value_on is None else date.fromisoformat(str(value_on))
+    if abs(value - booked) > _NO_YEAR:
+        value = booked
+    return f"{value:%y%m%d}{booked:%m%d}"
 
 
 @lru_cache(maxsize=4096)
@@ -102,7 +102,6 @@ def _account(text: str) -> str:
     return "".join(_FOREIGN.sub("", plain(text)).split())[:34].strip("/:-")
 
 
-@lru_cache(maxsize=4096)
 def fitted(text: str | None) -> str:
     """In the characters that SWIFT knows, and without code words."""
     text = plain(text)

@@ -6,27 +6,29 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import islice
 from typing import NamedTuple
 
 from banklink.core.money import exponent
 
-PIECE = 400
-"""Entries in a piece: few enough to cost no memory, many enough to cost no time."""
+_PIECE = 32 * 1024
+_BATCH = 500
 
 
 class Entry(NamedTuple):
     """One entry. `amount` in minor units, signed as the money goes; `reference` is ours, the same
-    in every file. `reversal`: it takes a booking back, whose parties keep their roles."""
+    in every file. `reversal`: it takes a booking back, whose parties keep their roles. Writers take
+    it apart by place, so that a row with the same columns will do; and days in ISO's way."""
 
-    reference: str
-    booked_on: date
-    value_on: date | None
+    reference: str | int
+    booked_on: date | str
+    value_on: date | str | None
     amount: int
     name: str | None
     account: str | None
     text: str
     end_to_end_id: str | None
-    reversal: bool = False
+    reversal: bool | None = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +71,26 @@ class Outgoing:
     mark: str = ","
 
 
-def in_pieces(lines: Iterable[str], size: int = PIECE) -> Iterator[str]:
-    """Joined, so many at a time: a network likes larger pieces than one entry."""
+def in_pieces(texts: Iterable[str]) -> Iterator[str]:
+    """Joined until a piece is worth sending."""
     held: list[str] = []
-    for line in lines:
-        held.append(line)
-        if len(held) >= size:
+    size = 0
+    for text in texts:
+        held.append(text)
+        size += len(text)
+        if size >= _PIECE:
             yield "".join(held)
             held.clear()
+            size = 0
     if held:
         yield "".join(held)
+
+
+def written(write: Callable[[Entry], str], entries: Iterable[Entry]) -> Iterator[str]:
+    """Entries, some hundreds in one text."""
+    lines = map(write, entries)
+    while text := "".join(islice(lines, _BATCH)):
+        yield text
 
 
 def decimals(currency: str, mark: str, *, bare: str = "") -> Callable[[int], str]:
@@ -100,4 +112,6 @@ def plain(text: str | None) -> str:
     spaces: banks wrap texts as they like."""
     if not text:
         return ""
+    if text.isprintable() and "  " not in text and text[0] != " " and text[-1] != " ":
+        return text  # nearly all of them
     return " ".join(_UNPRINTABLE.sub(" ", text).split())

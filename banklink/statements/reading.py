@@ -121,20 +121,12 @@ def _bounds(each: Statement) -> tuple[date, date] | None:
     days = [booking.booked_on for booking in each.bookings]
     opened = [item.on for item in each.balances if item.kind.endswith("opening")]
     closed = [item.on for item in each.balances if item.kind.endswith("closing")]
-    first = min(opened, default=None)
-    last = max(closed, default=None)
-    if (
-        first is not None
-        and first not in days
-        and first.day != 1
-        and (last is None or first < last)
-    ):
+    if not opened or not closed:
+        return (min(days), max(days)) if days else None
+    first, last = min(opened), max(closed)
+    if first < last and first not in days and first.day != 1:
         first += _DAY
-    return (
-        (min(filter(None, (first, *days))), max(filter(None, (last, *days))))
-        if days or (first is not None and last is not None)
-        else None
-    )
+    return first, last
 
 
 def balance(each: Statement, side: str) -> Decimal | None:

@@ -206,6 +206,8 @@ def _separator(lines: Sequence[str]) -> str | None:
 
 
 def _clean(text: str) -> str:
+    if text.isprintable() and "  " not in text:  # as most are
+        return text.strip()
     return "".join(each for each in " ".join(text.split()) if each.isprintable())
 
 
@@ -304,6 +306,7 @@ _YEAR_FIRST = re.compile(r"(\d{4})([-/.]?)(\d{2})\2(\d{2})(?:[T ].*)?", re.ASCII
 _DAY_FIRST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})(?:[T ,].*)?", re.ASCII)
 _AMOUNT = re.compile(r"([+-]?)(\d[\d.,' ]*|[.,]\d+)([+-]?)", re.ASCII)
 
+_AROUND = re.compile(r"[\s\u20ac]|EUR")
 _DECIMALS = re.compile(r"([.,])\d{1,2}[+-]?$", re.ASCII)
 
 
@@ -316,7 +319,7 @@ def _looks_amount(cell: str) -> bool:
 
 
 def _bare(cell: str) -> str:
-    return re.sub(r"[\s\u20ac]|EUR", "", cell).replace("\u2212", "-")
+    return _AROUND.sub("", cell).replace("\u2212", "-")
 
 
 def _day(cell: str, *, month_first: bool = False) -> date | None:

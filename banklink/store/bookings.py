@@ -14,9 +14,10 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Table, delete, func, insert, select, update
+from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -94,10 +95,10 @@ def look(
     itself added, or noted as sighted, is met without being named. `resumed_at`: the day on which
     this reading was interrupted; what it has named on that day, or later, it may have met before.
     """
-    rest, known = _surely_known(session, reading, incoming)
+    rest, known, names = _surely_known(session, reading, incoming)
     if not rest:
         return Look((), (), len(incoming), (), known, frozenset())
-    around = _around(session, reading, rest)
+    around = _around(session, reading, rest, names)
     seen = set(met) | known.keys() | _met_before(session, reading, around, rest, resumed_at)
     found: Judgement = judge(
         rest,
@@ -113,44 +114,39 @@ def look(
     return Look(rest, found.verdicts, len(incoming) - len(rest), found.caught, known, ours)
 
 
+_NAMES = """
+SELECT source_id, fingerprint, id FROM transactions
+WHERE connection_id = ? AND scope = ? AND source_id {texts}
+UNION ALL
+SELECT other.source_id, coalesce(other.fingerprint, own.fingerprint), own.id
+FROM transaction_aliases AS other JOIN transactions AS own ON own.id = other.transaction_id
+WHERE other.connection_id = ? AND other.scope = ? AND other.source_id {texts}
+"""
+
+
 def _surely_known(
     session: Session, reading: Reading, incoming: Sequence[Booking]
-) -> tuple[Sequence[Booking], dict[int, date]]:
+) -> tuple[Sequence[Booking], dict[int, date], Set[str]]:
     """What came under a known id with the very content that is stored, is known: what is left to
-    be judged, and the rows and days of the others."""
-    ids = {each.id for each in incoming} if reading.trusted else set()
-    names: dict[tuple[str | None, str], int] = {}
-    for some in _chunks(ids):
-        own = select(Transaction.source_id, Transaction.fingerprint, Transaction.id).where(
-            Transaction.connection_id == reading.connection_id,
-            Transaction.scope == reading.scope,
-            Transaction.source_id.in_(some),
-        )
-        other = (
-            select(
-                TransactionAlias.source_id,
-                func.coalesce(TransactionAlias.fingerprint, Transaction.fingerprint),
-                Transaction.id,
-            )
-            .join(Transaction, Transaction.id == TransactionAlias.transaction_id)
-            .where(
-                TransactionAlias.connection_id == reading.connection_id,
-                TransactionAlias.scope == reading.scope,
-                TransactionAlias.source_id.in_(some),
-            )
-        )
-        for query in (own, other):
-            names.update(((id_, print_), key) for id_, print_, key in session.execute(query))
+    be judged, the rows and days of the others, and the ids of these that are known at all."""
+    names: dict[str, tuple[str, int]] = {}
+    for some in _chunks([each.id for each in incoming] if reading.trusted else ()):
+        who = (reading.connection_id, reading.scope, some)
+        for id_, print_, key in _rows(session, _NAMES, *who, *who):
+            names[id_] = print_, key
     if not names:
-        return incoming, {}
+        return incoming, {}, set()
     rest, known = [], {}
     for each in incoming:
-        key = names.get((each.id, each.fingerprint)) if each.id.strip() else None
-        if key is None:
-            rest.append(each)
-        else:
+        print_, key = names.get(each.id, _NOBODY)
+        if print_ == each.fingerprint:
             known[key] = each.booked_on
-    return rest, known
+        else:
+            rest.append(each)
+    return rest, known, names.keys()
+
+
+_NOBODY = "", 0
 
 
 class _Row(NamedTuple):
@@ -161,50 +157,43 @@ class _Row(NamedTuple):
     run_id: int
 
 
-_CONTENT = (
-    Transaction.id,
-    Transaction.fingerprint,
-    Transaction.occurrence,
-    Transaction.booked_on,
-    Transaction.amount,
-    Transaction.currency,
-    Transaction.counterparty_name,
-    Transaction.counterparty_iban,
-    Transaction.remittance,
-    Transaction.end_to_end_id,
-    Transaction.scope,
-    Transaction.source_id,
-    Transaction.run_id,
-)
+_AROUND = """
+SELECT id FROM transactions WHERE connection_id = ? AND fingerprint {texts}
+UNION
+SELECT transaction_id FROM transaction_aliases WHERE connection_id = ? AND fingerprint {texts}
+UNION
+SELECT id FROM transactions
+WHERE connection_id = ? AND booked_on {days} AND amount {numbers} AND run_id <> ?
+"""
+_NAMED = """
+SELECT id FROM transactions WHERE connection_id = ? AND scope = ? AND source_id {texts}
+UNION
+SELECT transaction_id FROM transaction_aliases
+WHERE connection_id = ? AND scope = ? AND source_id {texts}
+"""
 
 
-def _around(session: Session, reading: Reading, rest: Sequence[Booking]) -> list[_Row]:
-    """Every row that one of these may be."""
-    mine = Transaction.connection_id == reading.connection_id
-    named = TransactionAlias.connection_id == reading.connection_id
-    found: dict[int, Any] = {}
-
-    def add(*conditions: Any) -> None:
-        for row in session.execute(select(*_CONTENT).where(mine, *conditions)):
-            found[row.id] = row
-
-    def add_named(*conditions: Any) -> None:
-        keys = session.scalars(select(TransactionAlias.transaction_id).where(named, *conditions))
-        if some := list(keys):
-            add(Transaction.id.in_(some))
-
-    for prints in _chunks({each.fingerprint for each in rest}):
-        add(Transaction.fingerprint.in_(prints))
-        add_named(TransactionAlias.fingerprint.in_(prints))
-    for ids in _chunks({each.id for each in rest} if reading.trusted else ()):
-        add(Transaction.scope == reading.scope, Transaction.source_id.in_(ids))
-        add_named(TransactionAlias.scope == reading.scope, TransactionAlias.source_id.in_(ids))
-    amounts = {(each.booked_on, each.amount) for each in rest}
-    for days in _chunks({each.booked_on for each in rest}):
-        near = Transaction.booked_on.in_(days), Transaction.run_id != reading.run_id
-        for row in session.execute(select(*_CONTENT).where(mine, *near)):
-            if (row.booked_on, row.amount) in amounts:
-                found[row.id] = row
+def _around(
+    session: Session, reading: Reading, rest: Sequence[Booking], names: Set[str]
+) -> list[_Row]:
+    """Every row that one of these may be: equal to it, of that name (one of `names`), or alike in
+    day and amount."""
+    own = reading.connection_id
+    keys: set[int] = set()
+    for some in _chunks(rest):
+        prints = [each.fingerprint for each in some]
+        days = list({each.booked_on for each in some})
+        amounts = list({each.amount for each in some})
+        about = (own, prints, own, prints, own, days, amounts, reading.run_id)
+        keys.update(key for (key,) in _rows(session, _AROUND, *about))
+        if ids := [each.id for each in some if each.id in names]:
+            who = (own, reading.scope, ids)
+            keys.update(key for (key,) in _rows(session, _NAMED, *who, *who))
+    found = {
+        row.id: row
+        for some_keys in _chunks(keys)
+        for row in session.execute(select(*_CONTENT).where(Transaction.id.in_(some_keys)))
+    }
     ids_of, worded = _other_names(session, reading, found)
     return [
         _Row(
@@ -227,6 +216,23 @@ def _around(session: Session, reading: Reading, rest: Sequence[Booking]) -> list
         )
         for key, row in found.items()
     ]
+
+
+_CONTENT = (
+    Transaction.id,
+    Transaction.fingerprint,
+    Transaction.occurrence,
+    Transaction.booked_on,
+    Transaction.amount,
+    Transaction.currency,
+    Transaction.counterparty_name,
+    Transaction.counterparty_iban,
+    Transaction.remittance,
+    Transaction.end_to_end_id,
+    Transaction.scope,
+    Transaction.source_id,
+    Transaction.run_id,
+)
 
 
 def _met_before(
@@ -299,42 +305,56 @@ def take(
     decided already ("booked" or "rejected"); else it waits in the tray (`resembles`)."""
     assert not found.caught
     taken = Taken(known=found.known)
-    rows, aliases, reworded = [], [], []
+    rows: list[tuple[Any, ...]] = []
+    days: dict[date, Day] = {}
+    aliases, reworded = [], []
+    kept = _same if _is_postgres(session) else _iso
     for verdict in found.verdicts:
-        each, kind = found.bookings[verdict.place], verdict.kind
-        if kind is Kind.WAITS:
-            taken.waiting.append(each)
-        elif kind is Kind.NEW or kind is Kind.DOUBTFUL:
-            row = _row(reading, each, verdict)
+        place, kind, key, occurrence, named = verdict
+        each = found.bookings[place]
+        if kind is Kind.NEW or kind is Kind.DOUBTFUL:
+            state, why = "booked", None
             if kind is Kind.DOUBTFUL:
-                row["resembles_id"] = verdict.key
-                row["state"] = doubtful(verdict) if doubtful else "review"
-                row["review_reason"] = "resembles" if row["state"] == "review" else None
+                state = doubtful(verdict) if doubtful else "review"
+                why = "resembles" if state == "review" else None
             elif late is not None and late(each.booked_on):
-                row["state"], row["review_reason"] = "review", "late"
-            rows.append(row)
-        elif kind is Kind.ALIAS:
-            assert verdict.key is not None
-            aliases.append((verdict, each))
-            if verdict.key in found.ours:
-                reworded.append((verdict, each))
-            taken.known += 1
+                state, why = "review", "late"
+            if state == "booked":
+                taken.added += 1
+                _count(days, each.booked_on, each.amount)
+            elif state == "review":
+                taken.reviewed += 1
+            rows.append(
+                (
+                    reading.connection_id,
+                    reading.run_id,
+                    reading.scope,
+                    each.id if named else None,
+                    occurrence,
+                    state,
+                    why,
+                    key,
+                    each.fingerprint,
+                    kept(each.booked_on),
+                    kept(each.value_on),
+                    *each[4:],
+                )
+            )
+        elif kind is Kind.WAITS:
+            taken.waiting.append(each)
         elif kind is Kind.CHANGED:
             reworded.append((verdict, each))
-            taken.known += 1
+        elif kind is Kind.ALIAS:
+            aliases.append((verdict, each))
         else:
             taken.known += 1
+    _add(session, rows)
+    shift_days(session, reading.connection_id, days)
     own = _own_prints(session, [verdict.key for verdict, _ in aliases])
-    reworded = [
-        (verdict, each)
-        for verdict, each in reworded
-        if verdict.kind is Kind.CHANGED or own[verdict.key or 0] != each.fingerprint
-    ]
+    other = [(verdict, each) for verdict, each in aliases if own[verdict.key] != each.fingerprint]
+    reworded += [(verdict, each) for verdict, each in other if verdict.key in found.ours]
     taken.changed = len(reworded)
-    taken.known -= len(reworded)
-    taken.added = sum(row["state"] == "booked" for row in rows)
-    taken.reviewed = sum(row["state"] == "review" for row in rows)
-    _put(session, Transaction, rows)
+    taken.known += len(aliases) - sum(verdict.kind is Kind.ALIAS for verdict, _ in reworded)
     _put(
         session,
         TransactionAlias,
@@ -344,15 +364,12 @@ def take(
                 "connection_id": reading.connection_id,
                 "scope": reading.scope,
                 "source_id": each.id if verdict.named else None,
-                "fingerprint": each.fingerprint
-                if own[verdict.key or 0] != each.fingerprint
-                else None,
+                "fingerprint": each.fingerprint if own[verdict.key] != each.fingerprint else None,
             }
             for verdict, each in aliases
         ],
     )
     _sighted(session, reading, found)
-    shift_days(session, reading.connection_id, _days(rows))
     for verdict, each in reworded:
         remark(
             session,
@@ -366,30 +383,33 @@ def take(
     return taken
 
 
-def _row(reading: Reading, each: Booking, verdict: Verdict) -> dict[str, Any]:
-    return {
-        "connection_id": reading.connection_id,
-        "run_id": reading.run_id,
-        "scope": reading.scope,
-        "source_id": each.id if verdict.named else None,
-        "fingerprint": each.fingerprint,
-        "occurrence": verdict.occurrence,
-        "booked_on": each.booked_on,
-        "value_on": each.value_on,
-        "amount": each.amount,
-        "currency": each.currency,
-        "counterparty_name": each.counterparty_name,
-        "counterparty_iban": each.counterparty_iban,
-        "remittance": each.remittance,
-        "end_to_end_id": each.end_to_end_id,
-        "state": "booked",
-        "review_reason": None,
-        "resembles_id": None,
-    }
+_ADD = """
+INSERT INTO transactions (connection_id, run_id, scope, source_id, occurrence, state, review_reason,
+resembles_id, fingerprint, booked_on, value_on, amount, currency, counterparty_name,
+counterparty_iban, remittance, end_to_end_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 
 
-def _own_prints(session: Session, keys: Collection[int | None]) -> dict[int, str]:
-    found: dict[int, str] = {}
+def _add(session: Session, rows: list[tuple[Any, ...]]) -> None:
+    """In the columns' order of `_ADD`, straight to the driver."""
+    if not rows:
+        return
+    _many(session, _ADD, rows)
+
+
+def _same(day: date | None) -> date | None:
+    return day
+
+
+@lru_cache(maxsize=4_096)
+def _iso(day: date | None) -> str | None:
+    """As SQLite keeps a day."""
+    return day.isoformat() if day else None
+
+
+def _own_prints(session: Session, keys: Collection[int | None]) -> dict[int | None, str]:
+    found: dict[int | None, str] = {}
     for some in _chunks(keys):
         found.update(
             (row.id, row.fingerprint)
@@ -510,7 +530,10 @@ def change_state(
         )
     sign = {"booked": 1, "removed": -1}.get(to, 0)
     if sign:
-        shift_days(session, connection_id, _days([row._asdict() for row in rows], sign))
+        days: dict[date, Day] = {}
+        for row in rows:
+            _count(days, row.booked_on, row.amount, sign)
+        shift_days(session, connection_id, days)
     return sorted(row.booked_on for row in rows)
 
 
@@ -520,35 +543,32 @@ Day = tuple[int, int, int]
 """Count, credit and debit of a day."""
 
 
-def _days(rows: Iterable[dict[str, Any]], sign: int = 1) -> dict[date, Day]:
-    days: dict[date, Day] = {}
-    for row in rows:
-        if row.get("state", "booked") == "booked":
-            amount, day = row["amount"], row["booked_on"]
-            count, credit, debit = days.get(day, (0, 0, 0))
-            if amount > 0:
-                days[day] = count + sign, credit + sign * amount, debit
-            else:
-                days[day] = count + sign, credit, debit + sign * amount
-    return days
+def _count(days: dict[date, Day], day: date, amount: int, sign: int = 1) -> None:
+    count, credit, debit = days.get(day, (0, 0, 0))
+    if amount > 0:
+        days[day] = count + sign, credit + sign * amount, debit
+    else:
+        days[day] = count + sign, credit, debit + sign * amount
+
+
+_SHIFT = """
+INSERT INTO booked_days (connection_id, day, count, credit, debit) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (connection_id, day) DO UPDATE SET count = booked_days.count + excluded.count,
+credit = booked_days.credit + excluded.credit, debit = booked_days.debit + excluded.debit
+"""
 
 
 def shift_days(session: Session, connection_id: int, days: dict[date, Day]) -> None:
     """Add to what these days count."""
     if not days:
         return
-    table = _insert(session, BookedDay)
-    session.connection().execute(
-        table.on_conflict_do_update(
-            index_elements=["connection_id", "day"],
-            set_={
-                name: getattr(BookedDay, name) + getattr(table.excluded, name)
-                for name in ("count", "credit", "debit")
-            },
-        ),
+    kept = _same if _is_postgres(session) else _iso
+    _many(
+        session,
+        _SHIFT,
         [
-            {"connection_id": connection_id, "day": day, "count": n, "credit": plus, "debit": minus}
-            for day, (n, plus, minus) in days.items()
+            (connection_id, kept(day), count, plus, minus)
+            for day, (count, plus, minus) in days.items()
         ],
     )
     if any(count < 0 for count, _, _ in days.values()):
@@ -619,14 +639,50 @@ def note_missing(session: Session, connection: Connection) -> list[Span]:
 # -- in bulk ------------------------------------------------------------------------------------
 
 
+def _rows(session: Session, statement: str, *values: Any) -> Sequence[Any]:
+    """What a statement finds, with `?` for values and `{texts}`, `{numbers}` or `{days}` for *is
+    one of* a list; straight to the driver: what is asked of every page has to cost little."""
+    postgres = _is_postgres(session)
+    given = tuple(values)
+    if not postgres:
+        given = tuple(
+            json.dumps(each, default=date.isoformat) if isinstance(each, list) else each
+            for each in values
+        )
+    driver = session.connection().connection.driver_connection
+    assert driver is not None
+    found: Sequence[Any] = driver.execute(_sql(statement, postgres), given).fetchall()
+    return found
+
+
+def _many(session: Session, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """A statement for every row, straight to the driver."""
+    driver = session.connection().connection.driver_connection
+    assert driver is not None
+    driver.cursor().executemany(_sql(statement, _is_postgres(session)), rows)
+
+
+@lru_cache
+def _sql(statement: str, postgres: bool) -> str:
+    if not postgres:
+        among = "IN (SELECT value FROM json_each(?))"
+        return statement.format(texts=among, numbers=among, days=among)
+    kinds = {"texts": "text", "numbers": "bigint", "days": "date"}
+    among_of = {name: f"= ANY(?::{kind}[])" for name, kind in kinds.items()}
+    return statement.format(**among_of).replace("?", "%s")
+
+
+def _is_postgres(session: Session) -> bool:
+    return session.get_bind().dialect.name == "postgresql"
+
+
 def _put(session: Session, model: type[Model], rows: list[dict[str, Any]]) -> None:
     if rows:
         session.connection().execute(insert(_table(model)).inline(), rows)
 
 
 def _insert(session: Session, model: type[Model]) -> Any:
-    postgres = session.get_bind().dialect.name == "postgresql"
-    return (postgresql.insert if postgres else sqlite.insert)(_table(model))
+    return (postgresql.insert if _is_postgres(session) else sqlite.insert)(_table(model))
 
 
 def _table(model: type[Model]) -> Table:

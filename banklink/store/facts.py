@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, Select, bindparam, select
+from sqlalchemy import BindParameter, CompoundSelect, Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from banklink.core.calendar import Moment, days_left, has_expired
@@ -26,6 +26,7 @@ from banklink.core.facts import (
 from banklink.core.facts import Grant as GrantState
 from banklink.core.invitations import OPEN, State, state_of
 from banklink.core.statuses import Action
+from banklink.store.asides import NOTHING, Waiting, waiting, waiting_of
 from banklink.store.deliveries import deliveries
 from banklink.store.models import (
     Account,
@@ -83,8 +84,9 @@ def state_of_invitation(invitation: Invitation, now: datetime) -> State:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One connection with everything that is known of it. `shares` by holder key. Read plainly, two
-    of which the same is known are equal."""
+    """One connection with everything that is known of it. `shares` by holder key; `waits`: what
+    waits for a person, and a fetch that has not ended. Read plainly, two of which the same is known
+    are equal."""
 
     connection: Connection
     journal: Journal | None
@@ -93,6 +95,7 @@ class Record:
     asked: Asked | None
     facts: ConnectionFacts
     diagnosis: Diagnosis
+    waits: Waiting = NOTHING
 
     def __hash__(self) -> int:
         return hash((self.connection.id, self.connection.version, self.diagnosis.row.key))
@@ -193,6 +196,7 @@ class _Statements:
     accounts: Select[Any]
     attempts: Select[Any]
     asked: Select[Any]
+    waiting: CompoundSelect[Any]
 
 
 @cache
@@ -242,7 +246,10 @@ def _statements(*, plain: bool, some: bool) -> _Statements:
         accounts = accounts.where(Account.iban.in_(ibans))
         asked = asked.where(InvitationAccount.connection_id.in_(ids))
     connections = connections.order_by(Connection.id)
-    return _Statements(connections, anywhere, journals, people, accounts, attempts, asked)
+    those = ids if some else select(Connection.id).where(Connection.administration_id == here)
+    return _Statements(
+        connections, anywhere, journals, people, accounts, attempts, asked, waiting_of(those)
+    )
 
 
 def records(
@@ -254,7 +261,7 @@ def records(
     plain: bool = False,
 ) -> list[Record]:
     """Every connection of one administration (or those with the ids in `only`), diagnosed at `at`.
-    At most seven queries, however many rows there are. `plain`: to be looked at and not changed, a
+    At most eight queries, however many rows there are. `plain`: to be looked at and not changed, a
     fifth of the work (store/plain.py)."""
     statements = _statements(plain=plain, some=only is not None)
     given: dict[str, Any] = {"administration": administration_id}
@@ -304,6 +311,7 @@ def _known(
         else {}
     )
     asked = _asked(session, statements, given, plain=plain)
+    waits = waiting(session, statements.waiting, given)
     return [
         _record(
             connection,
@@ -311,6 +319,7 @@ def _known(
             shares,
             attempts.get(connection.last_attempt_id or 0),
             asked.get(connection.id),
+            waits.get(connection.id, NOTHING),
             at,
         )
         for connection in connections
@@ -361,6 +370,7 @@ def _record(
     shares: _Shares,
     attempt: Attempt | None,
     asked: Asked | None,
+    waits: Waiting,
     at: Moment,
 ) -> Record:
     mine = {
@@ -407,7 +417,7 @@ def _record(
         and not _overtaken(attempt, facts, mine)
     ):
         facts = replace(facts, renewal_running=True)
-    return Record(connection, journal, mine, attempt, asked, facts, diagnose(facts))
+    return Record(connection, journal, mine, attempt, asked, facts, diagnose(facts), waits)
 
 
 def _overtaken(attempt: Attempt, facts: ConnectionFacts, shares: dict[str, Share]) -> bool:

@@ -559,6 +559,12 @@ class Remark(Model):
     __tablename__ = "remarks"
     __table_args__ = (
         UniqueConstraint("connection_id", "mark"),
+        Index(
+            "ix_remarks_open",
+            "connection_id",
+            sqlite_where=text("settled_at IS NULL"),
+            postgresql_where=text("settled_at IS NULL"),
+        ),
         CheckConstraint("kind IN ('changed', 'id_reused', 'unreadable')", name="kind"),
     )
 
@@ -632,6 +638,12 @@ class FetchRun(Model):
     __tablename__ = "fetch_runs"
     __table_args__ = (
         Index("ix_fetch_runs_connection", "connection_id", "id"),
+        Index(
+            "ix_fetch_runs_open",
+            "connection_id",
+            sqlite_where=text("result IS NULL"),
+            postgresql_where=text("result IS NULL"),
+        ),
         CheckConstraint("kind IN ('fetch', 'file')", name="kind"),
     )
 
@@ -697,7 +709,8 @@ class Upload(Model):
 
 class Export(Model):
     """Statements that went out together, one for each day that has something. They are numbered
-    from `number` on, `statements` of them; numbers of a connection only grow and never repeat.
+    from `number` on, `statements` of them; numbers of a connection only grow and never repeat. One
+    that is still being made, of very many bookings, has number 0.
     What is in them never changes, whatever happens to the bookings later (store/exports.py).
 
     `kind`: new (what no export of this kind held before) or period. `since` through `until`: the

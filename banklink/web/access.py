@@ -103,7 +103,17 @@ ACCESS: dict[str, Who] = {
     "maintenance.refresh": Who.BOOKKEEPER,
     "maintenance.add_journal": Who.BOOKKEEPER,
     "connections.row": Who.READER,
-    "connections.transactions": Who.READER,
+    "transactions.page": Who.READER,
+    "transactions.one": Who.READER,
+    "transactions.remove": Who.BOOKKEEPER,
+    "transactions.restore": Who.BOOKKEEPER,
+    "review.page": Who.READER,
+    "review.accept": Who.BOOKKEEPER,
+    "review.reject": Who.BOOKKEEPER,
+    "review.seen": Who.BOOKKEEPER,
+    "coverage.page": Who.READER,
+    "fetches.page": Who.READER,
+    "fetches.progress": Who.READER,
     "connections.preview": Who.BOOKKEEPER,
     # Who may look may take along what went out; making statements takes a number.
     "exports.page": Who.READER,
@@ -167,7 +177,7 @@ ACCESS: dict[str, Who] = {
     "everybody.let_in": Who.OWNER,
 }
 
-UNATTENDED = frozenset({"maintenance.rows"})
+UNATTENDED = frozenset({"maintenance.rows", "fetches.progress"})
 """Asked by an open page without anybody at the desk: keeps no session alive, moves no page."""
 
 

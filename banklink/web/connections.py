@@ -16,9 +16,8 @@ from flask import (
     redirect,
     render_template,
     request,
-    url_for,
 )
-from sqlalchemy import func, select, true
+from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -36,17 +35,14 @@ from banklink.actions.use_holder import use_holder as use_holder_action
 from banklink.core.calendar import FIRST_DAY
 from banklink.core.invitations import Purpose
 from banklink.core.statuses import Action
-from banklink.store.facts import Record, holder_names, record, records
+from banklink.store.facts import Record, record, records
 from banklink.store.models import (
     Account,
     Administration,
     Connection,
-    FetchRun,
-    Transaction,
 )
 from banklink.web import consent_words, panels
 from banklink.web.addresses import is_htmx, listing
-from banklink.web.called import called
 from banklink.web.consent_words import ConsentText
 from banklink.web.context import (
     at,
@@ -57,15 +53,14 @@ from banklink.web.context import (
     reader,
     tell,
 )
-from banklink.web.i18n import _, day, iban, money, ngettext
+from banklink.web.i18n import _, ngettext
 from banklink.web.maintenance import HIDDEN, first_preview, open_panel, page_view, undo_button
 from banklink.web.rows import row_address, row_url, row_view
-from banklink.web.viewmodel import Details, Explained, Form, Link, Notice
+from banklink.web.viewmodel import Details, Explained, Form, Notice
 
 blueprint = Blueprint("connections", __name__, url_prefix="/connections/<int:connection_id>")
 
 Answer = BaseResponse | str | tuple[str, int]
-_LISTED = 50
 
 
 def one_record(session: Session, connection_id: int) -> Record:
@@ -532,88 +527,3 @@ def _consent(session: Session, found: Record, purpose: Action, holder: str | Non
         administrations=[session.get_one(Administration, found.connection.administration_id).name],
         accounts=accounts,
     )
-
-
-# -- transactions -------------------------------------------------------------------------------
-
-
-@blueprint.get("/transactions")
-def transactions(connection_id: int) -> str:
-    """What was fetched, newest first; keyset paging by day and number."""
-    before = request.args.get("before", "")
-    with house().services.store.read() as session:
-        found = one_record(session, connection_id)
-        wanted = (
-            select(Transaction, FetchRun.holder_id)
-            .join(FetchRun, FetchRun.id == Transaction.run_id)
-            .where(Transaction.connection_id == connection_id)
-            .order_by(Transaction.booked_on.desc(), Transaction.id.desc())
-            .limit(_LISTED + 1)
-        )
-        day_text, _dot, key = before.partition(".")
-        try:
-            bound = (date.fromisoformat(day_text), int(key[:18])) if before else None
-        except ValueError:
-            bound = None
-        if bound is not None:
-            wanted = wanted.where(
-                (Transaction.booked_on < bound[0])
-                | ((Transaction.booked_on == bound[0]) & (Transaction.id < bound[1]))
-            )
-        rows = session.execute(wanted).all()
-        names = holder_names(
-            session, found.connection.administration_id, [via for _each, via in rows if via]
-        )
-        count, total = session.execute(
-            select(
-                func.count(Transaction.id), func.coalesce(func.sum(Transaction.amount), 0)
-            ).where(Transaction.connection_id == connection_id)
-        ).one()
-        connection = found.connection
-    more = len(rows) > _LISTED
-    shown = [
-        _transaction(each, called(names.get(via or 0), via or 0)) for each, via in rows[:_LISTED]
-    ]
-    back = row_address(connection.administration_id, connection_id)
-    last = rows[_LISTED - 1][0] if more else None
-    return render_template(
-        "maintenance/transactions.html",
-        row=row_view(found, reader()),
-        transactions=shown,
-        summary=_(
-            "%(count)s, together %(total)s",
-            count=ngettext("%(n)s transaction", "%(n)s transactions", count),
-            total=money(int(total), connection.currency),
-        ),
-        back=Link(label=_("Back to the list"), url=back),
-        previous=Link(
-            label=_("Newest"),
-            url=url_for("connections.transactions", connection_id=connection_id),
-        )
-        if before
-        else None,
-        next=Link(
-            label=_("Older"),
-            url=url_for(
-                "connections.transactions",
-                connection_id=connection_id,
-                before=f"{last.booked_on.isoformat()}.{last.id}",
-            ),
-        )
-        if last
-        else None,
-    )
-
-
-def _transaction(each: Transaction, via: str) -> dict[str, object]:
-    return {
-        "booked": day(each.booked_on),
-        "booked_iso": each.booked_on.isoformat(),
-        "value": day(each.value_on) if each.value_on else None,
-        "amount": money(each.amount, each.currency),
-        "negative": each.amount < 0,
-        "counterparty": each.counterparty_name,
-        "counterparty_iban": iban(each.counterparty_iban) if each.counterparty_iban else None,
-        "remittance": each.remittance,
-        "via": via,
-    }

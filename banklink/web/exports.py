@@ -120,7 +120,7 @@ def _page(
     with house().services.store.read() as session:
         found = _record(session, connection_id)
         connection = found.connection
-        wanted = select(Export).where(Export.connection_id == connection_id)
+        wanted = select(Export).where(Export.connection_id == connection_id, Export.number > 0)
         if below is not None:
             wanted = wanted.where(Export.number < below)
         listed = list(session.scalars(wanted.order_by(Export.number.desc()).limit(_SHOWN + 1)))
@@ -130,7 +130,7 @@ def _page(
         count, back = exports.waiting(session, connection_id)
         last = session.scalar(
             select(Export)
-            .where(Export.connection_id == connection_id)
+            .where(Export.connection_id == connection_id, Export.number > 0)
             .order_by(Export.number.desc())
             .limit(1)
         )
@@ -140,13 +140,12 @@ def _page(
     forms: tuple[tuple[str, Form], ...] = ()
     if may_change() and below is None:
         ask = unknown and former is None
-        forms = (
-            (
-                "new",
-                _new_form(connection_id, former, count, back, chosen, ask, typed, which, error),
-            ),
-            ("period", _period_form(connection_id, chosen, unknown, typed, which, error)),
-        )
+        if count:
+            form = _new_form(connection_id, former, count, back, chosen, ask, typed, which, error)
+            forms = (("new", form),)
+        form = _period_form(connection_id, chosen, unknown, typed, which, error)
+        forms += (("period", form),)
+    said_above = error is not None and (not which or (which == "new" and not count))
     view = render_template(
         "exports/page.html",
         row=row,
@@ -154,9 +153,14 @@ def _page(
         exports=[_view(each, connection.currency, now.get(each.id)) for each in shown],
         unbalanced=connection.unbalanced_from is not None,
         notice=said(),
+        problem=_sentence(error) if error is not None and said_above else None,
+        nothing=None if count else _nothing(former),
         back=Link(
             label=_("Back to the list"),
             url=row_address(connection.administration_id, connection_id),
+        ),
+        transactions=Link(
+            label=_("Transactions"), url=url_for("transactions.page", connection_id=connection_id)
         ),
         newest=Link(label=_("Newest"), url=url_for(".page", connection_id=connection_id))
         if below is not None
@@ -169,6 +173,16 @@ def _page(
         else None,
     )
     return (view, 422) if error else view
+
+
+def _nothing(former: Export | None) -> str:
+    if former is None:
+        return _("Nothing has been booked here yet that could go out.")
+    return _(
+        "Nothing is new since statement %(number)s of %(date)s.",
+        number=number(former.number + former.statements - 1),
+        date=moment(former.created_at),
+    )
 
 
 def _record(session: Session, connection_id: int) -> Record:
@@ -299,7 +313,7 @@ def _new_form(
             "%(n)s bookings went out before and were removed since; they are taken back.",
             back,
         )
-        intro = f"{intro} {taken}"
+        intro = f"{intro} {taken}" if count > back else taken
     fields = [_format_field(values, chosen, wrong)]
     if ask:
         fields.append(_opening_field(values, wrong))

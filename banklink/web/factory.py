@@ -41,9 +41,11 @@ from banklink.web import (
     books,
     connections,
     consents,
+    coverage,
     doors,
     everybody,
     exports,
+    fetches,
     gallery,
     help,
     holders,
@@ -58,8 +60,10 @@ from banklink.web import (
     provider,
     reminders,
     returned,
+    review,
     signing,
     start,
+    transactions,
     uploads,
 )
 from banklink.web.addresses import is_htmx, path_to
@@ -127,6 +131,10 @@ def furnish(app: Flask, house: House) -> Flask:
     for module in (
         maintenance,
         connections,
+        transactions,
+        review,
+        coverage,
+        fetches,
         invitations,
         holders,
         landing,

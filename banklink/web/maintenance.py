@@ -427,11 +427,20 @@ def _troubles(shown: list[Record], attention: int) -> list[str]:
                 len(gaps),
             )
         )
+    deciding = sum(bool(each.waits.review) for each in shown)
+    if deciding:
+        parts.append(
+            ngettext(
+                "%(n)s account has transactions to decide about",
+                "%(n)s accounts have transactions to decide about",
+                deciding,
+            )
+        )
     if wrong:
         parts.append(
             ngettext(
-                "the balance of %(n)s account does not add up",
-                "the balances of %(n)s accounts do not add up",
+                "%(n)s account has a balance that does not add up",
+                "%(n)s accounts have a balance that does not add up",
                 len(wrong),
             )
         )

@@ -183,7 +183,7 @@ def details(session: Session, record: Record, reader: Reader, *, everything: boo
             label=_("Show transactions"),
             name=_("Show transactions of %(title)s", title=spoken),
             method="get",
-            url=url_for("connections.transactions", connection_id=connection.id),
+            url=url_for("transactions.page", connection_id=connection.id),
         ),
         statements=Button(
             action="statements",
@@ -296,7 +296,7 @@ def _fetched(session: Session, record: Record, reader: Reader) -> tuple[tuple[st
     ).one()
     run = session.scalar(
         select(FetchRun)
-        .where(FetchRun.connection_id == connection.id)
+        .where(FetchRun.connection_id == connection.id, FetchRun.kind == "fetch")
         .order_by(FetchRun.id.desc())
         .limit(1)
     )
@@ -311,7 +311,18 @@ def _fetched(session: Session, record: Record, reader: Reader) -> tuple[tuple[st
                 _("%(first)s up to and including %(last)s", first=day(oldest), last=day(newest)),
             )
         )
-    if connection.watermark and connection.start_date:
+    if connection.gap_from and connection.gap_to:
+        facts.append(
+            (
+                _("Missing"),
+                _(
+                    "%(first)s up to and including %(last)s",
+                    first=day(connection.gap_from),
+                    last=day(connection.gap_to),
+                ),
+            )
+        )
+    elif connection.watermark and connection.start_date:
         facts.append(
             (
                 _("Complete"),

@@ -27,12 +27,14 @@ from banklink.core.statuses import (
     Status,
 )
 from banklink.core.texts import N_
+from banklink.store.asides import NOTHING
 from banklink.store.facts import Asked, Record
 from banklink.store.models import Attempt
 from banklink.web.addresses import Listing, help_address, listing, path_to
 from banklink.web.asked import words
 from banklink.web.called import called, withdraw_button
 from banklink.web.i18n import _, clock_time, day, day_of, iban, money, ngettext, soon, when
+from banklink.web.progress import beside
 from banklink.web.viewmodel import (
     Button,
     Details,
@@ -209,25 +211,27 @@ def row_view(
 @dataclass(frozen=True, slots=True)
 class _Timely:
     """What a clock moves within the day, in words already: how the last departure ended, how an
-    invitation stands, until when the bank's limit lasts."""
+    invitation stands, until when the bank's limit lasts, how far a fetch is."""
 
     notice: Notice | None
     invitation: OverlayView | None
     limited: OverlayView | None
+    beside: tuple[OverlayView, ...]
 
 
-_TIMELESS = _Timely(None, None, None)
+_TIMELESS = _Timely(None, None, None, ())
 
 
 def _timely(record: Record, reader: Reader) -> _Timely:
     asked, until = record.asked, record.facts.limited_until
-    if record.attempt is None and asked is None and until is None:
+    if record.attempt is None and asked is None and until is None and record.waits == NOTHING:
         return _TIMELESS
     wanted = asked is not None and _still_wanted(record, asked, reader.at)
     return _Timely(
         notice=_attempt_notice(record, reader),
         invitation=_invitation(record, asked, reader) if wanted and asked else None,
         limited=_limited(until, reader) if until else None,
+        beside=tuple(beside(record, reader.at.real)),
     )
 
 
@@ -573,8 +577,14 @@ def _overlays(record: Record, voice: Voice, timely: _Timely) -> tuple[OverlayVie
         elif overlay is Overlay.RENEWAL_RUNNING and record.attempt:
             detail = _("since %(when)s", when=clock_time(record.attempt.created_at))
         views.append(
-            OverlayView(key=overlay.value, text=_(OVERLAYS[overlay]), detail=detail, link=link)
+            OverlayView(
+                key=overlay.value,
+                text=_(OVERLAYS[overlay]),
+                detail=detail,
+                link=link or (_to_days(record) if overlay in _ABOUT_DAYS else None),
+            )
         )
+    views += timely.beside
     if timely.invitation is not None:
         views.append(timely.invitation)
     armed = record.connection.armed_start
@@ -587,6 +597,17 @@ def _overlays(record: Record, voice: Voice, timely: _Timely) -> tuple[OverlayVie
             )
         )
     return tuple(views)
+
+
+_ABOUT_DAYS = frozenset({Overlay.POSSIBLE_GAP, Overlay.UNBALANCED})
+
+
+def _to_days(record: Record) -> tuple[str, str] | None:
+    """Where these days are shown one by one. The gallery's rows have no such place."""
+    number = record.connection.id
+    return (
+        (_("Look at the days"), path_to("coverage.page", connection_id=number)) if number else None
+    )
 
 
 def _limited(until: datetime, reader: Reader) -> OverlayView:

@@ -11,6 +11,10 @@ from banklink.web.context import house, remember, the_default
 from banklink.web.i18n import _
 from banklink.web.viewmodel import Link
 
+_OF_CONNECTIONS = frozenset(
+    "maintenance connections transactions review coverage fetches uploads exports".split()
+)
+
 
 def sections() -> tuple[Link, ...]:
     """The masthead's links, for the administration the page is about or else the last one."""
@@ -36,7 +40,7 @@ def sections() -> tuple[Link, ...]:
             Link(
                 label=_("Bank connections"),
                 url=url_for("maintenance.page", administration=administration_id),
-                current=here in ("maintenance", "connections", "uploads"),
+                current=here in _OF_CONNECTIONS,
             )
         )
         links.append(

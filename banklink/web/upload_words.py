@@ -108,7 +108,7 @@ _OTHERS: dict[str, str] = {
 COLUMNS: dict[str, str] = {
     "booked": N_("date"),
     "amount": N_("amount"),
-    "out": N_("amount out, where it has a column of its own"),
+    "out": N_("amount out (column of its own)"),
     "direction": N_("in or out"),
     "description": N_("description"),
     "name": N_("name of the counterparty"),
@@ -214,16 +214,26 @@ def counts(found: Look) -> list[tuple[str, str]]:
 def notes(found: Look, connection: Connection) -> list[Notice]:
     """What a person should know before they confirm."""
     notes = []
-    for name, off in found.off:
-        by = amount(off, connection.currency)
-        notes.append(
-            (
-                "todo",
-                _("Statement %(name)s does not add up: %(by)s is left over.", name=name, by=by),
+    for name, reckoned, stated in found.off:
+        values = {
+            "reckoned": amount(reckoned, connection.currency),
+            "stated": amount(stated, connection.currency),
+        }
+        off = (
+            _(
+                "Statement %(name)s does not add up: its transactions come to %(reckoned)s, and it"
+                " closes with %(stated)s.",
+                name=name,
+                **values,
             )
             if name
-            else ("todo", _("The balances in this file do not add up: %(by)s is left over.", by=by))
+            else _(
+                "The file does not add up: its transactions come to %(reckoned)s, and it closes"
+                " with %(stated)s.",
+                **values,
+            )
         )
+        notes.append(("todo", off))
     if found.off:
         notes.append(
             (

@@ -204,8 +204,10 @@ def _look_page(
     typed: Mapping[str, object] | None = None,
     error: Refused | None = None,
 ) -> Answer:
+    sound = {} if error else typed or {}
+    sound = {**sound, "rows": (typed or {}).get("rows", {})}
     try:
-        found = taking.look(house().services, connection_id, upload.id, at(), typed=typed)
+        found = taking.look(house().services, connection_id, upload.id, at(), typed=sound)
     except (StatementError, Refused) as refused:
         # The books changed under it: another start, another lock date.
         return _gone(connection_id, words.sentence(refused, _connection(connection_id)))
@@ -502,6 +504,13 @@ def _done_page(connection_id: int, upload: Upload) -> str:
         back_again=run is not None and run.result == "undone",
         late=_(words.UNREADABLE["undo_late"]) if late else None,
         undo_url=url_for("uploads.undo", connection_id=connection_id, upload_id=upload.id),
-        transactions=url_for("connections.transactions", connection_id=connection_id),
+        transactions=url_for(
+            "transactions.page", connection_id=connection_id, run=run.id, state="all"
+        )
+        if run
+        else None,
+        review=url_for("review.page", connection_id=connection_id)
+        if run and run.reviewed and run.result == "ok"
+        else None,
         back=_back(row, record.connection),
     )

@@ -22,6 +22,7 @@ from bs4 import BeautifulSoup, Tag
 from sqlalchemy import event, select
 
 from banklink import jobs
+from banklink.actions import fetch as fetching
 from banklink.actions.activate import activate
 from banklink.actions.come_back import Return, come_back
 from banklink.actions.credentials import put
@@ -691,6 +692,7 @@ def _hurry(dbapi: Any, _record: Any) -> None:
 
 
 @pytest.fixture
-def house(built_house: House) -> House:
+def house(built_house: House, monkeypatch: pytest.MonkeyPatch) -> House:
+    monkeypatch.setattr(fetching, "PATIENCE", timedelta(minutes=5))  # on a busy machine as well
     built_house.empty()
     return built_house

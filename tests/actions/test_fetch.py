@@ -440,7 +440,8 @@ def test_a_booking_that_cannot_be_stored_is_a_failure_that_is_seen(
     house.provider.instead.clear()
     house.later(hours=7)
     house.jobs()
-    assert working.row() == "r6" and working.overlays() == set()
+    assert working.row() == "r6"
+    assert working.overlays() <= {"unbalanced"}  # the bank never had this booking
 
 
 def test_amounts_keep_their_minor_units_in_every_currency(working: Books) -> None:

@@ -37,6 +37,7 @@ from banklink.store.models import (
     Mail,
 )
 from banklink.web.consent_words import rendered
+from tests.browser import account_ways, upload_ways
 from tests.browser.people import Person
 from tests.support.house import TestHouse
 
@@ -159,6 +160,23 @@ def _fill(page: Page, **typed: str) -> None:
 def _administrations(hands: Person) -> None:
     _list()(hands)
     hands.page.locator("#administration").click()
+
+
+def _statements(form: str) -> Callable[[Person], None]:
+    def go(hands: Person) -> None:
+        _at("{row:active}/exports")(hands)
+        hands.page.locator(f"#{form}-submit").click()
+        settled(hands.page)
+
+    return go
+
+
+def _statements_wrong(hands: Person) -> None:
+    _at("{row:active}/exports")(hands)
+    hands.page.locator('#period-fields [value="between"]').check()
+    _fill(hands.page, since="2026-03-02", until="2026-03-01")
+    hands.page.locator("#period-submit").click()
+    expect(hands.page.locator("p.error").first).to_be_visible()
 
 
 def _panels(hands: Person) -> None:
@@ -659,8 +677,36 @@ BANKLINK: tuple[Screen[Person], ...] = (
     Screen("changed-meanwhile", _changed, OPEN),
     Screen("polled", _polled, "header"),
     Screen("transactions", _at("{row:active}/transactions")),
+    Screen("statements", _at("{row:active}/exports")),
+    Screen("statements-made", _statements("new")),
+    Screen("statements-period", _statements("period"), "main"),
+    Screen("statements-error", _statements_wrong, "main"),
+    Screen("statements-nothing-new", _at("{row:active}/exports"), "main"),
     Screen("transactions-older", _older),
     Screen("transactions-none", _at("{row:not_linked}/transactions")),
+    Screen("transactions-story", account_ways.at("transactions")),
+    Screen("transactions-filtered", account_ways.at("transactions?q=a&state=all&least=x"), "main"),
+    Screen("transactions-nothing", account_ways.at("transactions?q=zeppelin"), "main"),
+    Screen("transaction", account_ways.one, "main"),
+    Screen("transaction-removed", account_ways.removed, "main"),
+    Screen("transaction-put-back", account_ways.put_back, "main"),
+    Screen("review", account_ways.at("review"), "main"),
+    Screen("review-decided", account_ways.left_out, "main"),
+    Screen("coverage", account_ways.at("coverage"), "main"),
+    Screen("coverage-gap", account_ways.at("coverage", "gap"), "main"),
+    Screen("coverage-none", account_ways.at("coverage", "not_linked"), "main"),
+    Screen("fetches", account_ways.at("fetches"), "main"),
+    Screen("fetches-none", account_ways.at("fetches", "not_linked"), "main"),
+    Screen("fetching", account_ways.under_way, "main"),
+    Screen("fetched", account_ways.fetched, "#progress"),
+    Screen("upload", upload_ways.page),
+    Screen("upload-refused", upload_ways.refused, "main"),
+    Screen("upload-elsewhere", upload_ways.elsewhere, "main"),
+    Screen("upload-look", upload_ways.looked),
+    Screen("upload-days-wrong", upload_ways.days_wrong, "#take"),
+    Screen("upload-columns", upload_ways.columns),
+    Screen("upload-columns-wrong", upload_ways.columns_wrong, "main"),
+    Screen("upload-done", upload_ways.done),
     Screen("journals", _at("{books}/journals")),
     Screen("journal", _journal("1160")),
     Screen("journal-without-iban", _journal("1190")),

@@ -41,6 +41,7 @@ EVERY = bool(os.environ.get("EVERY_LOOK"))
 WIDTHS = {"390": {"width": 390, "height": 844}, "1280": {"width": 1280, "height": 900}}
 NO_PAGES = frozenset(
     {"static", "htmx", "healthz", "oauth.metadata", "office.download", "consents.download"}
+    | {"exports.download"}
 )
 """GET routes without words for people; the stranger's API is left out by its name."""
 

@@ -168,6 +168,14 @@ def test_a_locked_period_is_neither_asked_for_nor_missing() -> None:
     assert fetch_window(start=day("05-01"), watermark=None, until=day("04-30")) is None
 
 
+def test_what_a_file_told_before_the_first_fetch_is_not_asked_for_again_but_the_last_week() -> None:
+    found = fetch_window(
+        start=day("01-01"), watermark=None, until=day("05-21"), covered=[stretch("01-01/05-21")]
+    )
+    assert found is not None
+    assert (found.wanted, found.since, found.until) == (day("05-14"), day("05-14"), day("05-21"))
+
+
 spans = st.lists(
     st.tuples(st.integers(0, 40), st.integers(0, 9)).map(
         lambda each: (TODAY - timedelta(each[0]), TODAY - timedelta(each[0]) + timedelta(each[1]))

@@ -14,10 +14,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+DATABASE = "banklink.sqlite3"
 Booking = tuple[str, int, str]
 
 _ASIDE = {"alembic_version", "outbox", "user_sessions", "one_time_links"}
-_RANDOM = {"credentials", "private", "parked", "state_hash", "sealed", "provider_consent"}
+_RANDOM = {
+    *("credentials", "private", "parked", "state_hash", "sealed", "provider_consent"),
+    *("fetch_until", "refresh_until", "finishing_until"),  # by the machine's clock
+}
 """Tables and columns in which two runs of the same steps rightly differ."""
 
 
@@ -37,7 +41,9 @@ def claim(db: sqlite3.Connection) -> dict[str, Any]:
     """What is stored now, in few words: a digest of everything, and what must never go back."""
     db.execute("BEGIN")
     try:
-        rows, last = db.execute("SELECT count(*), coalesce(max(id), 0) FROM transactions").fetchone()
+        rows, last = db.execute(
+            "SELECT count(*), coalesce(max(id), 0) FROM transactions"
+        ).fetchone()
         return {
             "digest": digest(db),
             "rows": rows,
@@ -46,7 +52,8 @@ def claim(db: sqlite3.Connection) -> dict[str, Any]:
             "watermark": db.execute("SELECT max(watermark) FROM connections").fetchone()[0],
         }
     finally:
-        db.execute("COMMIT")
+        if db.in_transaction:
+            db.execute("COMMIT")
 
 
 def digest(db: sqlite3.Connection) -> str:
@@ -66,7 +73,9 @@ def _shape(db: sqlite3.Connection) -> dict[str, list[str]]:
     if "shape" not in _shapes:
         tables = [
             name
-            for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")
+            for (name,) in db.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1"
+            )
             if name not in _ASIDE and not name.startswith("sqlite_")
         ]
         _shapes["shape"] = {
@@ -122,7 +131,7 @@ def afterwards(
     stored. `known`: the digests of an undisturbed run in their order; then what is found must be
     the last claimed one or the very next."""
     found = Verdict()
-    path = folder / "banklink.sqlite3"
+    path = folder / DATABASE
     try:
         with opened(path) as db:
             _sound(db, found)
@@ -146,7 +155,7 @@ def afterwards(
 def in_the_end(folder: Path, bank: Path, *, connection: int, start: date) -> Verdict:
     """After everything could go on undisturbed: all there, once, and nothing under way."""
     found = Verdict()
-    with opened(folder / "banklink.sqlite3") as db, opened(bank) as books:
+    with opened(folder / DATABASE) as db, opened(bank) as books:
         _sound(db, found)
         found.digest = digest(db)
         _whole(db, found)
@@ -164,8 +173,9 @@ def in_the_end(folder: Path, bank: Path, *, connection: int, start: date) -> Ver
         open_runs = db.execute("SELECT count(*) FROM fetch_runs WHERE result IS NULL").fetchone()[0]
         if open_runs:
             found.half.append(f"{open_runs} runs still open")
-        ours, own = stored(db, connection, start.isoformat(), watermark), booked(
-            db, books, connection, start.isoformat(), watermark
+        ours, own = (
+            stored(db, connection, start.isoformat(), watermark),
+            booked(db, books, connection, start.isoformat(), watermark),
         )
         found.lost += [f"{each}" for each in (own - ours).elements()]
         found.doubled += [f"{each}" for each in (ours - own).elements()]
@@ -174,7 +184,7 @@ def in_the_end(folder: Path, bank: Path, *, connection: int, start: date) -> Ver
 
 def complete(folder: Path, connection: int, day: date) -> bool:
     """Whether this connection works and has been fetched through `day`."""
-    with opened(folder / "banklink.sqlite3") as db:
+    with opened(folder / DATABASE) as db:
         switch, watermark, failures, busy = db.execute(
             "SELECT switch, watermark, failures, fetch_until FROM connections WHERE id = ?",
             (connection,),
@@ -188,7 +198,9 @@ def complete(folder: Path, connection: int, day: date) -> bool:
             (connection,),
         ).fetchone()
     done = last is not None and last[0] == "ok" and not open_runs and busy is None
-    return bool(switch == "on" and watermark and watermark >= day.isoformat() and done and not failures)
+    return bool(
+        switch == "on" and watermark and watermark >= day.isoformat() and done and not failures
+    )
 
 
 def stored(db: sqlite3.Connection, connection: int, first: str, last: str) -> Counter[Booking]:
@@ -263,40 +275,55 @@ def _in_order(claimed: list[dict[str, Any]], known: list[str], found: Verdict) -
 
 
 def _whole(db: sqlite3.Connection, found: Verdict) -> None:
-    """Nothing is half: what a run counts, what days sum up to, how far a watermark goes."""
-    for number, added, rows in db.execute(
-        "SELECT r.id, r.added, count(t.id) FROM fetch_runs r"
+    """Nothing is half: what a run counts, what days sum up to, what is told and how far."""
+    for number, counted, rows in db.execute(
+        "SELECT r.id, r.added + r.reviewed, count(t.id) FROM fetch_runs r"
         " LEFT JOIN transactions t ON t.run_id = r.id GROUP BY r.id"
     ):
-        if added != rows:
-            found.half.append(f"run {number} counts {added} new, {rows} are there")
+        if counted != rows:
+            found.half.append(f"run {number} counts {counted} new, {rows} are there")
     for number, watermark, until in db.execute(
         "SELECT c.id, c.watermark, max(r.until) FROM connections c LEFT JOIN fetch_runs r"
         " ON r.connection_id = c.id AND r.result = 'ok' GROUP BY c.id"
     ):
         if watermark is not None and (until is None or until < watermark):
             found.half.append(f"watermark {watermark}, completed until {until} ({number})")
+    sums = (
+        "SELECT connection_id, booked_on, count(*), sum(max(amount, 0)), sum(min(amount, 0))"
+        " FROM transactions WHERE state = 'booked' GROUP BY 1, 2"
+    )
+    days = "SELECT connection_id, day, count, credit, debit FROM booked_days"
+    for each in db.execute(f"SELECT * FROM ({sums} EXCEPT {days}) LIMIT 3").fetchall():
+        found.half.append(f"the sums of {each} are not kept")
+    for each in db.execute(f"SELECT * FROM ({days} EXCEPT {sums}) LIMIT 3").fetchall():
+        found.half.append(f"sums {each} without bookings")
+    for each in db.execute(
+        "SELECT c.connection_id, c.first, c.last FROM coverage c WHERE NOT EXISTS (SELECT 1 FROM"
+        " fetch_runs r WHERE r.connection_id = c.connection_id AND r.result = 'ok'"
+        " AND r.until >= c.last)"
+    ).fetchall():
+        found.half.append(f"days {each} told by no run that completed")
+    for (number,) in db.execute(
+        "SELECT DISTINCT s.run_id FROM sightings s JOIN fetch_runs r ON r.id = s.run_id"
+        " WHERE r.result IS NOT NULL"
+    ).fetchall():
+        found.half.append(f"sightings of run {number}, which is over")
 
 
 def _nothing_behind_the_watermark(
     db: sqlite3.Connection, books: sqlite3.Connection, found: Verdict
 ) -> None:
-    """Every day up to the watermark that is not said to be missing holds what the bank had booked
-    when the last fetch that completed began."""
-    for number, start, watermark, gap_from, gap_to, began in db.execute(
-        "SELECT c.id, c.start_date, c.watermark, c.gap_from, c.gap_to, max(r.started_at)"
-        " FROM connections c JOIN fetch_runs r ON r.connection_id = c.id AND r.result = 'ok'"
-        " WHERE c.watermark IS NOT NULL GROUP BY c.id"
-    ).fetchall():
-        ours = stored(db, number, start, watermark)
-        own = booked(db, books, number, start, watermark, before=began)
-        missing = [
-            each
-            for each in (own - ours).elements()
-            if not (gap_from and gap_from <= each[0] <= gap_to)
-        ]
-        found.lost += [f"{each} is behind the watermark" for each in missing]
-    # A watermark without any completed fetch is half a state already (_whole).
+    """Every day that counts as told holds what the bank had booked when the last fetch that
+    completed began."""
+    told = db.execute(
+        "SELECT v.connection_id, v.first, min(v.last, c.watermark), max(r.started_at)"
+        " FROM coverage v JOIN connections c ON c.id = v.connection_id JOIN fetch_runs r"
+        " ON r.connection_id = c.id AND r.result = 'ok' GROUP BY 1, 2, 3"
+    )
+    for number, first, last, began in told.fetchall():
+        ours = stored(db, number, first, last)
+        own = booked(db, books, number, first, last, before=began)
+        found.lost += [f"{each} counts as told" for each in (own - ours).elements()]
 
 
 def _nothing_twice(db: sqlite3.Connection, books: sqlite3.Connection, found: Verdict) -> None:
@@ -316,6 +343,14 @@ def _noted_before_asked(db: sqlite3.Connection, bank: Path, found: Verdict) -> N
             asked["transactions"] += 1
         if code:
             codes[code] += 1
+        if method == "GET" and path.endswith("/pending-transactions"):
+            asked["pending"] += 1
+    for endpoint, times in asked.items():
+        noted = db.execute(
+            "SELECT count(*) FROM accesses WHERE endpoint = ?", (endpoint,)
+        ).fetchone()[0]
+        if noted < times:
+            found.half.append(f"{endpoint} asked for {times} times, {noted} in the ledger")
     for count in codes.values():
         if count > 1:
             found.doubled.append(f"a code was redeemed {count} times")

@@ -22,7 +22,7 @@ from tests.faults.judge import Verdict
 from tests.faults.rig import Rig
 
 TRACE = ("openat", "pwrite64", "write", "ftruncate", "fsync", "fdatasync", "unlink", "writev")
-DATABASE = "banklink.sqlite3"
+DATABASE = judge.DATABASE
 SECTOR = 512
 LONGEST = 1 << 17
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -26,6 +27,25 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
 STEPS = (timedelta(minutes=11), timedelta(minutes=65), timedelta(hours=7), timedelta(hours=25))
 """How long people and the scheduler wait between one try and the next after a fault."""
+
+
+def environment(world: World, folder: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BANKLINK")}
+    return {**kept, "BANKLINK_DATA": str(folder), **world.ports.settings(), **more}
+
+
+def ponto(world: World) -> dict[str, str]:
+    """The embedded app, reached as a real service is."""
+    origin = world.ports.bank_origin
+    return {
+        "BANKLINK_DEMO": "0",
+        "BANKLINK_PONTO_AUTHORIZE_URL": f"{origin}/oauth2/auth",
+        "BANKLINK_PONTO_TOKEN_URL": f"{origin}/oauth2/token",
+        "BANKLINK_PONTO_API_URL": f"{origin}/ponto-connect",
+        "BANKLINK_PONTO_CLIENT_ID": CLIENT_ID,
+        "BANKLINK_PONTO_CLIENT_SECRET": (world.folder / "simulator-client.key").read_text().strip(),
+        "BANKLINK_PONTO_ISSUER": origin,
+    }
 
 
 class Told:
@@ -70,41 +90,26 @@ class Told:
 class Rig:
     """`folder`: the victim's books. `bank`: the bank's database, in a folder of its own."""
 
-    def __init__(self, world: World, root: Path):
+    def __init__(self, world: World, root: Path, folder: Path | None = None):
         self.world, self.root = world, root
-        self.folder, bank_folder = root / f"{world.name}-books", root / f"{world.name}-bank"
+        self.folder = folder or root / f"{world.name}-books"
+        bank_folder = root / f"{world.name}-bank"
         world.copy(self.folder)
         world.copy(bank_folder)
         self.bank = bank_folder / "simulator.sqlite3"
         self._notes, self._result = root / f"{world.name}-notes", root / f"{world.name}-result"
         self._gate, self._log = root / f"{world.name}-gate", root / f"{world.name}-log"
-        os.mkfifo(self._gate)
-        self._bank = Told("tests.faults.bank", self._environment(bank_folder))
+        self.pauses = [root / f"{world.name}-pause-{number}" for number in (1, 2)]
+        for each in (self._gate, *self.pauses):
+            os.mkfifo(each)
+        self._bank = Told("tests.faults.bank", environment(world, bank_folder))
         self._bank.hear()
-        self._victim = Told("tests.faults.victim", self._environment(self.folder, **self._ponto()))
+        self._victim = Told("tests.faults.victim", environment(world, self.folder, **ponto(world)))
         self.real = self.now = world.real
 
     def close(self) -> None:
         self._victim.close()
         self._bank.close()
-
-    def _environment(self, folder: Path, **more: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("BANKLINK")}
-        return {**kept, "BANKLINK_DATA": str(folder), **self.world.ports.settings(), **more}
-
-    def _ponto(self) -> dict[str, str]:
-        """The embedded app, reached as a real service is."""
-        origin = self.world.ports.bank_origin
-        secret = (self.world.folder / "simulator-client.key").read_text().strip()
-        return {
-            "BANKLINK_DEMO": "0",
-            "BANKLINK_PONTO_AUTHORIZE_URL": f"{origin}/oauth2/auth",
-            "BANKLINK_PONTO_TOKEN_URL": f"{origin}/oauth2/token",
-            "BANKLINK_PONTO_API_URL": f"{origin}/ponto-connect",
-            "BANKLINK_PONTO_CLIENT_ID": CLIENT_ID,
-            "BANKLINK_PONTO_CLIENT_SECRET": secret,
-            "BANKLINK_PONTO_ISSUER": origin,
-        }
 
     # -- one run --------------------------------------------------------------------------------
 
@@ -133,36 +138,68 @@ class Rig:
         """How it ended (negative: by which signal), and what it said, if it came to an end.
         `options`: of the strace that holds it. `checkpoint`: SQLite empties its log after so many
         pages (its own choice is 1000)."""
-        for path in (self._notes, self._result):
-            path.unlink(missing_ok=True)
-        pid = self._victim.tell(
-            run={
-                "steps": list(steps),
-                "real": self.real.isoformat(),
-                "now": self.now.isoformat(),
-                "sabotage": sabotage,
-                "checkpoint": checkpoint,
-                "gate": str(self._gate),
-                "notes": str(self._notes),
-                "result": str(self._result),
-                "log": str(self._log),
-            }
-        )["pid"]
+        pid = self.begin(steps, sabotage=sabotage, checkpoint=checkpoint)
         held = None
         try:
             if options is not None:
                 held = strace.Attached(pid, options, trace or "/dev/null")
-            with self._gate.open("wb"):
-                pass  # opened and closed: the run goes
-            status = self._wait(pid)
+            self.pass_through(self._gate)
+            ended = self.end(pid)
         except BaseException:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             raise
         if held is not None:
             held.wait()
+        return ended
+
+    def begin(
+        self, steps: Sequence[Step], *, sabotage: str | None = None, checkpoint: int | None = None
+    ) -> int:
+        """A run that waits at its gate; its process."""
+        for path in (self._notes, self._result):
+            path.unlink(missing_ok=True)
+        answer = self._victim.tell(
+            run={
+                "steps": list(steps),
+                "real": self.real.isoformat(),
+                "now": self.now.isoformat(),
+                "sabotage": sabotage,
+                "checkpoint": checkpoint,
+                "nameless": bool(self.world.extra.get("nameless")),
+                "gate": str(self._gate),
+                "notes": str(self._notes),
+                "result": str(self._result),
+                "log": str(self._log),
+            }
+        )
+        return int(answer["pid"])
+
+    def pass_through(self, gate: Path) -> None:
+        """Whoever waits there goes on."""
+        os.close(self.reached(gate))
+
+    def reached(self, gate: Path) -> int:
+        """Wait until somebody stands at this gate. They go when what is returned is closed."""
+        began = time.monotonic()
+        while True:
+            try:
+                return os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.ENXIO or time.monotonic() - began > PATIENCE:
+                    raise
+                time.sleep(0.001)
+
+    def end(self, pid: int) -> tuple[int, list[Any] | None]:
+        status = self._wait(pid)
         said = judge.notes(self._result)
         return status, said[0]["said"] if said else None
+
+    def start(self, steps: Sequence[Step], *, sabotage: str | None = None) -> int:
+        """A run that has begun, to be met at its pauses."""
+        pid = self.begin(steps, sabotage=sabotage)
+        self.pass_through(self._gate)
+        return pid
 
     def _wait(self, pid: int) -> int:
         try:
@@ -234,6 +271,7 @@ class _Person:
 
 @contextmanager
 def rigged(name: str) -> Iterator[Rig]:
+    """The world called `name`, prepared for the occasion."""
     root = scratch()
     try:
         rig = Rig(prepare(name, root), root)
@@ -243,7 +281,3 @@ def rigged(name: str) -> Iterator[Rig]:
             rig.close()
     finally:
         shutil.rmtree(root, ignore_errors=True)
-
-
-def seconds(began: float) -> float:
-    return time.monotonic() - began

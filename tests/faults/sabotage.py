@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import event, text
 
 from banklink.actions.services import Services
+from tests.faults.world import without_ids
 
 Saboteur = Callable[[Services], Services]
 
@@ -31,6 +32,13 @@ class Between:
 def _around(services: Services, **calls: Callable[..., Any]) -> Services:
     provider = Between(services.provider, calls)
     return dataclasses.replace(services, providers={services.default_provider: provider})
+
+
+def nameless(services: Services) -> Services:
+    """No sabotage: a bank that gives its bookings no ids."""
+    found = _around(services, transactions=without_ids)
+    found.provider.ids_stable = False
+    return found
 
 
 def cursor_first(services: Services) -> Services:
@@ -71,7 +79,9 @@ def ledger_last(services: Services) -> Services:
                 text("SELECT account_id, endpoint, attended, at FROM accesses ORDER BY id")
             ).all()
             if kwargs.get("cursor") is None and rows:
-                session.execute(text("DELETE FROM accesses WHERE id = (SELECT max(id) FROM accesses)"))
+                session.execute(
+                    text("DELETE FROM accesses WHERE id = (SELECT max(id) FROM accesses)")
+                )
         answer = ask(*args, **kwargs)
         if kwargs.get("cursor") is None and rows:
             _commit(

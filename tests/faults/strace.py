@@ -12,7 +12,16 @@ from pathlib import Path
 
 from tests.support import absent
 
-WRITES = ("write", "pwrite64", "pwritev", "pwritev2", "ftruncate", "fallocate", "unlink", "unlinkat")
+WRITES = (
+    "write",
+    "pwrite64",
+    "pwritev",
+    "pwritev2",
+    "ftruncate",
+    "fallocate",
+    "unlink",
+    "unlinkat",
+)
 SYNCS = ("fsync", "fdatasync", "sync_file_range", "msync")
 SENDS = ("sendto", "sendmsg", "sendmmsg", "connect")
 RECEIVES = ("recvfrom", "recvmsg")

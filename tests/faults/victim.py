@@ -15,14 +15,16 @@ Both are written with `writev`, which nothing else here uses, so that a trace te
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import json
 import logging
 import os
+import sqlite3
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,7 @@ from banklink.providers import ponto
 from banklink.settings import load
 from banklink.store.models import Account, Attempt, Connection, Grant
 from tests.faults import judge
-from tests.faults.sabotage import SABOTAGES
+from tests.faults.sabotage import SABOTAGES, nameless
 
 PAGE = 30
 """Bookings a page, so that a first fetch has many of them."""
@@ -60,12 +62,18 @@ class Told:
     def now(self) -> datetime:
         return self._now
 
+    def later(self, step: timedelta) -> None:
+        self._real, self._now = self._real + step, self._now + step
+
 
 class Hand:
-    """The person and the scheduler of one run."""
+    """The people and the scheduler of one run."""
 
-    def __init__(self, services: Services, clock: Told):
-        self.services, self.clock = services, clock
+    def __init__(self, parts: composition.Banklink, services: Services, clock: Told):
+        self.web, self.services, self.clock = parts.web, services, clock
+        self.web.extensions["banklink"] = dataclasses.replace(
+            self.web.extensions["banklink"], services=services, clock=clock
+        )
 
     @property
     def at(self) -> Moment:
@@ -106,6 +114,22 @@ class Hand:
                 finish(self.services, connection, self.at, browser=browser)
         return "done"
 
+    def do_page(self, connection: int, token: str) -> int:
+        """Somebody who is signed in opens the pages; the worst answer."""
+        client = self.web.test_client()
+        client.set_cookie("banklink-session", token)
+        pages = ("/", "/administrations", f"/connections/{connection}/transactions")
+        return max(client.get(each, base_url="http://localhost").status_code for each in pages)
+
+    def do_later(self, connection: int, minutes: int) -> str:
+        self.clock.later(timedelta(minutes=minutes))
+        return "done"
+
+    def do_pause(self, connection: int, gate: str) -> str:
+        with Path(gate).open("rb") as waiting:
+            waiting.read()
+        return "done"
+
     def do_depart(self, connection: int, browser: str) -> str:
         return depart(
             self.services, connection, Action.GRANT, self.at, actor="Sanne", browser=browser
@@ -116,15 +140,15 @@ def main() -> None:
     """Build once, then fork. No connection may be open by then: SQLite's do not survive a fork."""
     settings = load()
     logging.getLogger().addHandler(logging.NullHandler())
-    services = composition.build(settings).services
-    services.store.engine.dispose()
+    parts = composition.build(settings)
+    parts.services.store.engine.dispose()
     _import_the_rest()
     for line in sys.stdin:
         told = json.loads(line)
         if "run" in told:
             pid = os.fork()
             if pid == 0:
-                _live(services, settings.data, told["run"])
+                _live(parts, settings.data, told["run"])
             _say({"pid": pid})
         else:
             _, status = os.waitpid(told["wait"], 0)
@@ -145,7 +169,7 @@ def _say(what: dict[str, Any]) -> None:
     print(json.dumps(what), flush=True)
 
 
-def _live(services: Services, data: Path, run: dict[str, Any]) -> None:
+def _live(parts: composition.Banklink, data: Path, run: dict[str, Any]) -> None:
     """One run, and no way back into what forked it."""
     code = 0
     try:
@@ -158,7 +182,7 @@ def _live(services: Services, data: Path, run: dict[str, Any]) -> None:
         notes = os.open(run["notes"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with Path(run["gate"]).open("rb") as gate:
             gate.read()
-        _act(services, data, run, notes)
+        _act(parts, data, run, notes)
     except BaseException:
         traceback.print_exc()
         code = 1
@@ -166,19 +190,21 @@ def _live(services: Services, data: Path, run: dict[str, Any]) -> None:
         os._exit(code)
 
 
-def _act(services: Services, data: Path, run: dict[str, Any], notes: int) -> None:
+def _act(parts: composition.Banklink, data: Path, run: dict[str, Any], notes: int) -> None:
+    services = parts.services
     clock = Told(run["real"], run["now"])
+    services = nameless(services) if run["nameless"] else services
     services = SABOTAGES[run["sabotage"]](services) if run["sabotage"] else services
     if run["checkpoint"]:
         pragma = f"PRAGMA wal_autocheckpoint={run['checkpoint']}"
         event.listen(services.store.engine, "connect", lambda db, _: db.execute(pragma))
     said: list[Any] = []
-    with judge.opened(data / "banklink.sqlite3") as looking:
-        _write(notes, _claim(looking))
+    with judge.opened(data / judge.DATABASE) as looking:
+        _note(notes, looking)
         services.store.write = _claiming(  # type: ignore[method-assign]
-            services.store.write, lambda: _write(notes, _claim(looking))
+            services.store.write, lambda: _note(notes, looking)
         )
-        hand = Hand(services, clock)
+        hand = Hand(parts, services, clock)
         for verb, arguments in run["steps"]:
             try:
                 said.append(hand.do(verb, arguments))
@@ -204,12 +230,14 @@ def _claiming(write: Callable[[], Any], claim: Callable[[], None]) -> Callable[[
     return claiming
 
 
-def _claim(looking: Any) -> dict[str, Any]:
-    return judge.claim(looking)
+def _note(descriptor: int, looking: sqlite3.Connection) -> None:
+    """A fault that hits this: one claim less is held against the books."""
+    with suppress(sqlite3.Error):
+        _write(descriptor, judge.claim(looking))
 
 
 def _write(descriptor: int, what: dict[str, Any]) -> None:
-    with suppress(OSError):  # a fault that hits the note: one claim less is held against the books
+    with suppress(OSError):
         os.writev(descriptor, [json.dumps(what).encode() + b"\n"])
 
 

@@ -9,13 +9,29 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import delete
+
+from banklink.actions.sign_in import begin
 from banklink.core.statuses import Action
-from tests.actions.conftest import BAKERY, BEGIN, HERE, TODAY, Books, House, account
+from banklink.providers.contract import Temporary
+from banklink.store.models import Access, FetchRun, Membership, User
+from tests.actions.conftest import (
+    BAKERY,
+    BEGIN,
+    HERE,
+    SAVINGS,
+    SHOP,
+    TODAY,
+    Books,
+    House,
+    account,
+    fails,
+)
 from tests.support.house import free_ports, running
 
 CLIENT_ID = "banklink"
@@ -174,8 +190,85 @@ def _grant(house: House) -> Made:
     return books, start, act, again, {}
 
 
+def _nameless(house: House) -> Made:
+    """A bank whose bookings have no id, and many that are equal: more of one day than go on a page,
+    most of them known, some new."""
+    house.provider.ids_stable = False
+    house.provider.instead["transactions"] = without_ids
+    books = house.books(
+        jan=[account(BAKERY, since=100, valid=180)], shares={"jan": [BAKERY]}, journals=[BAKERY]
+    )
+    _equal(house, TODAY, 40)
+    books.activate(20)
+    house.later(days=1)
+    _equal(house, TODAY, 6)
+    _equal(house, house.at().today, 10)
+    act: list[Step] = [["jobs", {"names": ["grants", "fetches"]}]]
+    return books, TODAY - timedelta(days=20), act, [["jobs", {}]], {"nameless": True}
+
+
+def without_ids(ask: Any, *args: Any, **kwargs: Any) -> Any:
+    """In place of a provider's `transactions`."""
+    page = ask(*args, **kwargs)
+    rows = [replace(each, id="") for each in page.transactions]
+    return replace(page, transactions=rows)
+
+
 def _equal(house: House, day: date, count: int) -> None:
     house.book(BAKERY, day, *[-250] * count)
 
 
-MAKERS = {"first": _first, "overlap": _overlap, "renewal": _renewal, "grant": _grant}
+def _due(house: House) -> Made:
+    """Switched on and due, nothing fetched yet: what a server finds when it starts."""
+    books = house.books(
+        jan=[account(BAKERY, since=400, valid=500, opened_days_ago=400)],
+        shares={"jan": [BAKERY]},
+        journals=[BAKERY],
+    )
+    start = TODAY - timedelta(days=380)
+    _switch_on(house, books, BAKERY, start)
+    with house.services.store.write() as session:
+        user = User(name="Sanne", email="sanne@kantoor.example", is_owner=True)
+        session.add(user)
+        session.flush()
+        session.add(Membership(user_id=user.id, administration_id=books.id, role="administrator"))
+        token = begin(session, user.id, house.at(), "a browser")
+    act: list[Step] = [["jobs", {"names": ["fetches"]}]]
+    return books, start, act, [["jobs", {}]], {"token": token}
+
+
+def _office(house: House) -> Made:
+    """Three accounts that are due, at the hour it is: for a server with the machine's clock."""
+    house.clock.source = Still(datetime.now(UTC))
+    ibans = (BAKERY, SAVINGS, SHOP)
+    books = house.books(
+        jan=[account(each, since=250, valid=500, opened_days_ago=250) for each in ibans],
+        shares={"jan": ibans},
+        journals=ibans,
+    )
+    start = house.at().today - timedelta(days=240)
+    for iban in ibans:
+        _switch_on(house, books, iban, start)
+    return books, start, [], [], {}
+
+
+def _switch_on(house: House, books: Books, iban: str, start: date) -> None:
+    """Without what comes in at once when a person does it."""
+    house.provider.instead["transactions"] = fails(Temporary("asleep"))
+    books.activate(start.isoformat(), iban)
+    house.provider.instead.clear()
+    books.set(iban, failures=0, outage_since=None, outage_kind=None, next_fetch_at=house.at().now)
+    with house.services.store.write() as session:
+        session.execute(delete(FetchRun))
+        session.execute(delete(Access))
+
+
+MAKERS = {
+    "first": _first,
+    "overlap": _overlap,
+    "renewal": _renewal,
+    "grant": _grant,
+    "nameless": _nameless,
+    "due": _due,
+    "office": _office,
+}

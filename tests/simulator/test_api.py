@@ -172,7 +172,6 @@ class TestTransactions:
         one = answer.body["data"][3]
         assert api.get(f"/accounts/{uuid}/transactions/{one['id']}").body["data"] == one
         assert api.get(f"/accounts/{uuid}/transactions/{uuid}").status == 404
-        assert api.get(f"/accounts/{uuid}/pending-transactions").body["data"] == []
 
     @pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "1e2", ""])
     def test_limit(self, api: Api, limit: str) -> None:

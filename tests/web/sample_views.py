@@ -3,8 +3,10 @@ overlays, panels, errors, forty rows. Dates are those of the wireframes' example
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from banklink.web.account_head import AccountTab, Head
+from banklink.web.transactions import Row
 from banklink.web.viewmodel import (
     Button,
     Choice,
@@ -577,52 +579,53 @@ def empty_page(**changes: object) -> PageView:
     )
 
 
-@dataclass(frozen=True)
-class Booking:
-    booked: str
-    booked_iso: str
-    value: str
-    amount: str
-    negative: bool
-    counterparty: str | None
-    counterparty_iban: str | None
-    remittance: str | None
-    via: str | None
+def account(**changes: object) -> Head:
+    """What stands above an account's own pages."""
+    view = Head(
+        id=1,
+        title=LONG,
+        iban_grouped="NL85 DEMO 0417 1643 00",
+        currency="USD",
+        tabs=(
+            AccountTab(key="transactions", label="Mutaties", url="/t", current=True),
+            AccountTab(key="review", label="Te beslissen", url="/r", current=False, count=12),
+        ),
+        back=Link(label="Terug naar de lijst", url="/"),
+        actions=(Link(label="Afschrift uploaden", url="/u"),),
+        progress=OverlayView(key="fetching", text="Wordt opgehaald", detail="12 pagina's"),
+        progress_url="/p",
+    )
+    return replace(view, **changes)  # type: ignore[arg-type]
 
 
-def bookings() -> list[Booking]:
+def bookings() -> list[Row]:
+    def row(number: int, **changes: object) -> Row:
+        view = Row(
+            id=number,
+            url=f"/t/{number}",
+            booked="20 mei 2025",
+            booked_iso="2025-05-20",
+            value=None,
+            amount="1.204,50",
+            into=True,
+            name=f"Café De Gouden Leeuw {number}",
+            iban="NL04 VOOR 0123 4567 89",
+            text="Factuur 2025-0117, met dank",
+            via="Jan de Vries",
+            state="booked",
+            state_text=None,
+        )
+        return replace(view, **changes)  # type: ignore[arg-type]
+
     return [
-        Booking(
-            "20 mei 2025",
-            "2025-05-20",
-            "20 mei 2025",
-            "1.204,50",
-            False,
-            "Café De Gouden Leeuw",
-            "NL04 VOOR 0123 4567 89",
-            "Factuur 2025-0117, met dank",
-            "Jan de Vries",
+        row(1),
+        row(
+            2,
+            value="21 mei 2025",
+            amount="−86,20",
+            into=False,
+            name="Meelfabriek Molen van Noord-Holland Coöperatieve Vereniging U.A.",
+            text="SEPA incasso algemeen doorlopend NL98ZZZ999999990000 kenmerk 4417-0032-1188-9001",
         ),
-        Booking(
-            "20 mei 2025",
-            "2025-05-20",
-            "21 mei 2025",
-            "−86,20",
-            True,
-            "Meelfabriek Molen van Noord-Holland Coöperatieve Vereniging U.A.",
-            "NL52 VOOR 0001 2345 67",
-            "SEPA incasso algemeen doorlopend NL98ZZZ999999990000 kenmerk 4417-0032-1188-9001",
-            "Piet Bakker",
-        ),
-        Booking(
-            "19 mei 2025",
-            "2025-05-19",
-            "19 mei 2025",
-            "−3,95",
-            True,
-            None,
-            None,
-            "Kosten betalingsverkeer",
-            "Jan de Vries",
-        ),
+        row(3, name=None, iban=None, text="", state="review", state_text="te beslissen"),
     ]

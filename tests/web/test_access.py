@@ -114,6 +114,16 @@ TABLE = {
     "GET /connections/<connection_id>/exports/<number>/<format>": "reader",
     "POST /connections/<connection_id>/exports/new": "bookkeeper",
     "POST /connections/<connection_id>/exports/period": "bookkeeper",
+    "GET /connections/<connection_id>/transactions/<transaction_id>": "reader",
+    "POST /connections/<connection_id>/transactions/<transaction_id>/remove": "bookkeeper",
+    "POST /connections/<connection_id>/transactions/<transaction_id>/restore": "bookkeeper",
+    "GET /connections/<connection_id>/review": "reader",
+    "POST /connections/<connection_id>/review/accept": "bookkeeper",
+    "POST /connections/<connection_id>/review/reject": "bookkeeper",
+    "POST /connections/<connection_id>/review/seen": "bookkeeper",
+    "GET /connections/<connection_id>/coverage": "reader",
+    "GET /connections/<connection_id>/fetches": "reader",
+    "GET /connections/<connection_id>/fetches/progress": "reader",
     "GET /connections/<connection_id>/preview": "bookkeeper",
     "GET /connections/<connection_id>/upload": "bookkeeper",
     "POST /connections/<connection_id>/upload": "bookkeeper",
@@ -191,7 +201,8 @@ def ask(office: Office, guest: Guest, route: str, numbers: dict[str, int]) -> Te
         **numbers,
     }
     fill |= {"user_id": NOBODY_HAS, "link_id": NOBODY_HAS, "session_id": NOBODY_HAS}
-    for name in ("journal_id", "mail_id", "holder_id", "invitation_id"):
+    names = "journal_id mail_id holder_id invitation_id upload_id transaction_id"
+    for name in names.split():
         fill[name] = NOBODY_HAS
     for name, value in fill.items():
         path = path.replace(f"<{name}>", str(value))
@@ -231,7 +242,9 @@ NOT_THERE_ANYWAY = (
     "<mail_id>",
     "<holder_id>",
     "<invitation_id>",
+    "<upload_id>",
     "<format>",
+    "<transaction_id>",
     "thanks",
 )
 

@@ -332,12 +332,12 @@ def test_transactions_are_listed_newest_first_with_their_count(
     address: str | None = f"/connections/{number}/transactions"
     while address:
         page = soup(both.get(address))
-        seen += [str(each["datetime"]) for each in page.select("td.booked time")]
+        seen += [str(each["datetime"]) for each in page.select("#bookings td.booked time")]
         following = page.select_one("a#next")
         address = str(following["href"]) if following else None
         assert len(seen) < 5000
     assert seen == sorted(seen, reverse=True)
-    count = "".join(c for c in words(page.select_one("p.summary")).split()[0] if c.isdigit())
+    count = "".join(c for c in words(page.select_one(".sums .count")).split()[0] if c.isdigit())
     assert int(count) == len(seen) > 0
 
 

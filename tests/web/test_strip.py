@@ -14,7 +14,7 @@ def test_the_picture_and_the_facts_tell_the_same(reader: Visitor, shown_books: B
     connection = shown_books.connection("expired_with_rescue")
     assert connection.start_date is not None
     spans = {str(each["class"][0]): each for each in row.select(".strip rect[x]")}
-    assert set(spans) == {"authorised", "fetched"}
+    assert set(spans) == {"authorised", "fetched", "nothing"}
     today = row.select_one(".strip line.today")
     expiry = row.select_one(".strip line.expiry")
     assert today is not None and expiry is not None

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from banklink.actions.depart import hashed
+from banklink.core.calendar import AMSTERDAM
 from banklink.store.models import Account, Attempt, Connection, Journal, User
 from tests.support.house import TestHouse
 from tests.web.conftest import Books, Visitor, row_of, soup, visitor_of, words
@@ -65,6 +66,47 @@ def test_refused_details_are_said_and_the_owner_is_led_to_them(
         assert visitor.get(str(way_on["href"])).status_code == 200
 
 
+# -- limits and balances ------------------------------------------------------------------------
+
+
+def test_a_row_that_waits_for_the_banks_limit_says_until_when(
+    house: TestHouse, visitor: Visitor, books: Books
+) -> None:
+    number, until = books.id("active"), house.at().now + timedelta(hours=5)
+    with for_now(house, number, limited_until=until):
+        row = row_of(visitor.get("/"), number)
+        details = row_of(visitor.get(f"/?connection={number}&open=details"), number)
+    hour = f"{until.astimezone(AMSTERDAM):%H:%M}"
+    assert f"Wacht op banklimiet tot {hour}" in words(row.select_one(".overlay-limited"))
+    assert re.search(r"Banklimiet nog \d van 4 keer ophalen in 24 uur", words(details))
+    later = until + timedelta(days=2)
+    with for_now(house, number, limited_until=later):
+        said = words(row_of(visitor.get("/"), number).select_one(".overlay-limited"))
+    assert str(later.astimezone(AMSTERDAM).year) in said
+
+
+@pytest.mark.parametrize(
+    ("last", "by", "sentence"),
+    [
+        (12, 1250, "Van 3 mei 2026 tot en met 12 mei 2026 komen de mutaties € 12,50 lager uit"),
+        (12, -1250, "Van 3 mei 2026 tot en met 12 mei 2026 komen de mutaties € 12,50 hoger uit"),
+        (3, 1250, "Op 3 mei 2026 komen de mutaties € 12,50 lager uit"),
+        (3, -1250, "Op 3 mei 2026 komen de mutaties € 12,50 hoger uit"),
+        (12, None, "Van 3 mei 2026 tot en met 12 mei 2026 kloppen de mutaties op meer dan één"),
+    ],
+)
+def test_a_balance_that_does_not_add_up_names_its_days_and_the_amount(
+    house: TestHouse, visitor: Visitor, books: Books, last: int, by: int | None, sentence: str
+) -> None:
+    number = books.id("active")
+    days = {"unbalanced_from": date(2026, 5, 3), "unbalanced_to": date(2026, 5, last)}
+    with for_now(house, number, **days, unbalanced_by=by):
+        row = row_of(visitor.get("/"), number)
+    said = words(row.select_one(".overlay-unbalanced")).replace("\xa0", " ")
+    assert said.startswith("Saldo klopt niet " + sentence)
+    assert said.endswith("Banklink verbetert niets uit zichzelf.")
+
+
 # -- the morning line ---------------------------------------------------------------------------
 
 
@@ -91,6 +133,8 @@ def test_the_morning_says_that_everything_runs_only_when_it_does(
         "2 rekeningen krijgen nu geen mutaties",
     )
     missing = "1 rekening mist misschien mutaties"
+    unbalanced = {"unbalanced_from": date(2026, 5, 3), "unbalanced_to": date(2026, 5, 3)}
+    wrong = "1 rekening heeft een saldo dat niet klopt"
 
     def said(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, str]:
         with (
@@ -109,6 +153,8 @@ def test_the_morning_says_that_everything_runs_only_when_it_does(
         (refused, {}, silent),
         (gap, {}, missing),
         (down, gap, f"{silent} · {missing}"),
+        (unbalanced, {}, wrong),
+        (down, unbalanced, f"{silent} · {wrong}"),
     ]:
         text, icon = said(one, other)
         assert text == wanted

@@ -16,6 +16,9 @@ UPDATE transactions SET occurrence = (
     WHERE same.connection_id = transactions.connection_id
     AND same.fingerprint = transactions.fingerprint AND same.id <= transactions.id)
 """
+_BY_DAY = """
+UPDATE transactions SET fingerprint = CAST(booked_on AS TEXT) || substr(fingerprint, 1, 22)
+"""
 _DAYS = """
 INSERT INTO booked_days (connection_id, day, count, credit, debit)
 SELECT connection_id, booked_on, count(*),
@@ -239,6 +242,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("remarks", schema=None) as batch_op:
         batch_op.create_index(
+            "ix_remarks_open",
+            ["connection_id"],
+            unique=False,
+            sqlite_where=sa.text("settled_at IS NULL"),
+            postgresql_where=sa.text("settled_at IS NULL"),
+        )
+        batch_op.create_index(
             batch_op.f("ix_remarks_transaction_id"), ["transaction_id"], unique=False
         )
 
@@ -273,6 +283,13 @@ def upgrade() -> None:
             sa.Column("unreadable", sa.Integer(), server_default="0", nullable=False)
         )
         batch_op.alter_column("holder_id", existing_type=sa.INTEGER(), nullable=True)
+        batch_op.create_index(
+            "ix_fetch_runs_open",
+            ["connection_id"],
+            unique=False,
+            sqlite_where=sa.text("result IS NULL"),
+            postgresql_where=sa.text("result IS NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_fetch_runs_upload_id"), ["upload_id"], unique=False)
         batch_op.create_foreign_key(
             batch_op.f("fk_fetch_runs_upload_id"), "uploads", ["upload_id"], ["id"]
@@ -348,6 +365,7 @@ def upgrade() -> None:
             batch_op.f("ix_export_marks_transaction_id"), ["transaction_id"], unique=False
         )
 
+    op.execute(_BY_DAY)
     op.execute(_NUMBERED)
     with op.batch_alter_table("transactions", schema=None) as batch_op:
         batch_op.create_unique_constraint(
