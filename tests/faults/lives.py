@@ -65,9 +65,9 @@ class Office:
         return self.root / "books"
 
     @property
-    def bank_database(self) -> Path:
-        """Where the demo keeps its banks is where it keeps its books."""
-        return (self.root / "bank" if self.bank else self.folder) / "simulator.sqlite3"
+    def bank_database(self) -> Path | None:
+        """None for the demo, which says more than its banks know: there is `truth` for that."""
+        return self.root / "bank" / "simulator.sqlite3" if self.bank else None
 
     def begin(self) -> None:
         self.world.copy(self.folder)
@@ -119,23 +119,30 @@ class Office:
                 db.execute(
                     "SELECT last_success FROM connections WHERE id = ?", (number,)
                 ).fetchone()[0]
-                and judge.stored(db, number, "0000-01-01", "9999-12-31").total() >= rows.total()
+                and _all(db, number).total() >= rows.total()
                 for number, rows in self.truth.items()
             )
 
+    def too_many(self) -> list[str]:
+        """What an undisturbed server does not have, as far as that is known."""
+        with judge.opened(self.folder / judge.DATABASE) as db:
+            return [
+                f"{each}"
+                for number, rows in self.truth.items()
+                for each in (_all(db, number) - rows).elements()
+            ]
+
     def judged(self) -> Verdict:
         """Complete, and as it has to be."""
-        found = Verdict()
+        found = Verdict(doubled=self.too_many())
         with judge.opened(self.folder / judge.DATABASE) as db:
             numbers = [
                 row[0]
                 for row in db.execute("SELECT id FROM connections WHERE switch = 'on' ORDER BY 1")
             ]
             for number, rows in self.truth.items():
-                ours = judge.stored(db, number, "0000-01-01", "9999-12-31")
-                found.lost += [f"{each}" for each in (rows - ours).elements()]
-                found.doubled += [f"{each}" for each in (ours - rows).elements()]
-        if self.truth:
+                found.lost += [f"{each}" for each in (rows - _all(db, number)).elements()]
+        if self.bank_database is None:
             return found
         for number in numbers:
             one = judge.in_the_end(
@@ -145,6 +152,10 @@ class Office:
             found.doubled += one.doubled
             found.half += one.half
         return found
+
+
+def _all(db: sqlite3.Connection, number: int) -> Counter[judge.Booking]:
+    return judge.stored(db, number, "0000-01-01", "9999-12-31")
 
 
 @contextmanager
@@ -212,9 +223,7 @@ def _truth(found: Office) -> Truth:
             " AND (SELECT result FROM fetch_runs r WHERE r.connection_id = c.id ORDER BY r.id DESC"
             " LIMIT 1) = 'ok'"
         ).fetchall()
-        return {
-            number: judge.stored(db, number, "0000-01-01", "9999-12-31") for (number,) in active
-        }
+        return {number: _all(db, number) for (number,) in active}
 
 
 def kills(
@@ -306,6 +315,7 @@ def _life(found: Office, dice: random.Random, sabotage: str | None) -> Report:
         return report
     report.met = 1
     verdict = judge.afterwards(found.folder, found.bank_database, claimed=claimed)
+    verdict.doubled += found.too_many()
     report.take("life", verdict)
     if verdict.clean and found.complete():
         report.calls["completed"] += 1
