@@ -142,7 +142,7 @@ def _elsewhere(number: int) -> tuple[Link, ...]:
             Link(label=_("Upload a statement"), url=url_for("uploads.page", connection_id=number))
         )
     if "exports.page" in current_app.view_functions:
-        found.append(Link(label=_("Download"), url=url_for("exports.page", connection_id=number)))
+        found.append(Link(label=_("Statements"), url=url_for("exports.page", connection_id=number)))
     return tuple(found)
 
 
