@@ -39,10 +39,10 @@ FRESH = 900.0
 UNDISTURBED = 90.0
 
 _TIME_PASSES = (
-    "UPDATE connections SET fetch_until = NULL, limited_until = NULL",
     "UPDATE connections SET next_fetch_at = '2020-01-01 00:00:00.000000' WHERE switch = 'on'"
-    " AND (watermark IS NULL OR id IN (SELECT connection_id FROM fetch_runs WHERE result IS NULL)"
-    " OR failures > 0)",
+    " AND (watermark IS NULL OR failures > 0 OR limited_until IS NOT NULL"
+    " OR id IN (SELECT connection_id FROM fetch_runs WHERE result IS NULL))",
+    "UPDATE connections SET fetch_until = NULL, limited_until = NULL",
     "UPDATE grants SET refresh_until = NULL",
     "UPDATE accesses SET at = strftime('%Y-%m-%d %H:%M:%f000', at, '-25 hours')",
 )
@@ -154,6 +154,14 @@ class Office:
         return found
 
 
+def _counted(found: Office) -> list[int]:
+    with judge.opened(found.folder / judge.DATABASE) as db:
+        return [
+            db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("transactions", "fetch_runs", "accesses", "events")
+        ]
+
+
 def _all(db: sqlite3.Connection, number: int) -> Counter[judge.Booking]:
     return judge.stored(db, number, "0000-01-01", "9999-12-31")
 
@@ -202,19 +210,17 @@ def demo() -> Iterator[Office]:
 def _truth(found: Office) -> Truth:
     """What an undisturbed server comes to: it is waited for until nothing more changes."""
     found.begin()
+    before = _counted(found)
     server = found.start()
     try:
-        before: tuple[int, int] | None = None
-        for _ in range(60):
+        seen, same = before, 0
+        while same < 3:
             time.sleep(2)
-            with judge.opened(found.folder / judge.DATABASE) as db:
-                now = tuple(
-                    db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-                    for table in ("transactions", "fetch_runs")
-                )
-            if now == before:
-                break
-            before = now
+            now = _counted(found)
+            same = same + 1 if now == seen != before else 0
+            seen = now
+            if server.poll() is not None:
+                raise RuntimeError(f"the demo does not run: {found.said()}")
     finally:
         _kill(server)
     with judge.opened(found.folder / judge.DATABASE) as db:
@@ -305,7 +311,7 @@ def _life(found: Office, dice: random.Random, sabotage: str | None) -> Report:
                     break
                 time.sleep(0.005)
         time.sleep(dice.random() * 1.6)
-        claimed = []
+        claimed: list[dict[str, Any]] = []
         with suppress(sqlite3.Error), judge.opened(database) as db:
             claimed = [judge.claim(db)]
         ended = server.poll()
