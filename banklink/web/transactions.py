@@ -25,10 +25,7 @@ from banklink.store.listing import (
     Position,
     Totals,
     Wanted,
-    totals,
-)
-from banklink.store.listing import (
-    page as listed,
+    look,
 )
 from banklink.store.models import (
     Account,
@@ -204,8 +201,7 @@ def page(connection_id: int) -> str:
         connection = connection_here(session, connection_id)
         asked = asked_for(request.args, connection)
         position = _position(request.args)
-        found = listed(session, asked.wanted, position)
-        sums = totals(session, asked.wanted)
+        sums, found = look(session, asked.wanted, position)
         plain = asked.wanted == Wanted(connection_id=connection_id)
         pending = _pending(session, connection) if plain and not found.newer else []
         holders = _holders(session, connection, {each.holder_id for each in found.rows})

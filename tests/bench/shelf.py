@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
+from sqlalchemy import delete
+
 import app as composition
 from banklink import clock as clocks
 from banklink.actions.credentials import put
@@ -15,7 +17,7 @@ from banklink.actions.services import Services
 from banklink.core.calendar import Moment
 from banklink.providers import ponto
 from banklink.providers.contract import Credentials, Temporary
-from banklink.store.models import Connection, Grant
+from banklink.store.models import Connection, Coverage, Grant
 
 PAGE = 500
 A_DAY = 100
@@ -87,3 +89,4 @@ def ready(services: Services, number: int, at: Moment, days: int) -> None:
         row = session.get_one(Connection, number)
         row.start_date, row.watermark = at.today - timedelta(days=days), None
         row.next_fetch_at = at.now
+        session.execute(delete(Coverage).where(Coverage.connection_id == number))

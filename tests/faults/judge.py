@@ -122,7 +122,7 @@ class Verdict:
 
 def afterwards(
     folder: Path,
-    bank: Path,
+    bank: Path | None,
     *,
     claimed: list[dict[str, Any]],
     known: list[str] | None = None,
@@ -143,10 +143,11 @@ def afterwards(
                 if known is not None:
                     _in_order(claimed, known, found)
             _whole(db, found)
-            with opened(bank) as books:
-                _nothing_behind_the_watermark(db, books, found)
-                _nothing_twice(db, books, found)
-                _noted_before_asked(db, bank, found)
+            if bank is not None:
+                with opened(bank) as books:
+                    _nothing_behind_the_watermark(db, books, found)
+                    _nothing_twice(db, books, found)
+                    _noted_before_asked(db, bank, found)
     except sqlite3.DatabaseError as error:
         found.half.append(f"the database does not open: {error}")
     return found

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.state.bank import Booking, Listing, Share, Text
 from tests.state.house import CONNECTION, House
@@ -143,6 +143,9 @@ class Oracle:
         self.begun: dict[int, Begun] = {}
         self.judged: set[int] = set()
         self.undone: set[int] = set()
+        self.out: set[int] = set()
+        self.exported: set[int] = set()
+        self.closed_at = 0
         self.served: set[date] = set()
         self.owed: set[int] = set()
         self.last_authorisation: tuple[str, datetime] | None = None
@@ -321,6 +324,25 @@ class Oracle:
             assert late == (row.state == "review"), (
                 f"{'belongs in' if late else 'does not belong in'} review: {row}"
             )
+
+    def goes_out(self, export: Any, lines: Sequence[Sequence[Any]], sums: Sequence[Any]) -> None:
+        """Of all exports of what is new: what went out and was not taken back is what is booked,
+        each row once; and each begins at the balance the one before ended with."""
+        for line in lines:
+            key, amount, mark = line[0], line[3], line[-1]
+            row = self.before.rows[key]
+            assert amount == row.amount, f"went out otherwise than it is stored: {line} {row}"
+            assert (mark == "back") == (key in self.out), f"{mark or 'out'} and before: {row}"
+            (self.out.discard if mark == "back" else self.out.add)(key)
+        total = sum(-line[3] if line[-1] == "back" else line[3] for line in lines)
+        assert (export.count, export.total) == (len(lines), total)
+        assert sum(each.credit + each.debit for each in sums) == total
+        booked = {row.id for row in self.of_state("booked")}
+        assert self.out == booked, f"out, not booked, or the other way: {self.out ^ booked}"
+        if self.exported:
+            assert export.opening == self.closed_at, f"the balances do not chain: {export}"
+        self.closed_at = export.opening + export.total
+        self.exported.add(export.id)
 
     def _files_taken_back(self) -> None:
         """Nothing came in since, so all is as it was before it."""
