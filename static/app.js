@@ -146,7 +146,7 @@
   on('htmx:afterSettle htmx:after:settle', () => {
     if (!place) return;
     const part = document.querySelector(`#tray section[aria-labelledby="${place.part}"]`), rows = part ? [...part.querySelectorAll('.cases > li')] : [];
-    const row = rows[Math.min(place.n, rows.length - 1)], told = document.getElementById('notice'), title = document.querySelector('#tray h2, h1');
+    const row = rows[Math.min(place.n, rows.length - 1)], told = document.querySelector('#said p'), title = document.querySelector('#tray h2, h1');
     if (told) live.textContent = told.textContent.trim();
     if (!row || !(focus(row.querySelector(`[data-action="${place.action}"]`)) || focus(row.querySelector('button, a')))) { title.tabIndex = -1; focus(title); }
     place = null;

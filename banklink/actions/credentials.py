@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar, cast
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import CursorResult, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from banklink.actions import consents
@@ -31,6 +31,10 @@ Answer = TypeVar("Answer")
 _MARGIN = timedelta(seconds=30)
 _LEASE = timedelta(seconds=60)
 _PATIENCE = 45.0
+_HELD = select(
+    Grant.credentials, Grant.credentials_version, Grant.access_expires_at, Grant.state
+).where(Grant.id == bindparam("grant_id"))
+"""Asked before every question to a provider, so made once."""
 
 
 def seal(services: Services, credentials: Credentials) -> str:
@@ -89,9 +93,8 @@ def _usable(
     while True:
         real = at.real + timedelta(seconds=time.monotonic() - began)
         with services.store.read() as session:
-            grant = session.get_one(Grant, grant_id)
-            sealed, version = grant.credentials, grant.credentials_version
-            expires, state = grant.access_expires_at, grant.state
+            asked = session.connection().execute(_HELD, {"grant_id": grant_id})
+            sealed, version, expires, state = asked.one()
         if state != GrantState.ACTIVE or sealed is None:
             raise GrantRevoked("grant_not_active")
         fresh = expires is not None and expires > real + _MARGIN

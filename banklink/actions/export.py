@@ -11,11 +11,9 @@ other way; what is put back goes out again. So all that went out always adds up 
 from __future__ import annotations
 
 import heapq
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
 from itertools import chain, islice
 from operator import itemgetter
 from typing import Any
@@ -25,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from banklink.actions.services import Missing, Refused, Services
 from banklink.core.calendar import FIRST_DAY, Moment
-from banklink.core.money import to_minor
+from banklink.core.money import to_minor, typed_amount
 from banklink.statements.export import FORMATS, DoesNotFit, write
 from banklink.statements.outgoing import Entry, Outgoing, Part
 from banklink.store import exports
@@ -35,7 +33,8 @@ from banklink.store.facts import add_event
 from banklink.store.models import Connection, Export, ExportMark, Transaction
 
 _DAY = timedelta(days=1)
-_AMOUNT = re.compile(r"[-−]?\d{1,12}(?:[.,]\d{1,3})?", re.ASCII)
+_MOST = 10**15
+"""No balance is as large, in minor units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,17 +248,14 @@ def _opening(session: Session, connection: Connection, day: date, typed: str) ->
 
 
 def _typed(text: str, currency: str) -> int:
-    """1.234,56 and 1,234.56 and 1234.56; a sign of thousands is not needed and is taken off."""
-    bare = "".join(text.split()).replace("€", "")
-    if "," in bare and "." in bare:
-        thousands = "." if bare.rindex(",") > bare.rindex(".") else ","
-        bare = bare.replace(thousands, "")
-    if not _AMOUNT.fullmatch(bare):
-        raise Refused("opening_wrong", field="opening")
+    found = typed_amount(text)
     try:
-        return to_minor(Decimal(bare.replace(",", ".").replace("−", "-")), currency)
+        minor = to_minor(found[0], currency) if found is not None else _MOST
     except ValueError:
-        raise Refused("opening_wrong", field="opening") from None
+        minor = _MOST
+    if abs(minor) >= _MOST:
+        raise Refused("opening_wrong", field="opening")
+    return minor
 
 
 def _finish(

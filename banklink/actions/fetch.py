@@ -17,7 +17,16 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, func, insert, select, update
+from sqlalchemy import (
+    CursorResult,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from banklink.actions import balances, consents, ledger
@@ -26,7 +35,7 @@ from banklink.actions.observe import back_off, observe
 from banklink.actions.services import Missing, Services
 from banklink.actions.settle import hold, plan_reminders, settle, trouble_over
 from banklink.core.calendar import Moment, amsterdam_day
-from banklink.core.coverage import OVERLAP, Span, Window, fetch_window, without
+from banklink.core.coverage import OVERLAP, Span, Window, fetch_window, first_wanted, without
 from banklink.core.dedup import Booking, booking
 from banklink.core.facts import Grant as GrantState
 from banklink.core.facts import Trouble
@@ -57,6 +66,7 @@ from banklink.store.models import (
     FetchRun,
     Grant,
     PendingTransaction,
+    Utc,
 )
 
 log = logging.getLogger(__name__)
@@ -70,6 +80,10 @@ PATIENCE = timedelta(seconds=10)
 _LEASE = timedelta(minutes=10)
 _RESUME_WITHIN = timedelta(hours=24)
 _MOST_PAGES = 10_000
+_AT_ONCE = 1_000
+"""Bookings that are stored in one transaction: few enough that nobody waits long for it."""
+_NOT_LONGER = 1.0
+"""Seconds after which what has come is stored, and can be seen."""
 _MOST_BEGINNINGS = 3
 """Of one fetch: then whatever makes it begin anew is a failure like any other."""
 
@@ -152,16 +166,28 @@ class _Turn:
 
     def _put(self, session: Session, until: datetime | None) -> bool:
         """Whether it was ours still. The last renewal may not have been stored."""
-        table = Connection.__table__
         done = session.connection().execute(
-            update(table)  # type: ignore[arg-type]
-            .where(
-                table.c.id == self.connection_id,
-                table.c.fetch_until.in_((self.until, self._before)),
-            )
-            .values(fetch_until=until)
+            _TURN,
+            {
+                "key": self.connection_id,
+                "mine": self.until,
+                "before": self._before,
+                "fetch_until": until,
+            },
         )
         return done.rowcount == 1
+
+
+_TURN = (
+    update(cast(Table, Connection.__table__))
+    .where(
+        Connection.__table__.c.id == bindparam("key"),
+        Connection.__table__.c.fetch_until.in_(
+            [bindparam("mine", type_=Utc()), bindparam("before", type_=Utc())]
+        ),
+    )
+    .values(fetch_until=bindparam("fetch_until"))
+)
 
 
 class _Lost(Exception):
@@ -266,17 +292,23 @@ def _ask_bank(services: Services, connection_id: int, at: Moment, user_ip: str) 
             return
         if ledger.is_paused(share.account, at):
             return
-        grant_id, ref = share.grant.id, share.account.ref
-    try:
-        ask(
+        grant_id, ref, account_id = share.grant.id, share.account.ref, share.account.id
+    for look in (
+        lambda: ask(
             services,
             grant_id,
             at,
             lambda provider, token: provider.synchronise(token, account_ref=ref, user_ip=user_ip),
-        )
-        observe(services, grant_id, at)
-    except ProviderError as error:
-        log.info("connection %s: bank not asked: %s", connection_id, error.code)
+        ),
+        lambda: observe(services, grant_id, at),
+    ):
+        try:
+            look()
+        except RateLimited as error:
+            ledger.pause_after(services, account_id, error, at)
+            return
+        except ProviderError as error:
+            log.info("connection %s: bank not asked: %s", connection_id, error.code)
 
 
 def _fetch(
@@ -341,6 +373,9 @@ def _begin(
     account = share.account
     assert account.ref is not None and connection.start_date is not None
     told = bookings.covered(session, connection.id)
+    locked_through = session.scalar(
+        select(Administration.lock_date).where(Administration.id == connection.administration_id)
+    )
     window = fetch_window(
         start=connection.start_date,
         watermark=connection.watermark,
@@ -348,11 +383,7 @@ def _begin(
         history_from=account.history_from,
         available_from=account.available_from,
         asked_from=_asked_from(session, connection.id),
-        locked_through=session.scalar(
-            select(Administration.lock_date).where(
-                Administration.id == connection.administration_id
-            )
-        ),
+        locked_through=locked_through,
         until=min(at.today, amsterdam_day(account.synchronized_at or at.now)),
     )
     if window is None:
@@ -368,7 +399,7 @@ def _begin(
         run is not None
         and run.result is None
         and run.scope == account.ref
-        and run.since <= window.since
+        and first_wanted(connection.start_date, locked_through) <= run.since <= window.since
         and at.now - run.started_at < _RESUME_WITHIN
         and (run.cursor is not None or run.pages == 0)
     )
@@ -452,42 +483,103 @@ def _reason(
 
 
 def _pages(services: Services, turn: _Turn, job: _Job, at: Moment, actor: str | None) -> Fetched:
-    """Newest first until the window's first day is behind us. Raises ProviderError; CursorRefused
-    when the reading has to begin again from its first page."""
+    """Newest first until the window's first day is behind us. Small pages that come fast are stored
+    several at a time. Raises ProviderError; CursorRefused when the reading has to begin again from
+    its first page."""
     cursor = job.cursor
     seen = {cursor}
+    batch = _Batch()
     for _ in range(_MOST_PAGES):
-        page = page_of(services, job.grant_id, job.reading.scope, cursor, at)
-        if page.cursor is not None and page.cursor in seen:
-            raise ContractViolation("cursor_does_not_move")
-        is_last = page.cursor is None or (
-            bool(page.transactions) and page.transactions[-1].booked_on < job.since
-        )
-        with services.store.write() as session:
-            # Access withdrawn while the page was under way: it comes too late.
-            # One that is being withdrawn waits until the page is stored.
-            state = session.scalar(
-                select(Grant.state).where(Grant.id == job.grant_id).with_for_update(read=True)
-            )
-            if state != GrantState.ACTIVE:
-                raise GrantRevoked("grant_not_active")
-            turn.renew(session)
-            run = session.get_one(FetchRun, job.run_id, with_for_update=True)
-            going_well = _store_page(session, job, run, page, is_last, at)
-            done = _complete(session, job, run, at, actor) if going_well and is_last else None
-            if going_well and done is None and turn.is_over:
-                connection = session.get_one(Connection, job.connection_id)
-                connection.next_fetch_at = at.now
-                done = Fetched("going_on", run.added + run.reviewed + job.before)
-        if not going_well:
-            raise CursorRefused("ids_prove_nothing")
-        if done is not None:
-            if is_last:
-                _take_pending(services, turn, job, at)
-            return done
+        try:
+            page = page_of(services, job.grant_id, job.reading.scope, cursor, at)
+            if page.cursor is not None and page.cursor in seen:
+                raise ContractViolation("cursor_does_not_move")
+        except ProviderError:
+            if batch.pages:  # what came before it stays
+                _store(services, turn, job, batch, at, actor)
+            raise
+        batch.add(page, job.since)
+        if batch.is_last or batch.is_full or turn.is_over:
+            done = _store(services, turn, job, batch, at, actor)
+            if done is not None:
+                if batch.is_last:
+                    _take_pending(services, turn, job, at)
+                return done
+            batch = _Batch()
         cursor = page.cursor
         seen.add(cursor)
     raise ContractViolation("too_many_pages")
+
+
+class _Batch:
+    """Pages that are stored together, and what is read of them before anybody waits for it."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self.pages = 0
+        self.came: list[Booking] = []
+        self.odd: list[Unreadable] = []
+        self.cursor: str | None = None
+        self.last_day: date | None = None
+        self.synchronized_at: datetime | None = None
+        self.is_last = False
+
+    def add(self, page: Page, since: date) -> None:
+        self.pages += 1
+        self.cursor = page.cursor
+        self.synchronized_at = self.synchronized_at or page.synchronized_at
+        if page.transactions:
+            self.last_day = page.transactions[-1].booked_on
+        self.is_last = page.cursor is None or (
+            bool(page.transactions) and page.transactions[-1].booked_on < since
+        )
+        came, odd = _readable(page, since)
+        self.came += came
+        self.odd += odd
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.came) >= _AT_ONCE or time.monotonic() - self._began > _NOT_LONGER
+
+
+def _store(
+    services: Services, turn: _Turn, job: _Job, batch: _Batch, at: Moment, actor: str | None
+) -> Fetched | None:
+    """In one transaction. Returns what the fetch came to, if it is over."""
+    done = None
+    with services.store.write() as session:
+        # Access withdrawn while the pages were under way: they come too late.
+        # One that is being withdrawn waits until they are stored.
+        state = session.scalar(
+            select(Grant.state).where(Grant.id == job.grant_id).with_for_update(read=True)
+        )
+        if state != GrantState.ACTIVE:
+            raise GrantRevoked("grant_not_active")
+        turn.renew(session)
+        _refuse_closed(session, job)
+        run = session.get_one(FetchRun, job.run_id, with_for_update=True)
+        going_well = _store_batch(session, job, run, batch, at)
+        if going_well and batch.is_last:
+            done = _complete(session, job, run, at, actor)
+        elif going_well and turn.is_over:
+            connection = session.get_one(Connection, job.connection_id)
+            connection.next_fetch_at = at.now
+            done = Fetched("going_on", run.added + run.reviewed + job.before)
+    if not going_well:
+        raise CursorRefused("ids_prove_nothing")
+    return done
+
+
+def _refuse_closed(session: Session, job: _Job) -> None:
+    """Days that were locked, or left out by a later start, while the pages were under way stay out:
+    the reading begins again without them. Raises CursorRefused."""
+    books = session.execute(
+        select(Connection.start_date, Administration.lock_date)
+        .join(Administration, Administration.id == Connection.administration_id)
+        .where(Connection.id == job.connection_id)
+    ).one()
+    if first_wanted(books.start_date or job.start, books.lock_date) > job.since:
+        raise CursorRefused("days_closed")
 
 
 def page_of(
@@ -504,15 +596,12 @@ def page_of(
     )
 
 
-def _store_page(
-    session: Session, job: _Job, run: FetchRun, page: Page, is_last: bool, at: Moment
-) -> bool:
-    """One page, its cursor and its counts. False when it shows that the bank's ids prove nothing:
-    then that is stored, and the reading is to begin again without them."""
-    came, odd = _readable(page, job.since)
-    if page.transactions:
-        job.open_day = page.transactions[-1].booked_on
-    open_through = None if is_last else job.open_day or date.max
+def _store_batch(session: Session, job: _Job, run: FetchRun, batch: _Batch, at: Moment) -> bool:
+    """Bookings, cursor and counts. False when they show that the bank's ids prove nothing: then
+    that is stored, and the reading is to begin again without them."""
+    came = batch.came
+    job.open_day = batch.last_day or job.open_day
+    open_through = None if batch.is_last else job.open_day or date.max
     found = bookings.look(
         session,
         job.reading,
@@ -538,22 +627,22 @@ def _store_page(
         _close(session, run, at, "restarted")
         return False
     taken: Taken = bookings.take(session, job.reading, found, at, late=job.is_late)
-    for one in odd:
+    for one in batch.odd:
         bookings.remark_unreadable(session, job.reading, one.code, dict(one.content), at)
     if open_through is not None:
         met = {**job.met, **found.met}
         job.met = {key: day for key, day in met.items() if day <= open_through}
-    run.cursor, run.waiting = page.cursor, _sealed(taken.waiting)
-    run.synchronized_at = run.synchronized_at or page.synchronized_at
-    run.pages += 1
+    run.cursor, run.waiting = batch.cursor, _sealed(taken.waiting)
+    run.synchronized_at = run.synchronized_at or batch.synchronized_at
+    run.pages += batch.pages
     run.seen += len(came)
     run.added += taken.added
     run.known += taken.known
     run.changed += taken.changed
     run.reviewed += taken.reviewed
-    run.unreadable += len(odd)
+    run.unreadable += len(batch.odd)
     if came:
-        days = [each.booked_on for each in came]
+        days = {each.booked_on for each in came}
         run.oldest = min(filter(None, (run.oldest, *days)))
         run.newest = max(filter(None, (run.newest, *days)))
     return True
@@ -577,7 +666,7 @@ def _booking(each: ProviderTransaction) -> Booking:
     return booking(
         each.booked_on,
         each.value_on,
-        to_minor(each.amount, each.currency),
+        to_minor(each.amount, each.currency) if each.minor is None else each.minor,
         each.currency,
         each.counterparty_name,
         each.counterparty_iban,
@@ -613,10 +702,12 @@ def _complete(session: Session, job: _Job, run: FetchRun, at: Moment, actor: str
     added = run.added + run.reviewed + job.before
     _close(session, run, at, "ok")
     holes = bookings.missing_days(session, connection)
-    span = (run.since, run.until)
-    served = without([span], job.window.unserved)
-    if connection.start_date is not None and run.since <= run.until:
-        connection.watermark = max(filter(None, (connection.watermark, run.until)))
+    until = run.until
+    if run.synchronized_at is not None:  # the bookings may be older than the account they are of
+        until = min(until, amsterdam_day(run.synchronized_at))
+    served = without([(run.since, until)], job.window.unserved)
+    if connection.start_date is not None and run.since <= until:
+        connection.watermark = max(filter(None, (connection.watermark, until)))
     for first, last in without(bookings.cover(session, connection, served), holes):
         add_event(session, connection, "gap", at, since=first.isoformat(), until=last.isoformat())
     if account.outage_since is None:

@@ -399,12 +399,17 @@ class Ponto:
         found: list[PendingBooking] = []
         url: str | None = self._bookings(account_ref, "pending-transactions")
         asked: set[str] = set()
+        known: set[str] = set()
         while url is not None:
             if url in asked or len(asked) >= _MOST_PAGES or len(found) > _MOST_PENDING:
                 raise ContractViolation("pending_without_end")
             asked.add(url)
             answer = self._get(url, credentials)
             for item in _items(answer):
+                if (number := _id(item)) in known:
+                    continue  # a page said once more
+                if number:
+                    known.add(number)
                 try:
                     found.append(_announced(item))
                 except ContractViolation as error:
@@ -901,7 +906,7 @@ def _transaction(item: Mapping[str, Any]) -> ProviderTransaction:
         booked_on = value_on
     if booked_on is None:
         raise ContractViolation("transaction_without_date")
-    amount, currency = _money(attributes, "amount")
+    amount, currency, minor = _money(attributes, "amount")
     text = attributes.get("remittanceInformation") or attributes.get("description")
     return ProviderTransaction(
         _id(item),
@@ -913,12 +918,13 @@ def _transaction(item: Mapping[str, Any]) -> ProviderTransaction:
         _booked_words(attributes.get("counterpartReference")),
         _booked_words(text) or "",
         _reference(attributes.get("endToEndId")),
+        minor,
     )
 
 
 def _announced(item: Mapping[str, Any]) -> PendingBooking:
     attributes = _object(item.get("attributes"))
-    amount, currency = _money(attributes, "amount")
+    amount, currency, _minor = _money(attributes, "amount")
     return PendingBooking(
         expected_on=_day(attributes.get("executionDate")) or _day(attributes.get("valueDate")),
         amount=amount,
@@ -935,7 +941,7 @@ def _balance(attributes: Mapping[str, Any], meta: Mapping[str, Any]) -> StatedBa
     """What the account holds, where the service says it whole. Anything less is no balance: better
     none to compare with than one that was guessed."""
     try:
-        amount, currency = _money(attributes, "currentBalance")
+        amount, currency, _minor = _money(attributes, "currentBalance")
         on = _day(attributes.get("currentBalanceReferenceDate"))
         at = _instant(meta.get("synchronizedAt"))
     except ContractViolation:
@@ -943,8 +949,9 @@ def _balance(attributes: Mapping[str, Any], meta: Mapping[str, Any]) -> StatedBa
     return StatedBalance(amount, currency, on, at) if on is not None else None
 
 
-def _money(attributes: Mapping[str, Any], name: str) -> tuple[Decimal, str]:
-    """An amount and its currency, that fit each other: never more digits than the currency has."""
+def _money(attributes: Mapping[str, Any], name: str) -> tuple[Decimal, str, int]:
+    """An amount and its currency, that fit each other: never more digits than the currency has.
+    And the same in minor units."""
     amount = attributes.get(name)
     if isinstance(amount, bool) or not isinstance(amount, (Decimal, int)):
         raise ContractViolation(f"no_{name}")
@@ -956,7 +963,7 @@ def _money(attributes: Mapping[str, Any], name: str) -> tuple[Decimal, str]:
         raise ContractViolation("amount_not_exact") from None
     if abs(minor) >= _MOST_MONEY:
         raise ContractViolation("amount_too_large")
-    return exact, currency
+    return exact, currency, minor
 
 
 def _id(item: Mapping[str, Any]) -> str:

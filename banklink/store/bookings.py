@@ -126,26 +126,27 @@ WHERE other.connection_id = ? AND other.scope = ? AND other.source_id {texts}
 
 def _surely_known(
     session: Session, reading: Reading, incoming: Sequence[Booking]
-) -> tuple[Sequence[Booking], dict[int, date], set[str]]:
+) -> tuple[Sequence[Booking], dict[int, date], Set[str]]:
     """What came under a known id with the very content that is stored, is known: what is left to
     be judged, the rows and days of the others, and the ids of these that are known at all."""
-    ids = {each.id for each in incoming} if reading.trusted else set()
-    names: dict[tuple[str, str], int] = {}
-    for some in _chunks(ids):
+    names: dict[str, tuple[str, int]] = {}
+    for some in _chunks([each.id for each in incoming] if reading.trusted else ()):
         who = (reading.connection_id, reading.scope, some)
-        names.update(
-            ((id_, print_), key) for id_, print_, key in _rows(session, _NAMES, *who, *who)
-        )
+        for id_, print_, key in _rows(session, _NAMES, *who, *who):
+            names[id_] = print_, key
     if not names:
         return incoming, {}, set()
     rest, known = [], {}
     for each in incoming:
-        key = names.get((each.id, each.fingerprint))
-        if key is None or not each.id.strip():
-            rest.append(each)
-        else:
+        print_, key = names.get(each.id, _NOBODY)
+        if print_ == each.fingerprint:
             known[key] = each.booked_on
-    return rest, known, {id_ for id_, _ in names}
+        else:
+            rest.append(each)
+    return rest, known, names.keys()
+
+
+_NOBODY = "", 0
 
 
 class _Row(NamedTuple):
@@ -307,6 +308,7 @@ def take(
     rows: list[tuple[Any, ...]] = []
     days: dict[date, Day] = {}
     aliases, reworded = [], []
+    kept = _same if _is_postgres(session) else _iso
     for verdict in found.verdicts:
         place, kind, key, occurrence, named = verdict
         each = found.bookings[place]
@@ -332,7 +334,10 @@ def take(
                     state,
                     why,
                     key,
-                    *each[1:],
+                    each.fingerprint,
+                    kept(each.booked_on),
+                    kept(each.value_on),
+                    *each[4:],
                 )
             )
         elif kind is Kind.WAITS:
@@ -390,16 +395,17 @@ def _add(session: Session, rows: list[tuple[Any, ...]]) -> None:
     """In the columns' order of `_ADD`, straight to the driver."""
     if not rows:
         return
-    if _is_postgres(session):
-        session.connection().exec_driver_sql(_sql(_ADD, True), rows)
-    else:
-        session.connection().exec_driver_sql(
-            _sql(_ADD, False),
-            [
-                (*row[:9], row[9].isoformat(), row[10].isoformat() if row[10] else None, *row[11:])
-                for row in rows
-            ],
-        )
+    _many(session, _ADD, rows)
+
+
+def _same(day: date | None) -> date | None:
+    return day
+
+
+@lru_cache(maxsize=4_096)
+def _iso(day: date | None) -> str | None:
+    """As SQLite keeps a day."""
+    return day.isoformat() if day else None
 
 
 def _own_prints(session: Session, keys: Collection[int | None]) -> dict[int | None, str]:
@@ -545,22 +551,24 @@ def _count(days: dict[date, Day], day: date, amount: int, sign: int = 1) -> None
         days[day] = count + sign, credit, debit + sign * amount
 
 
+_SHIFT = """
+INSERT INTO booked_days (connection_id, day, count, credit, debit) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (connection_id, day) DO UPDATE SET count = booked_days.count + excluded.count,
+credit = booked_days.credit + excluded.credit, debit = booked_days.debit + excluded.debit
+"""
+
+
 def shift_days(session: Session, connection_id: int, days: dict[date, Day]) -> None:
     """Add to what these days count."""
     if not days:
         return
-    table = _insert(session, BookedDay)
-    session.connection().execute(
-        table.on_conflict_do_update(
-            index_elements=["connection_id", "day"],
-            set_={
-                name: getattr(BookedDay, name) + getattr(table.excluded, name)
-                for name in ("count", "credit", "debit")
-            },
-        ),
+    kept = _same if _is_postgres(session) else _iso
+    _many(
+        session,
+        _SHIFT,
         [
-            {"connection_id": connection_id, "day": day, "count": n, "credit": plus, "debit": minus}
-            for day, (n, plus, minus) in days.items()
+            (connection_id, kept(day), count, plus, minus)
+            for day, (count, plus, minus) in days.items()
         ],
     )
     if any(count < 0 for count, _, _ in days.values()):
@@ -641,7 +649,17 @@ def _rows(session: Session, statement: str, *values: Any) -> Sequence[Any]:
             json.dumps(each, default=date.isoformat) if isinstance(each, list) else each
             for each in values
         )
-    return session.connection().exec_driver_sql(_sql(statement, postgres), given).all()
+    driver = session.connection().connection.driver_connection
+    assert driver is not None
+    found: Sequence[Any] = driver.execute(_sql(statement, postgres), given).fetchall()
+    return found
+
+
+def _many(session: Session, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """A statement for every row, straight to the driver."""
+    driver = session.connection().connection.driver_connection
+    assert driver is not None
+    driver.cursor().executemany(_sql(statement, _is_postgres(session)), rows)
 
 
 @lru_cache

@@ -246,6 +246,8 @@ def _keep(session: Session) -> None:
         touched |= set(
             session.scalars(select(Grant.administration_id).where(Grant.id.in_(noticed.grants)))
         )
+    if not touched:
+        return
     at = moment_of(session)
     if at is None:
         _mark(session, touched)

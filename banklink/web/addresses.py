@@ -25,6 +25,14 @@ def _pattern(endpoint: str, names: tuple[str, ...]) -> str:
     return pattern
 
 
+def with_query(path: str, **asked: object) -> str:
+    """The address with these questions, as `url_for` would write them; None asks nothing."""
+    query = urlencode(
+        {name: value for name, value in asked.items() if value is not None}, safe="!$'()*,/:;?@"
+    )
+    return f"{path}?{query}" if query else path
+
+
 def help_address(status: str) -> str:
     """The help chapter of a status (the word in a row's data-status)."""
     return f"{path_to('help.page')}#{status}"
@@ -58,20 +66,16 @@ class Listing:
     ) -> str:
         """The same part of the list with that row's panel open, or none. The row tells on which
         page of the list it stands."""
-        asked = {
-            "administration": administration_id,
-            "filter": self.filter,
-            "q": self.query or None,
-            "page": self.number if self.number > 1 and connection is None else None,
-            "connection": connection,
-            "open": opening,
-        }
-        query = urlencode(
-            {name: value for name, value in asked.items() if value is not None},
-            safe="!$'()*,/:;?@",
+        address = with_query(
+            path_to("maintenance.page"),
+            administration=administration_id,
+            filter=self.filter,
+            q=self.query or None,
+            page=self.number if self.number > 1 and connection is None else None,
+            connection=connection,
+            open=opening,
         )
-        row = f"#connection-{connection}" if connection else ""
-        return f"{path_to('maintenance.page')}?{query}{row}"
+        return f"{address}#connection-{connection}" if connection else address
 
 
 def listing() -> Listing:

@@ -71,7 +71,7 @@ HEAD = (
     N_("Account"),
     N_("Currency"),
     N_("Statement"),
-    N_("Booked on"),
+    N_("Booking date"),
     N_("Value date"),
     N_("Amount"),
     N_("Balance after"),
@@ -158,6 +158,9 @@ def _page(
         back=Link(
             label=_("Back to the list"),
             url=row_address(connection.administration_id, connection_id),
+        ),
+        transactions=Link(
+            label=_("Transactions"), url=url_for("transactions.page", connection_id=connection_id)
         ),
         newest=Link(label=_("Newest"), url=url_for(".page", connection_id=connection_id))
         if below is not None

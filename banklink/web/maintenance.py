@@ -36,7 +36,7 @@ from banklink.core.texts import N_
 from banklink.store.facts import Record, record, records
 from banklink.store.models import Administration
 from banklink.web import asking, panels
-from banklink.web.addresses import is_htmx, listing
+from banklink.web.addresses import is_htmx, listing, path_to, with_query
 from banklink.web.context import (
     at,
     house,
@@ -240,6 +240,7 @@ def page_view(
     )
     attention = counts[Urgency.BROKEN] + counts[Urgency.TODO]
     morning, tone = _morning(shown, attention)
+    here = path_to("maintenance.page")
 
     def link(**changes: object) -> str:
         kept = {
@@ -247,7 +248,7 @@ def page_view(
             "filter": chosen if chosen != "all" else None,
             "q": query or None,
         }
-        return url_for("maintenance.page", **{**kept, **changes})  # type: ignore[arg-type]
+        return with_query(here, **{**kept, **changes})
 
     view = PageView(
         administration_id=administration.id,
@@ -255,7 +256,7 @@ def page_view(
         administrations=tuple(
             Link(
                 label=each.name,
-                url=url_for("maintenance.page", administration=each.id),
+                url=f"{here}?administration={each.id}",
                 current=each.id == administration.id,
             )
             for each in my_administrations(session)
@@ -283,17 +284,17 @@ def page_view(
         morning=morning,
         morning_tone=tone,
         attention=attention,
-        icon_url=url_for("badge", number=attention)
+        icon_url=path_to("badge", number=attention)
         if attention
         else url_for("static", filename="favicon.svg"),
         updated=clock_time(at().now),
         updated_day=day(at().today),
         updated_iso=at().now.isoformat(timespec="seconds"),
-        refresh_url=url_for("maintenance.refresh", administration_id=administration.id)
+        refresh_url=path_to("maintenance.refresh", administration_id=administration.id)
         if may_change()
         else None,
-        poll_url=url_for("maintenance.rows", administration_id=administration.id),
-        base_url=url_for("maintenance.page"),
+        poll_url=path_to("maintenance.rows", administration_id=administration.id),
+        base_url=here,
         empty=_empty(administration, shown, chosen, query) if not rows else None,
         add_journal=_add_journal(administration) if may_change() else None,
         form=form,
@@ -505,7 +506,9 @@ def _add_journal(administration: Administration) -> Button:
         label=label,
         name=label,
         method="get",
-        url=url_for("maintenance.page", administration=administration.id, open="add-journal"),
+        url=with_query(
+            path_to("maintenance.page"), administration=administration.id, open="add-journal"
+        ),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, g, render_template, request, url_for
-from sqlalchemy import func, select
+from sqlalchemy import BindParameter, ColumnElement, ScalarSelect, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from banklink.core.facts import Switch
@@ -65,24 +65,33 @@ class Facts:
         return bool(self.with_iban and self.provider and self.running)
 
 
-def facts_of(session: Session, administration_id: int) -> Facts:
-    def count(column: object, *conditions: object) -> int:
-        return session.scalar(select(func.count(column)).where(*conditions)) or 0  # type: ignore[arg-type]
+def _count(column: Any, *conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+    return select(func.count(column)).where(*conditions).scalar_subquery()
 
+
+_HERE: BindParameter[int] = bindparam("administration")
+_COUNTS = select(
+    _count(Journal.id, Journal.administration_id == _HERE),
+    _count(Journal.id, Journal.administration_id == _HERE, Journal.iban.is_not(None)),
+    _count(Membership.user_id, Membership.administration_id == _HERE),
+    _count(
+        Connection.id,
+        Connection.administration_id == _HERE,
+        Connection.switch == Switch.ON.value,
+    ),
+)
+
+
+def facts_of(session: Session, administration_id: int) -> Facts:
+    journals, with_iban, people, running = (
+        session.connection().execute(_COUNTS, {"administration": administration_id}).one()
+    )
     return Facts(
-        journals=count(Journal.id, Journal.administration_id == administration_id),
-        with_iban=count(
-            Journal.id,
-            Journal.administration_id == administration_id,
-            Journal.iban.is_not(None),
-        ),
-        people=count(Membership.user_id, Membership.administration_id == administration_id),
+        journals=journals,
+        with_iban=with_iban,
+        people=people,
         provider=provider_ready(),
-        running=count(
-            Connection.id,
-            Connection.administration_id == administration_id,
-            Connection.switch == Switch.ON.value,
-        ),
+        running=running,
     )
 
 

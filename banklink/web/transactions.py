@@ -4,13 +4,14 @@ all that is known of it."""
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
@@ -25,10 +26,7 @@ from banklink.store.listing import (
     Position,
     Totals,
     Wanted,
-    totals,
-)
-from banklink.store.listing import (
-    page as listed,
+    look,
 )
 from banklink.store.models import (
     Account,
@@ -36,12 +34,14 @@ from banklink.store.models import (
     Export,
     FetchRun,
     Grant,
+    Holder,
     PendingTransaction,
     Remark,
     Transaction,
     TransactionAlias,
     Upload,
 )
+from banklink.store.plain import plain_columns, read_all
 from banklink.web.account_head import connection_here, head, why
 from banklink.web.called import called
 from banklink.web.context import MOST, at, house, may_change, person
@@ -68,6 +68,7 @@ class Row:
 
     id: int
     url: str
+    label: str  # the link's name, another one for each
     booked: str
     booked_iso: str
     value: str | None
@@ -113,6 +114,9 @@ def asked_for(args: MultiDict[str, str], connection: Connection) -> Asked:
     amounts = typed_amount(typed["q"])
     words = _words(typed["q"])
     state = typed["state"] if typed["state"] in _STATES else "booked"
+    least, most = (_size(typed, key, wrong, currency) for key in ("least", "most"))
+    if least is not None and most is not None and least > most:
+        least, most = most, least  # -300 to -100 is 100 to 300
     return Asked(
         typed,
         Wanted(
@@ -122,8 +126,8 @@ def asked_for(args: MultiDict[str, str], connection: Connection) -> Asked:
             first=first,
             last=last,
             sign={"in": 1, "out": -1}.get(typed["way"], 0),
-            least=_size(typed, "least", wrong, currency),
-            most=_size(typed, "most", wrong, currency),
+            least=least,
+            most=most,
             holder=_number(typed["via"]),
             run=_number(typed["run"]),
             states=_STATES[state],
@@ -199,8 +203,7 @@ def page(connection_id: int) -> str:
         connection = connection_here(session, connection_id)
         asked = asked_for(request.args, connection)
         position = _position(request.args)
-        found = listed(session, asked.wanted, position)
-        sums = totals(session, asked.wanted)
+        sums, found = look(session, asked.wanted, position)
         plain = asked.wanted == Wanted(connection_id=connection_id)
         pending = _pending(session, connection) if plain and not found.newer else []
         holders = _holders(session, connection, {each.holder_id for each in found.rows})
@@ -218,17 +221,27 @@ def page(connection_id: int) -> str:
             address=url_for(".page", connection_id=connection_id),
             pages=_pages(asked, found, connection_id),
             empty=_nothing(plain, connection),
+            wider=_wider(asked, connection_id),
         )
 
 
 def _rows(found: Found, connection: Connection, holders: dict[int, str]) -> list[Row]:
     base = url_for(".page", connection_id=connection.id)
     files = _("file")
+    unnamed, met = _("Not named"), Counter[str]()
+
+    def label(*parts: str) -> str:
+        """Of equal ones the second is called so."""
+        said = ", ".join(parts)
+        met[said] += 1
+        return f"{said} ({met[said]})" if met[said] > 1 else said
+
     states = {"review": _("to decide"), "rejected": _("left out"), "removed": _("removed")}
     return [
         Row(
             id=number,
             url=f"{base}/{number}",
+            label=label(name or unnamed, day(booked), money(amount, currency)),
             booked=day(booked),
             booked_iso=booked.isoformat(),
             value=day(value) if value is not None and value != booked else None,
@@ -262,13 +275,17 @@ def _summary(sums: Totals, currency: str, plain: bool) -> list[tuple[str, str, s
     ]
 
 
+_PENDING = (
+    select(*plain_columns(PendingTransaction))
+    .where(PendingTransaction.connection_id == bindparam("connection"))
+    .order_by(PendingTransaction.expected_on.desc(), PendingTransaction.id)
+    .limit(_PENDING_SHOWN)
+)
+
+
 def _pending(session: Session, connection: Connection) -> list[dict[str, Any]]:
-    rows = session.scalars(
-        select(PendingTransaction)
-        .where(PendingTransaction.connection_id == connection.id)
-        .order_by(PendingTransaction.expected_on.desc(), PendingTransaction.id)
-        .limit(_PENDING_SHOWN)
-    )
+    given = {"connection": connection.id}
+    rows = read_all(session, _PENDING, given, PendingTransaction, plain=True)
     return [
         {
             "expected": day(each.expected_on) if each.expected_on else None,
@@ -283,24 +300,33 @@ def _pending(session: Session, connection: Connection) -> list[dict[str, Any]]:
     ]
 
 
+_SHARE = (
+    select(Holder.id, Holder.name, Grant.forgotten_at)
+    .join(Grant, Grant.holder_id == Holder.id)
+    .join(Account, Account.grant_id == Grant.id)
+    .where(
+        Grant.administration_id == bindparam("books"),
+        Account.iban == bindparam("iban"),
+        Account.currency == bindparam("currency"),
+    )
+    .order_by(Holder.id)
+)
+
+
 def _holders(
     session: Session, connection: Connection, named: Collection[int | None]
 ) -> dict[int, str]:
     """What those are called who share the account or brought one of these rows."""
-    share = (
-        select(Grant.holder_id)
-        .join(Account, Account.grant_id == Grant.id)
-        .where(
-            Grant.administration_id == connection.administration_id,
-            Account.iban == connection.iban,
-            Account.currency == connection.currency,
-        )
-    )
-    numbers = {*session.scalars(share), *(each for each in named if each is not None)}
-    if not numbers:
-        return {}
-    names = holder_names(session, connection.administration_id, numbers)
-    return {number: called(names.get(number), number) for number in sorted(numbers)}
+    books = connection.administration_id
+    given = {"books": books, "iban": connection.iban, "currency": connection.currency}
+    names = {
+        number: None if gone else name or None
+        for number, name, gone in session.connection().execute(_SHARE, given)
+    }
+    others = {each for each in named if each is not None} - names.keys()
+    if others:
+        names |= holder_names(session, books, others)
+    return {number: called(names[number], number) for number in sorted(names)}
 
 
 def _fields(asked: Asked, holders: dict[int, str]) -> tuple[Field, ...]:
@@ -316,7 +342,9 @@ def _fields(asked: Asked, holders: dict[int, str]) -> tuple[Field, ...]:
             name="from", label=_("From"), type="date", value=typed["from"],
             error=wrong.get("from"),
         ),
-        Field(name="to", label=_("Through"), type="date", value=typed["to"], error=wrong.get("to")),
+        Field(name="to", label=_("Up to and including"), type="date", value=typed["to"],
+            error=wrong.get("to"),
+        ),
         Field(
             name="way",
             label=_("In or out"),
@@ -324,11 +352,11 @@ def _fields(asked: Asked, holders: dict[int, str]) -> tuple[Field, ...]:
             choices=choices("way", ("", _("Both")), ("in", _("In")), ("out", _("Out"))),
         ),
         Field(
-            name="least", label=_("At least"), type="text", value=typed["least"],
+            name="least", label=_("Amount from"), type="text", value=typed["least"],
             error=wrong.get("least"), width="short",
         ),
         Field(
-            name="most", label=_("At most"), type="text", value=typed["most"],
+            name="most", label=_("Amount up to"), type="text", value=typed["most"],
             error=wrong.get("most"), width="short",
         ),
         Field(
@@ -380,6 +408,18 @@ def _nothing(plain: bool, connection: Connection) -> str:
     if connection.watermark is not None:
         return _("Fetched, and the bank has no transactions in these days.")
     return _("No transactions have been fetched yet.")
+
+
+def _wider(asked: Asked, connection_id: int) -> Link | None:
+    """What waits or was removed is not looked through unless asked for."""
+    if asked.wanted.states != _STATES["booked"] or asked.wanted == Wanted(
+        connection_id=connection_id
+    ):
+        return None
+    return Link(
+        label=_("Search what waits, was left out or removed too"),
+        url=asked.address(connection_id, state="all"),
+    )
 
 
 # -- one of them --------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ from banklink.store.models import (
     Mail,
 )
 from banklink.web.consent_words import rendered
-from tests.browser import upload_ways
+from tests.browser import account_ways, upload_ways
 from tests.browser.people import Person
 from tests.support.house import TestHouse
 
@@ -684,6 +684,21 @@ BANKLINK: tuple[Screen[Person], ...] = (
     Screen("statements-nothing-new", _at("{row:active}/exports"), "main"),
     Screen("transactions-older", _older),
     Screen("transactions-none", _at("{row:not_linked}/transactions")),
+    Screen("transactions-story", account_ways.at("transactions")),
+    Screen("transactions-filtered", account_ways.at("transactions?q=a&state=all&least=x"), "main"),
+    Screen("transactions-nothing", account_ways.at("transactions?q=zeppelin"), "main"),
+    Screen("transaction", account_ways.one, "main"),
+    Screen("transaction-removed", account_ways.removed, "main"),
+    Screen("transaction-put-back", account_ways.put_back, "main"),
+    Screen("review", account_ways.at("review"), "main"),
+    Screen("review-decided", account_ways.left_out, "main"),
+    Screen("coverage", account_ways.at("coverage"), "main"),
+    Screen("coverage-gap", account_ways.at("coverage", "gap"), "main"),
+    Screen("coverage-none", account_ways.at("coverage", "not_linked"), "main"),
+    Screen("fetches", account_ways.at("fetches"), "main"),
+    Screen("fetches-none", account_ways.at("fetches", "not_linked"), "main"),
+    Screen("fetching", account_ways.under_way, "main"),
+    Screen("fetched", account_ways.fetched, "#progress"),
     Screen("upload", upload_ways.page),
     Screen("upload-refused", upload_ways.refused, "main"),
     Screen("upload-elsewhere", upload_ways.elsewhere, "main"),

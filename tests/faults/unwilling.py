@@ -77,6 +77,7 @@ class Unwilling:
         self.asked: list[str] = []
         self.tokens = 0
         self.accepted = ""
+        self.ended = False
         self.page_before: list[Any] = []
         service = self
 
@@ -264,6 +265,8 @@ def _wrong_charset(handler: Handler, proper: Answer) -> None:
 
 def _no_number(_service: Unwilling, point: str, _path: str, proper: Answer) -> Answer:
     """Not a number where the whole answer is one thing; of one booking an amount beyond any."""
+    if point == "token":
+        return replace(proper, body={**proper.body, "expires_in": float("nan")})
     if point in ("first", "later", "pending"):
         first, *others = proper.body["data"]
         huge = {**first, "attributes": {**first["attributes"], "amount": 10**30}}
@@ -338,13 +341,11 @@ def _balance_later(_service: Unwilling, point: str, _path: str, proper: Answer) 
 
 def _old_token(service: Unwilling, point: str, path: str, proper: Answer) -> Answer:
     """The token ends just here; the next one is good."""
-    if point == "token" or service.accepted.endswith("ended"):
+    if point == "token" or service.ended:
         return proper
-    if service.tokens % 2:
-        service.tokens += 1
-        service.accepted += " ended"
-        return refusal(401, "credentialsInvalid")
-    return proper
+    service.ended = True
+    service.accepted += " no more"
+    return refusal(401, "credentialsInvalid")
 
 
 def _refused(status: int, code: str, **headers: str) -> Bend:

@@ -333,11 +333,12 @@ def test_pending_bookings_of_the_real_service_are_read_to_the_last_page(
 ) -> None:
     attributes = {**_SAMPLE_BOOKING, "executionDate": "2020-06-20T00:00:00.000Z"}
     first = {"type": "pendingTransaction", "id": "a4a47c21", "attributes": attributes}
-    undated = {**first, "attributes": {**_SAMPLE_BOOKING, "valueDate": None, "amount": -3}}
+    attributes = {**_SAMPLE_BOOKING, "valueDate": None, "amount": -3}
+    undated = {**first, "id": "dbf7c5d4", "attributes": attributes}
     following = f"{service.origin}/api/accounts/a1/pending-transactions?after=dbf7c5d4"
     service.says(
         said({"data": [first], "links": {"next": following}}),
-        said({"data": [{"id": "x", "attributes": {"currency": "EUR"}}, undated]}),
+        said({"data": [first, {"id": "x", "attributes": {"currency": "EUR"}}, undated]}),
     )
     found = adapter.pending(TOKENS, account_ref="a1")
     assert service.asked[0][1].startswith("/api/accounts/a1/pending-transactions?")
@@ -354,7 +355,7 @@ def test_pending_bookings_without_end_are_noticed(service: Service, adapter: Pon
         adapter.pending(TOKENS, account_ref="a1")
     turns = iter(range(10**6))
     service.answer = lambda _m, _p: said(
-        {"data": [booking()] * 500, "links": {"next": f"{here}&n={next(turns)}"}}
+        {"data": [booking(id="")] * 500, "links": {"next": f"{here}&n={next(turns)}"}}
     )
     with pytest.raises(ContractViolation):
         adapter.pending(TOKENS, account_ref="a1")

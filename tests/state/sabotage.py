@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import String, cast, select, update
 
-from banklink.actions import fetch, ledger, review
+from banklink.actions import balances, fetch, ledger, review
+from banklink.actions import export as exporting
 from banklink.core import coverage, dedup
 from banklink.core.dedup import Kind
 from banklink.store import bookings
@@ -19,15 +20,21 @@ from banklink.store.models import Transaction
 from tests.state.bank import Bank
 
 Patch = pytest.MonkeyPatch
-SABOTAGES: dict[str, Callable[[Patch], None]] = {}
+Plant = Callable[[Patch], None]
+SABOTAGES: dict[str, tuple[Plant, tuple[str, ...]]] = {}
 
 
-def sabotage(plant: Callable[[Patch], None]) -> Callable[[Patch], None]:
-    SABOTAGES[plant.__name__] = plant
-    return plant
+def sabotage(*rules: str) -> Callable[[Plant], Plant]:
+    """`rules`: what happens in the world in which it does its harm."""
+
+    def known(plant: Plant) -> Plant:
+        SABOTAGES[plant.__name__] = plant, rules
+        return plant
+
+    return known
 
 
-@sabotage
+@sabotage("book", "book_the_same_again", "press_refresh")
 def two_equal_ones_are_one(patch: Patch) -> None:
     """The content alone tells bookings apart, without an occurrence number."""
     real = bookings.judge
@@ -43,13 +50,13 @@ def two_equal_ones_are_one(patch: Patch) -> None:
     patch.setattr(bookings, "judge", judge)
 
 
-@sabotage
+@sabotage("book", "reissue_ids", "press_refresh")
 def every_id_is_trusted(patch: Patch) -> None:
     patch.setattr(Bank, "ids_stable", True)
     patch.setattr(dedup._Page, "_suspect", lambda *_args, **_more: None)
 
 
-@sabotage
+@sabotage("crash", "fault", "wait", "press_refresh")
 def the_watermark_moves_when_a_fetch_begins(patch: Patch) -> None:
     real = fetch._begin
 
@@ -62,7 +69,7 @@ def the_watermark_moves_when_a_fetch_begins(patch: Patch) -> None:
     patch.setattr(fetch, "_begin", begin)
 
 
-@sabotage
+@sabotage("book", "remove", "reorder", "press_refresh")
 def what_was_removed_is_forgotten(patch: Patch) -> None:
     """No tombstone: whoever looks for what is known does not find it."""
     gone = Transaction.state.in_(("removed", "rejected"))
@@ -78,17 +85,17 @@ def what_was_removed_is_forgotten(patch: Patch) -> None:
         session.execute(update(Transaction).where(gone).values(fingerprint=print_, source_id=None))
         return days
 
-    patch.setattr(bookings, "_surely_known", lambda _session, _reading, incoming: (incoming, {}))
+    patch.setattr(bookings, "_surely_known", lambda _session, _reading, came: (came, {}, set()))
     patch.setattr(bookings, "_around", without_the_gone)
     patch.setattr(review, "change_state", forgetting)
 
 
-@sabotage
+@sabotage("book", "book_late", "renew", "press_refresh", "wait")
 def nothing_is_reviewed(patch: Patch) -> None:
     patch.setattr(fetch._Job, "is_late", lambda _job, _day: False)
 
 
-@sabotage
+@sabotage("renew", "wait_long", "press_refresh", "move_start")
 def more_days_are_covered_than_were_served(patch: Patch) -> None:
     real = bookings.cover
 
@@ -98,17 +105,17 @@ def more_days_are_covered_than_were_served(patch: Patch) -> None:
     patch.setattr(bookings, "cover", cover)
 
 
-@sabotage
+@sabotage("book", "say_otherwise", "renew", "cut_pages", "press_refresh")
 def what_waits_for_the_next_page_is_dropped(patch: Patch) -> None:
     patch.setattr(fetch, "_sealed", lambda _waiting: None)
 
 
-@sabotage
+@sabotage("book", "book_the_same_again", "renew", "cut_pages", "crash")
 def a_break_makes_forget_what_was_met(patch: Patch) -> None:
     patch.setattr(bookings, "_sighted", lambda *_args: None)
 
 
-@sabotage
+@sabotage("book", "say_otherwise", "press_refresh")
 def other_words_replace_what_is_stored(patch: Patch) -> None:
     real = bookings.take
 
@@ -124,22 +131,22 @@ def other_words_replace_what_is_stored(patch: Patch) -> None:
     patch.setattr(bookings, "take", take)
 
 
-@sabotage
+@sabotage("fault", "scheduler")
 def nobody_counts_the_accesses(patch: Patch) -> None:
     patch.setattr(ledger, "note", lambda *_args, **_more: None)
 
 
-@sabotage
+@sabotage("book", "press_refresh")
 def a_day_is_not_summed(patch: Patch) -> None:
     patch.setattr(bookings, "shift_days", lambda *_args: None)
 
 
-@sabotage
+@sabotage("book", "book_late", "calm")
 def a_fetch_does_not_look_back(patch: Patch) -> None:
     patch.setattr(coverage, "OVERLAP", timedelta(0))
 
 
-@sabotage
+@sabotage("fault", "wait", "press_refresh")
 def a_failure_counts_as_a_fetch(patch: Patch) -> None:
     real = fetch._failed
 
@@ -152,11 +159,33 @@ def a_failure_counts_as_a_fetch(patch: Patch) -> None:
     patch.setattr(fetch, "_failed", failed)
 
 
-@sabotage
+@sabotage("book", "take_in_file", "press_refresh")
 def a_file_brings_everything_again(patch: Patch) -> None:
-    real = bookings.judge
+    look = bookings.look
 
-    def judge(incoming: Any, stored: Any, **rest: Any) -> Any:
-        return real(incoming, [] if rest.get("open_through") is None else stored, **rest)
+    def looks_away(session: Any, reading: Any, *rest: Any, **more: Any) -> Any:
+        if reading.scope.startswith("file:"):
+            reading = replace(reading, connection_id=0)
+        return look(session, reading, *rest, **more)
 
-    patch.setattr(bookings, "judge", judge)
+    patch.setattr(bookings, "look", looks_away)
+
+
+@sabotage("book", "press_refresh", "export_new", "remove")
+def what_went_out_goes_out_again(patch: Patch) -> None:
+    def claim(session: Any, export: Any) -> None:
+        session.execute(
+            update(Transaction).where(Transaction.state == "booked").values(export_id=export.id)
+        )
+
+    patch.setattr(exporting, "_claim", claim)
+
+
+@sabotage("book", "press_refresh", "lose_a_cent", "calm")
+def nobody_holds_bookings_against_balances(patch: Patch) -> None:
+    patch.setattr(balances, "check", lambda *_args, **_more: None)
+
+
+@sabotage("book", "press_refresh", "wait", "calm")
+def balances_forget_to_add_up_bookings(patch: Patch) -> None:
+    patch.setattr(balances, "_days", lambda *_args: {})

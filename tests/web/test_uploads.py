@@ -645,6 +645,10 @@ def test_a_file_that_does_not_add_up_is_taken_with_a_warning(desk: Desk) -> None
     address, page = desk.look(data)
     assert "come to €15.00, and it closes with €14.00" in text(page)
     assert "1 transaction taken in" in desk.says(desk.confirm(address))
+    row = desk.connection()
+    assert (row.unbalanced_by, row.unbalanced_to) == (-100, desk.day(51))
+    desk.press(f"{address}/undo")
+    assert desk.connection().unbalanced_by is None
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "windows-1252"])
