@@ -293,8 +293,8 @@ def _remark(remark: Remark, kept: Transaction | None, connection: Connection) ->
     if renumbered:
         title = _("Came again under another number")
         text = _(
-            "The bank numbers its transactions anew. Nothing came twice; from now on transactions of"
-            " this account are told apart by what stands in them."
+            "The bank numbers its transactions anew. Nothing came twice; from now on transactions"
+            " of this account are told apart by what stands in them."
         )
     came = _content(remark.content, connection.currency)
     stored = _stored(kept) if kept is not None else {}
