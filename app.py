@@ -6,6 +6,10 @@
 from __future__ import annotations
 
 import gc
+
+if __name__ == "__main__":
+    gc.disable()  # nothing made while starting is garbage; calm_collector goes on from there
+
 import logging
 import os
 import queue
@@ -307,6 +311,7 @@ def calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 def run(settings: Settings) -> None:

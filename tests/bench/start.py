@@ -63,10 +63,9 @@ def _start(command: list[str], folder: Path | None) -> tuple[float, float]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        browser = Browser(port)
         while True:
             try:
-                browser.get("/")
+                Browser(port).get("/")
                 break
             except OSError:
                 if process.poll() is not None:
