@@ -16,9 +16,11 @@ import queue
 import secrets
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -36,7 +38,7 @@ from banklink.mail.smtp import Post, Smtp
 from banklink.providers.contract import BankProvider
 from banklink.providers.ponto import Ponto
 from banklink.settings import PontoSettings, Settings, SettingsError, load
-from banklink.store.database import migrate
+from banklink.store.database import Store, migrate
 from banklink.store.vault import Vault
 from banklink.web.context import DemoLinks, House, Person, person_from
 from banklink.web.factory import create_database, furnish
@@ -44,6 +46,8 @@ from banklink.web.factory import create_database, furnish
 log = logging.getLogger("banklink")
 
 CLIENT_ID = "banklink"
+SIMULATOR = "simulator.sqlite3"
+HALF_A_DEMO = "simulator-before-demo.sqlite3"
 
 
 class StartError(Exception):
@@ -71,6 +75,7 @@ def build(settings: Settings) -> Banklink:
     simulator: Flask | None = None
     providers: Mapping[str, BankProvider] = Shelf(store, vault)
     if settings.demo:
+        _clear_half_a_demo(settings.data, store)
         client_secret = _kept(settings.data / "simulator-client.key", secrets.token_urlsafe)
         simulator = _simulator(settings, client_secret)
         providers = {Ponto.id: Ponto(_embedded(settings, client_secret))}
@@ -126,12 +131,28 @@ def _post(settings: Settings) -> Post | None:
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:
-    """A secret of this installation: made once, readable by its owner alone."""
-    if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """A secret of this installation: made once, readable by its owner alone. It gets its name when
+    it is whole and on disk: what is sealed with it would be lost along with it."""
+    if not path.exists() or not path.stat().st_size:
+        started = path.with_name(f"{path.name}.{os.getpid()}")
+        descriptor = os.open(started, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(make())
+            file.flush()
+            os.fsync(file.fileno())
+        started.replace(path)
+        _lasting(path.parent)
     return path.read_text(encoding="ascii").strip()
+
+
+def _lasting(folder: Path) -> None:
+    """The names in it survive a power loss; a system that cannot say so does it by itself."""
+    if sys.platform != "win32":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _key() -> str:
@@ -276,8 +297,33 @@ def plant_demo(banklink: Banklink) -> None:
             "The data folder holds an embedded app without its Banklink data."
             " Empty the folder, or choose another with BANKLINK_DATA."
         )
+    aside = _set_aside(banklink.settings.data)
     made = simulator.seed(demo.world(CLIENT_ID))
     demo.plant(banklink.services, made, clocks.read(banklink.clock))
+    aside.unlink()
+
+
+def _set_aside(data: Path) -> Path:
+    """The embedded app as it is before the demo comes: as long as this lies there, the demo is half
+    planted. Statements may have been loaded into it already."""
+    aside, started = data / HALF_A_DEMO, data / f"{HALF_A_DEMO}.new"
+    started.unlink(missing_ok=True)
+    with closing(sqlite3.connect(data / SIMULATOR)) as db:
+        db.execute("VACUUM INTO ?", (str(started),))
+    return started.replace(aside)
+
+
+def _clear_half_a_demo(data: Path, store: Store) -> None:
+    """A start that was cut short while it planted left half a demo: both sides become what they
+    were before it."""
+    aside = data / HALF_A_DEMO
+    if not aside.exists() or not demo.clear(store):
+        return
+    log.warning("the last start was cut short while it made the demo; it is made anew")
+    demo.clear(store)
+    for ending in ("-wal", "-shm"):
+        (data / f"{SIMULATOR}{ending}").unlink(missing_ok=True)
+    aside.replace(data / SIMULATOR)
 
 
 def only_process(settings: Settings) -> IO[str] | None:

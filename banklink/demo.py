@@ -38,11 +38,13 @@ from banklink.examples import (
 )
 from banklink.providers.contract import Credentials
 from banklink.store.bookings import Reading, cover, look, take
+from banklink.store.database import Store
 from banklink.store.facts import add_event, ensure_connections
 from banklink.store.models import (
     Account,
     Administration,
     Attempt,
+    Base,
     Connection,
     Event,
     FetchRun,
@@ -145,6 +147,17 @@ def _account(firm: Firm, example: Example, side: Side) -> dict[str, Any]:
             "history_days": signature.history,
         },
     }
+
+
+def clear(store: Store) -> bool:
+    """Take away half a demo, which nobody has seen yet. False, and nothing is taken, when others
+    than its bookkeeper have an account here: these are real books."""
+    with store.write() as session:
+        if session.scalar(select(func.count(User.id)).where(User.email != BOOKKEEPER[1])):
+            return False
+        for table in reversed(Base.metadata.sorted_tables):
+            session.execute(table.delete())
+    return True
 
 
 def plant(services: Services, made: Mapping[str, Any], at: Moment) -> None:

@@ -12,8 +12,9 @@ from sqlalchemy import select
 import app as composition
 from banklink.core.calendar import AMSTERDAM
 from banklink.examples import FIRMS
+from banklink.simulator.model import BankAccount
 from banklink.store.facts import records
-from banklink.store.models import Mail
+from banklink.store.models import Mail, User
 from tests.support.house import TestHouse, running, settings_for
 
 STATEMENT = """\
@@ -118,3 +119,65 @@ def test_a_statement_loaded_before_the_first_start_belongs_to_everybody(tmp_path
                 .filter(BankAccount.iban == "NL20INGB0001234567")
             )
             assert "jan@devries.example" in {email for (email,) in owners}
+
+
+class Cut(BaseException):
+    """The power, or somebody's patience."""
+
+
+@pytest.mark.parametrize("at", ["before", "half"])
+def test_a_demo_whose_first_start_was_cut_short_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """What was loaded into the embedded app before stays."""
+    statement = tmp_path / "proef.sta"
+    statement.write_text(STATEMENT)
+    data = tmp_path / "data"
+    with running(data, demo_data=False, web=False) as house:
+        house.simulator.load([statement])
+    learn, seen = composition.demo._learn, []
+
+    def cut(*args: object) -> None:
+        seen.append(args)
+        if at == "before" or len(seen) == 3:
+            raise Cut
+        learn(*args)
+
+    monkeypatch.setattr(composition.demo, "_learn", cut)
+    with pytest.raises(Cut), running(data, web=False):
+        pass
+    monkeypatch.undo()
+    with running(data, web=False) as house:
+        with house.services.store.read() as session:
+            keys = {
+                each.connection.iban: each.diagnosis.row.key
+                for each in records(session, 1, house.at())
+                if each.shown
+            }
+        with house.simulator.store.transaction() as db:
+            banks = set(db.scalars(select(BankAccount.iban)))
+    assert keys == {example.iban: example.row for example in FIRMS[0].examples}
+    assert "NL20INGB0001234567" in banks
+
+
+def test_half_a_demo_never_takes_real_books_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(*_args: object) -> None:
+        raise Cut
+
+    monkeypatch.setattr(composition.demo, "plant", cut)
+    with pytest.raises(Cut), running(tmp_path, web=False):
+        pass
+    office = composition.build(settings_for(tmp_path, BANKLINK_DEMO="0"))
+    with office.services.store.write() as session:
+        session.add(User(name="Anna", email="anna@kantoor.example", is_owner=True))
+    office.services.store.engine.dispose()
+    again = composition.build(settings_for(tmp_path))
+    with pytest.raises(composition.StartError, match="in real use"):
+        composition.of_its_kind(again)
+    with again.services.store.read() as session:
+        assert session.scalars(select(User.name)).all() == ["Anna"]
+    again.services.store.engine.dispose()
+    assert again.simulator is not None
+    again.simulator.extensions["simulator"].close()

@@ -17,8 +17,8 @@ import pytest
 from cryptography.fernet import Fernet
 from flask import Flask, request
 
-from app import serve_in_thread
-from tests.support.house import free_ports
+from app import build, serve_in_thread
+from tests.support.house import free_ports, settings_for
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -240,3 +240,19 @@ def test_attempts_are_counted_for_the_visitor_only_when_the_named_proxy_says_who
         assert answer(port, "/", X_Forwarded_For="203.0.113.5") == (200, seen)
     finally:
         serving.close()
+
+
+def test_a_key_that_a_crash_left_empty_is_made_anew(tmp_path: Path) -> None:
+    """Older versions gave it its name before it was written."""
+    (tmp_path / "encryption.key").touch()
+    (tmp_path / "secret.key").touch()
+    parts = build(settings_for(tmp_path, BANKLINK_DEMO="0"))
+    parts.services.store.engine.dispose()
+    assert parts.services.vault.open(parts.services.vault.seal({"a": "b"})) == {"a": "b"}
+    assert (tmp_path / "secret.key").read_text()
+    assert [
+        path.name
+        for path in tmp_path.iterdir()
+        if path.stat().st_mode & 0o077 and ".key" in path.name
+    ] == []
+    assert not list(tmp_path.glob("*.key.*")), "nothing half is left"

@@ -162,7 +162,7 @@ class ProviderTransaction:
     counterparty_iban: str | None
     remittance: str
     end_to_end_id: str | None = None
-    minor: int | None = None
+    minor: int | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

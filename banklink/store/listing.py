@@ -1,6 +1,6 @@
 """The transactions of one connection as somebody looks for them: filtered, counted, a page at a
 time. A page costs its rows, wherever it stands among a million; a search costs one look at every
-booking of its period (about half a second for a million), and its totals are exact."""
+booking of its period (a few tenths of a second for a million), and its totals are exact."""
 
 from __future__ import annotations
 
@@ -72,9 +72,13 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
+    """`first`, `last`: the days of the first and the last, where all bookings were looked at."""
+
     count: int
     credit: int
     debit: int
+    first: date | None = None
+    last: date | None = None
 
     @property
     def net(self) -> int:
@@ -103,6 +107,17 @@ COLUMNS = (
     FetchRun.kind,
     FetchRun.holder_id,
 )
+
+
+def look(session: Session, wanted: Wanted, position: Position) -> tuple[Totals, Found]:
+    """What there is, and the page at this position. What is rare is looked for in the days between
+    its first and its last only: it need not be looked for everywhere twice."""
+    sums = totals(session, wanted)
+    if sums.count == 0:
+        return sums, Found([], newer=False, older=False)
+    if sums.first is not None:
+        wanted = replace(wanted, first=sums.first, last=sums.last)
+    return sums, page(session, wanted, position)
 
 
 def page(session: Session, wanted: Wanted, position: Position) -> Found:
@@ -157,7 +172,7 @@ _SUMS = select(
 
 def totals(session: Session, wanted: Wanted) -> Totals:
     if wanted == Wanted(connection_id=wanted.connection_id):
-        sums = _SUMS
+        sums: Any = _SUMS
     elif wanted.by_days:
         days = [BookedDay.connection_id == wanted.connection_id]
         if wanted.first is not None:
@@ -173,10 +188,13 @@ def totals(session: Session, wanted: Wanted) -> Totals:
             func.count(),
             func.sum(case((amount > 0, amount), else_=0)),
             func.sum(case((amount < 0, amount), else_=0)),
+            func.min(Transaction.booked_on),
+            func.max(Transaction.booked_on),
         ).where(*conditions(wanted))
     given = {"connection": wanted.connection_id} if sums is _SUMS else {}
-    count, credit, debit = session.connection().execute(sums, given).one()
-    return Totals(int(count or 0), int(credit or 0), int(debit or 0))
+    found = session.connection().execute(sums, given).one()
+    count, credit, debit = (int(each or 0) for each in found[:3])
+    return Totals(count, credit, debit, *found[3:])
 
 
 def conditions(wanted: Wanted) -> list[ColumnElement[bool]]:

@@ -71,7 +71,7 @@ HEAD = (
     N_("Account"),
     N_("Currency"),
     N_("Statement"),
-    N_("Booked on"),
+    N_("Booking date"),
     N_("Value date"),
     N_("Amount"),
     N_("Balance after"),

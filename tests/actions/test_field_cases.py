@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from banklink.actions import fetch as fetching
 from banklink.actions import review
 from banklink.actions.fetch import Fetched, fetch
 from banklink.actions.observe import observe
@@ -57,6 +58,12 @@ from .conftest import (
 )
 
 YESTERDAY = TODAY - timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every page is stored by itself, however small: what lies between two of them is tried."""
+    monkeypatch.setattr(fetching, "_AT_ONCE", 1)
 
 
 @pytest.fixture
@@ -740,6 +747,28 @@ def test_likeness_waits_for_what_the_next_page_says(empty: Books, size: int) -> 
     )
     texts = sorted(each.remittance for each in stored(empty, "booked", "review"))
     assert texts == ["Koffie", "Tikkie lunch Anna", "Tikkie lunch Bert"]
+
+
+def test_equal_bookings_without_ids_are_counted_on_after_a_fault_between_them(
+    empty: Books,
+) -> None:
+    """Two are known, a third is new; after the first of them the provider is silent for a while."""
+    coffee = {"id": ""}
+    assert show(empty, coffee, coffee).added == 2
+    shows = Shows(coffee, coffee, coffee, size=1)
+    asked: list[str | None] = []
+
+    def once_silent(*args: Any, **kwargs: Any) -> Page:
+        asked.append(kwargs["cursor"])
+        if len(asked) == 2:
+            raise Temporary("http_503", http_status=503)
+        return shows(*args, **kwargs)
+
+    empty.house.provider.instead["transactions"] = once_silent
+    assert refetch(empty).result == "outage"
+    assert refetch(empty).added == 1
+    assert asked == [None, "1", "1", "2"], "it went on where it was"
+    assert len(stored(empty)) == 3
 
 
 # -- what is told ----------------------------------------------------------------------------------

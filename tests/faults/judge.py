@@ -122,7 +122,7 @@ class Verdict:
 
 def afterwards(
     folder: Path,
-    bank: Path,
+    bank: Path | None,
     *,
     claimed: list[dict[str, Any]],
     known: list[str] | None = None,
@@ -143,10 +143,11 @@ def afterwards(
                 if known is not None:
                     _in_order(claimed, known, found)
             _whole(db, found)
-            with opened(bank) as books:
-                _nothing_behind_the_watermark(db, books, found)
-                _nothing_twice(db, books, found)
-                _noted_before_asked(db, bank, found)
+            if bank is not None:
+                with opened(bank) as books:
+                    _nothing_behind_the_watermark(db, books, found)
+                    _nothing_twice(db, books, found)
+                    _noted_before_asked(db, bank, found)
     except sqlite3.DatabaseError as error:
         found.half.append(f"the database does not open: {error}")
     return found
@@ -249,10 +250,10 @@ def _kept(db: sqlite3.Connection, last: dict[str, Any], found: Verdict) -> None:
     ).fetchone()[0]
     if rows < last["rows"]:
         found.lost.append(f"{last['rows'] - rows} bookings that were claimed")
-    runs = dict(
-        (number, (seen, result))
+    runs = {
+        number: (seen, result)
         for number, seen, result in db.execute("SELECT id, seen, result FROM fetch_runs")
-    )
+    }
     for number, seen, result in last["runs"]:
         if number not in runs or runs[number][0] < seen or (result and runs[number][1] != result):
             found.lost.append(f"run {number}: claimed {seen} {result}, is {runs.get(number)}")

@@ -26,6 +26,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from banklink.examples import FIRMS
 from tests.faults import judge
 from tests.faults.judge import Verdict
 from tests.faults.points import Report
@@ -38,10 +39,10 @@ FRESH = 900.0
 UNDISTURBED = 90.0
 
 _TIME_PASSES = (
-    "UPDATE connections SET fetch_until = NULL, limited_until = NULL",
     "UPDATE connections SET next_fetch_at = '2020-01-01 00:00:00.000000' WHERE switch = 'on'"
-    " AND (watermark IS NULL OR id IN (SELECT connection_id FROM fetch_runs WHERE result IS NULL)"
-    " OR failures > 0)",
+    " AND (watermark IS NULL OR failures > 0 OR limited_until IS NOT NULL"
+    " OR id IN (SELECT connection_id FROM fetch_runs WHERE result IS NULL))",
+    "UPDATE connections SET fetch_until = NULL, limited_until = NULL",
     "UPDATE grants SET refresh_until = NULL",
     "UPDATE accesses SET at = strftime('%Y-%m-%d %H:%M:%f000', at, '-25 hours')",
 )
@@ -64,9 +65,9 @@ class Office:
         return self.root / "books"
 
     @property
-    def bank_database(self) -> Path:
-        """Where the demo keeps its banks is where it keeps its books."""
-        return (self.root / "bank" if self.bank else self.folder) / "simulator.sqlite3"
+    def bank_database(self) -> Path | None:
+        """None for the demo, which says more than its banks know: there is `truth` for that."""
+        return self.root / "bank" / "simulator.sqlite3" if self.bank else None
 
     def begin(self) -> None:
         self.world.copy(self.folder)
@@ -118,23 +119,30 @@ class Office:
                 db.execute(
                     "SELECT last_success FROM connections WHERE id = ?", (number,)
                 ).fetchone()[0]
-                and judge.stored(db, number, "0000-01-01", "9999-12-31").total() >= rows.total()
+                and _all(db, number).total() >= rows.total()
                 for number, rows in self.truth.items()
             )
 
+    def too_many(self) -> list[str]:
+        """What an undisturbed server does not have, as far as that is known."""
+        with judge.opened(self.folder / judge.DATABASE) as db:
+            return [
+                f"{each}"
+                for number, rows in self.truth.items()
+                for each in (_all(db, number) - rows).elements()
+            ]
+
     def judged(self) -> Verdict:
         """Complete, and as it has to be."""
-        found = Verdict()
+        found = Verdict(doubled=self.too_many())
         with judge.opened(self.folder / judge.DATABASE) as db:
             numbers = [
                 row[0]
                 for row in db.execute("SELECT id FROM connections WHERE switch = 'on' ORDER BY 1")
             ]
             for number, rows in self.truth.items():
-                ours = judge.stored(db, number, "0000-01-01", "9999-12-31")
-                found.lost += [f"{each}" for each in (rows - ours).elements()]
-                found.doubled += [f"{each}" for each in (ours - rows).elements()]
-        if self.truth:
+                found.lost += [f"{each}" for each in (rows - _all(db, number)).elements()]
+        if self.bank_database is None:
             return found
         for number in numbers:
             one = judge.in_the_end(
@@ -144,6 +152,18 @@ class Office:
             found.doubled += one.doubled
             found.half += one.half
         return found
+
+
+def _counted(found: Office) -> list[int]:
+    with judge.opened(found.folder / judge.DATABASE) as db:
+        return [
+            db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("transactions", "fetch_runs", "accesses", "events")
+        ]
+
+
+def _all(db: sqlite3.Connection, number: int) -> Counter[judge.Booking]:
+    return judge.stored(db, number, "0000-01-01", "9999-12-31")
 
 
 @contextmanager
@@ -190,19 +210,17 @@ def demo() -> Iterator[Office]:
 def _truth(found: Office) -> Truth:
     """What an undisturbed server comes to: it is waited for until nothing more changes."""
     found.begin()
+    before = _counted(found)
     server = found.start()
     try:
-        before: tuple[int, int] | None = None
-        for _ in range(60):
+        seen, same = before, 0
+        while same < 3:
             time.sleep(2)
-            with judge.opened(found.folder / judge.DATABASE) as db:
-                now = tuple(
-                    db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-                    for table in ("transactions", "fetch_runs")
-                )
-            if now == before:
-                break
-            before = now
+            now = _counted(found)
+            same = same + 1 if now == seen != before else 0
+            seen = now
+            if server.poll() is not None:
+                raise RuntimeError(f"the demo does not run: {found.said()}")
     finally:
         _kill(server)
     with judge.opened(found.folder / judge.DATABASE) as db:
@@ -211,9 +229,7 @@ def _truth(found: Office) -> Truth:
             " AND (SELECT result FROM fetch_runs r WHERE r.connection_id = c.id ORDER BY r.id DESC"
             " LIMIT 1) = 'ok'"
         ).fetchall()
-        return {
-            number: judge.stored(db, number, "0000-01-01", "9999-12-31") for (number,) in active
-        }
+        return {number: _all(db, number) for (number,) in active}
 
 
 def kills(
@@ -235,6 +251,53 @@ def kills(
             yield _undisturbed(found, sabotage)
 
 
+def newborn(count: int, *, seed: int) -> Iterator[Report]:
+    """The very first start of a demo, killed while it is being made; the next has to make it."""
+    dice = random.Random(seed)
+    for _ in range(count):
+        root = scratch()
+        report = Report("newborn", tried=1)
+        try:
+            now, ports = datetime.now(UTC), Ports(*free_ports())
+            (root / "books").mkdir()
+            world = World("newborn", root / "books", ports, 0, now.date(), now, now, [], [])
+            found = Office(world, root, None)
+            server = found.start()
+            while not (root / "books" / "simulator.sqlite3").exists() and server.poll() is None:
+                time.sleep(0.005)
+            time.sleep(dice.random() * 3)
+            _kill(server)
+            report.met = 1
+            report.take("newborn", _grown(found))
+        finally:
+            shutil.rmtree(root, ignore_errors=True)
+        yield report
+
+
+def _grown(found: Office) -> Verdict:
+    """The server runs, and what its page is about is whole."""
+    server = found.start()
+    try:
+        address = f"http://localhost:{found.world.ports.web}/"
+        began = time.monotonic()
+        while time.monotonic() - began < UNDISTURBED and server.poll() is None:
+            with suppress(OSError), urllib.request.urlopen(address, timeout=5) as answer:
+                if answer.status == 200:
+                    break
+            time.sleep(0.1)
+        else:
+            return Verdict(lost=[f"it does not start again: {found.said()}"])
+    finally:
+        _kill(server)
+    verdict = judge.afterwards(found.folder, found.bank_database, claimed=[])
+    with judge.opened(found.folder / judge.DATABASE) as db:
+        rows = db.execute("SELECT count(*) FROM connections").fetchone()[0]
+    examples = sum(len(firm.examples) for firm in FIRMS)
+    if rows < examples:
+        verdict.half.append(f"{rows} of {examples} connections of the demo")
+    return verdict
+
+
 def _life(found: Office, dice: random.Random, sabotage: str | None) -> Report:
     report = Report("life", tried=1)
     database = found.folder / judge.DATABASE
@@ -248,7 +311,7 @@ def _life(found: Office, dice: random.Random, sabotage: str | None) -> Report:
                     break
                 time.sleep(0.005)
         time.sleep(dice.random() * 1.6)
-        claimed = []
+        claimed: list[dict[str, Any]] = []
         with suppress(sqlite3.Error), judge.opened(database) as db:
             claimed = [judge.claim(db)]
         ended = server.poll()
@@ -258,6 +321,7 @@ def _life(found: Office, dice: random.Random, sabotage: str | None) -> Report:
         return report
     report.met = 1
     verdict = judge.afterwards(found.folder, found.bank_database, claimed=claimed)
+    verdict.doubled += found.too_many()
     report.take("life", verdict)
     if verdict.clean and found.complete():
         report.calls["completed"] += 1

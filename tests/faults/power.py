@@ -127,9 +127,9 @@ class Inode:
         """`mood`: none, all or some of what waits has reached the disk."""
         content = bytearray(self.lasting)
         for each in self.waiting:
-            if mood == "all":
-                _apply(content, each)
-            elif mood == "some" and each.kind == "truncate" and dice.random() < 0.5:
+            if mood == "all" or (
+                mood == "some" and each.kind == "truncate" and dice.random() < 0.5
+            ):
                 _apply(content, each)
             elif mood == "some" and each.kind == "write":
                 _tear(content, each, dice)

@@ -49,7 +49,7 @@ def killed(
         points.kills(calls, most),
         known=known,
         sabotage=sabotage,
-        make_good=False,
+        make_good=sabotage is not None,
         enough=enough,
     ):
         total.add(each)

@@ -1,1 +1,1 @@
-"""A bank, a bookkeeper and bad luck, in every order: tests/state/test_machine.py."""
+"""A bank, a bookkeeper and bad luck, in every order: machine.py."""

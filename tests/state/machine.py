@@ -19,6 +19,7 @@ from banklink.actions import administrations, review
 from banklink.actions.activate import activate
 from banklink.actions.change_start import change_start
 from banklink.actions.check import check_expiries, check_grants, fetch_due
+from banklink.actions.export import export_new
 from banklink.actions.fetch import fetch
 from banklink.actions.observe import observe
 from banklink.actions.services import Refused
@@ -32,6 +33,8 @@ from banklink.providers.contract import (
     RateLimited,
     Temporary,
 )
+from banklink.store.exports import day_sums, lines, marked_lines
+from banklink.store.models import Export
 from tests.state.bank import Bank, Manners, Text
 from tests.state.files import camt053, said_in_file
 from tests.state.house import BEGIN, BOOKS, CONNECTION, SUBJECTS, House, Killed
@@ -81,6 +84,8 @@ class Errors(logging.Handler):
 class Machine(RuleBasedStateMachine):
     house: ClassVar[House]
     steps: ClassVar[int] = 0
+    ids_stable: ClassVar[bool | None] = None
+    """What all banks of a walk are like; None: some so, some so."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,7 +116,8 @@ class Machine(RuleBasedStateMachine):
         back: int,
         first: list[tuple[int, int, Text, int]],
     ) -> None:
-        bank = self.bank = Bank(BEGIN, Manners(ids_stable=stable, frozen=frozen))
+        ids_stable = stable if self.ids_stable is None else self.ids_stable
+        bank = self.bank = Bank(BEGIN, Manners(ids_stable, frozen))
         bank.page_size = page
         for ago, amount, text, copies in first:
             bank.book(bank.today - timedelta(days=ago), amount, text, copies=copies)
@@ -211,6 +217,22 @@ class Machine(RuleBasedStateMachine):
         self.count()
         self._book(ago, amount, text, copies, ref, blank)
 
+    @rule(amount=amounts, text=texts, ref=st.booleans())
+    def book_today(self, amount: int, text: Text, ref: bool) -> None:
+        self.count()
+        self._book(0, amount, text, ref=ref)
+
+    @rule(amount=amounts, text=texts, copies=st.integers(1, 4))
+    def book_yesterday(self, amount: int, text: Text, copies: int) -> None:
+        self.count()
+        self._book(1, amount, text, copies)
+
+    @rule()
+    def hear(self) -> None:
+        """The provider asks the bank by itself."""
+        self.count()
+        self.bank.hear()
+
     @rule(ago=st.integers(4, 45), amount=amounts, text=texts)
     def book_late(self, ago: int, amount: int, text: Text) -> None:
         self.count()
@@ -280,6 +302,14 @@ class Machine(RuleBasedStateMachine):
         if share is not None:
             share.outage = on
 
+    @rule()
+    @precondition(lambda self: not self.bank.balance_wrong_by)
+    def lose_a_cent(self) -> None:
+        """From now on the bank says another balance than its bookings come to."""
+        self.count()
+        self.bank.right_through = self.house.one("SELECT max(id) FROM fetch_runs")[0] or 0
+        self.bank.balance_wrong_by = 1
+
     @rule(count=st.integers(0, 2))
     def odd_rows(self, count: int) -> None:
         self.count()
@@ -295,8 +325,7 @@ class Machine(RuleBasedStateMachine):
         if hears:
             self.bank.hear()
 
-    @rule(days=st.sampled_from((8, 33, 70)))
-    @precondition(lambda self: self.bank.step % 7 == 0)
+    @rule(days=st.sampled_from((8, 8, 33, 70)))
     def wait_long(self, days: int) -> None:
         self.count()
         self.house.pass_time(timedelta(days=days))
@@ -401,6 +430,7 @@ class Machine(RuleBasedStateMachine):
             self.bank.hear()
             self.act(self.jobs)
             if not self.oracle.left_behind(share):
+                assert not self.oracle.unnoticed(), self.oracle.unnoticed()
                 return
         if self.oracle.before.link.switch == "on" and share.valid_until > self.house.now:
             raise AssertionError(self.oracle.left_behind(share))
@@ -537,6 +567,27 @@ class Machine(RuleBasedStateMachine):
                 user_id=0,
             )
         )
+
+    # -- out ----------------------------------------------------------------------------------
+
+    @rule(die_at=st.none() | st.none() | st.integers(0, 3))
+    def export_new(self, die_at: int | None) -> None:
+        """What was booked since the last time goes to the accounting package."""
+        self.count()
+
+        def goes_out() -> int:
+            return export_new(self.services, CONNECTION, self.at, format="csv", locale="nl")
+
+        self.act(goes_out, die_at=die_at)
+        for (number,) in self.house.rows("SELECT id FROM exports ORDER BY id"):
+            if number not in self.oracle.exported:
+                store = self.services.store
+                with store.read() as session:
+                    export = session.get_one(Export, number)
+                    sums = day_sums(session, export)
+                self.oracle.goes_out(
+                    export, [*lines(store, export), *marked_lines(store, export)], sums
+                )
 
     # -- decisions ----------------------------------------------------------------------------
 

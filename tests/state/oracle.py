@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.state.bank import Booking, Listing, Share, Text
 from tests.state.house import CONNECTION, House
@@ -65,10 +65,12 @@ class Link(NamedTuple):
     gap_to: str | None
     selected: int | None
     doubted: str | None
+    unbalanced: str | None
 
 
 _LINK = """
-    SELECT switch, start_date, watermark, gap_from, gap_to, selected_id, ids_doubted_at
+    SELECT switch, start_date, watermark, gap_from, gap_to, selected_id, ids_doubted_at,
+           unbalanced_from
     FROM connections WHERE id = ?
 """
 
@@ -143,6 +145,9 @@ class Oracle:
         self.begun: dict[int, Begun] = {}
         self.judged: set[int] = set()
         self.undone: set[int] = set()
+        self.out: set[int] = set()
+        self.exported: set[int] = set()
+        self.closed_at = 0
         self.served: set[date] = set()
         self.owed: set[int] = set()
         self.last_authorisation: tuple[str, datetime] | None = None
@@ -193,6 +198,7 @@ class Oracle:
         self._truth(now)
         self._holes_are_known(now)
         self._days_add_up(now)
+        self._no_false_alarm(now)
         self._budget()
         self.before = now
         return now
@@ -322,6 +328,25 @@ class Oracle:
                 f"{'belongs in' if late else 'does not belong in'} review: {row}"
             )
 
+    def goes_out(self, export: Any, lines: Sequence[Sequence[Any]], sums: Sequence[Any]) -> None:
+        """Of all exports of what is new: what went out and was not taken back is what is booked,
+        each row once; and each begins at the balance the one before ended with."""
+        for line in lines:
+            key, amount, mark = line[0], line[3], line[-1]
+            row = self.before.rows[key]
+            assert amount == row.amount, f"went out otherwise than it is stored: {line} {row}"
+            assert (mark == "back") == (key in self.out), f"{mark or 'out'} and before: {row}"
+            (self.out.discard if mark == "back" else self.out.add)(key)
+        total = sum(-line[3] if line[-1] == "back" else line[3] for line in lines)
+        assert (export.count, export.total) == (len(lines), total)
+        assert sum(each.credit + each.debit for each in sums) == total
+        booked = {row.id for row in self.of_state("booked")}
+        assert self.out == booked, f"out, not booked, or the other way: {self.out ^ booked}"
+        if self.exported:
+            assert export.opening == self.closed_at, f"the balances do not chain: {export}"
+        self.closed_at = export.opening + export.total
+        self.exported.add(export.id)
+
     def _files_taken_back(self) -> None:
         """Nothing came in since, so all is as it was before it."""
         for (run,) in self.house.rows("SELECT id FROM fetch_runs WHERE result = 'undone'"):
@@ -393,6 +418,36 @@ class Oracle:
             )
         }
         assert told == {each: (n, credit[each], debit[each]) for each, n in count.items()}
+
+    def _no_false_alarm(self, now: Stored) -> None:
+        """Where the bank is right about what the account holds, and all it ever told of is booked,
+        nothing is said to be wrong."""
+        if now.link.unbalanced is None or self.bank.balance_wrong_by:
+            return
+        if any(row.state != "booked" for row in now.rows.values()):
+            return
+        first_said = self.bank.first_said or 0
+        heard = max(share.synced for share in self.bank.shares.values())
+        booked = Counter((row.day, row.amount) for row in now.rows.values())
+        wanted = Counter(
+            (each.day.isoformat(), each.amount)
+            for each in self.bank.bookings
+            if first_said < each.born <= heard or (each.day.isoformat(), each.amount) in booked
+        )
+        assert booked != wanted, f"a false alarm about balances from {now.link.unbalanced}"
+
+    def unnoticed(self) -> str:
+        """That the bank says another balance than its bookings come to, and the row is silent:
+        where an earlier balance is kept, all days since are known, and nobody has to decide."""
+        now, right = self.before, self.bank.right_through
+        if not self.bank.balance_wrong_by or now.link.unbalanced or self.of_state("review"):
+            return ""
+        said = self.house.rows('SELECT run_id, "on" FROM balances')
+        before = [date.fromisoformat(on) for run, on in said if run <= right]
+        after = [date.fromisoformat(on) for run, on in said if run > right]
+        if not before or not after or not set(days(max(before), max(after))) <= now.covered:
+            return ""
+        return f"nobody says that the balance is off by {self.bank.balance_wrong_by}: {said}"
 
     def _budget(self) -> None:
         """At most four unattended readings of an account within any 24 hours."""

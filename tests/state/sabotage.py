@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import String, cast, select, update
 
-from banklink.actions import fetch, ledger, review
+from banklink.actions import balances, fetch, ledger, review
+from banklink.actions import export as exporting
 from banklink.core import coverage, dedup
 from banklink.core.dedup import Kind
 from banklink.store import bookings
@@ -84,7 +85,7 @@ def what_was_removed_is_forgotten(patch: Patch) -> None:
         session.execute(update(Transaction).where(gone).values(fingerprint=print_, source_id=None))
         return days
 
-    patch.setattr(bookings, "_surely_known", lambda _session, _reading, incoming: (incoming, {}))
+    patch.setattr(bookings, "_surely_known", lambda _session, _reading, came: (came, {}, set()))
     patch.setattr(bookings, "_around", without_the_gone)
     patch.setattr(review, "change_state", forgetting)
 
@@ -168,3 +169,23 @@ def a_file_brings_everything_again(patch: Patch) -> None:
         return look(session, reading, *rest, **more)
 
     patch.setattr(bookings, "look", looks_away)
+
+
+@sabotage("book", "press_refresh", "export_new", "remove")
+def what_went_out_goes_out_again(patch: Patch) -> None:
+    def claim(session: Any, export: Any) -> None:
+        session.execute(
+            update(Transaction).where(Transaction.state == "booked").values(export_id=export.id)
+        )
+
+    patch.setattr(exporting, "_claim", claim)
+
+
+@sabotage("book", "press_refresh", "lose_a_cent", "calm")
+def nobody_holds_bookings_against_balances(patch: Patch) -> None:
+    patch.setattr(balances, "check", lambda *_args, **_more: None)
+
+
+@sabotage("book", "press_refresh", "wait", "calm")
+def balances_forget_to_add_up_bookings(patch: Patch) -> None:
+    patch.setattr(balances, "_days", lambda *_args: {})

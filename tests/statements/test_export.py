@@ -136,6 +136,20 @@ def test_mt940_fits_swift_and_is_complete_whatever_is_in_it(
         assert details.rstrip().count("\r\n") < 6
 
 
+WORDS = st.lists(st.text("abXY09-:.,'+", min_size=1, max_size=14), min_size=1, max_size=40)
+
+
+@settings(deadline=None, max_examples=300)
+@given(words=WORDS, name=st.none() | st.just("Koffiebar De Hoek"))
+def test_a_text_that_fits_in_mt940_loses_no_letter_at_the_end_of_a_line(
+    words: list[str], name: str | None
+) -> None:
+    text = re.sub("([-:])[-:]+", r"\1", " ".join(words))[:300].strip()
+    data = written("mt940", outgoing([entry(-1, name=name, text=text)]))
+    ((only,),) = (each.bookings for each in read(data))
+    assert (only.remittance, only.counterparty_name) == (text, name)
+
+
 @settings(deadline=None)
 @given(entries=ENTRIES, opening=OPENINGS)
 def test_a_sheet_holds_numbers_and_texts_and_nothing_that_runs(
