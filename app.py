@@ -362,8 +362,6 @@ def calm_collector() -> None:
 
 def run(settings: Settings) -> None:
     """Serve until stopped. Raises StartError."""
-    from banklink import jobs
-
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
@@ -389,11 +387,6 @@ def run(settings: Settings) -> None:
             serve_in_thread(banklink.simulator, "127.0.0.1", settings.simulator_port, threads=8)
         )
     plant_demo(banklink)
-    scheduler = jobs.start(banklink.services, banklink.clock)
-    if banklink.simulator is not None:
-        banklink.simulator.extensions["simulator"].clock.listeners.append(
-            lambda: jobs.wake(scheduler)
-        )
     # Raising here could be swallowed, where a weak reference's callback happens to run.
     stop: queue.SimpleQueue[int] = queue.SimpleQueue()
     for asked in (signal.SIGTERM, signal.SIGINT):
@@ -408,6 +401,13 @@ def run(settings: Settings) -> None:
             proxy=settings.trusted_proxy,
         )
     )
+    from banklink import jobs  # whoever waits for the first page need not wait for this
+
+    scheduler = jobs.start(banklink.services, banklink.clock)
+    if banklink.simulator is not None:
+        banklink.simulator.extensions["simulator"].clock.listeners.append(
+            lambda: jobs.wake(scheduler)
+        )
     calm_collector()
     print(f"{settings.app_name} runs at {settings.origin}", flush=True)
     token = people.set_up_link(banklink.services, clocks.read(banklink.clock))
