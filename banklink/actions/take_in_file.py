@@ -29,6 +29,7 @@ from banklink.statements import Booking, Statement
 from banklink.statements.ours import Part
 from banklink.statements.reading import File, balance, days_told, difference, read_file
 from banklink.store import bookings as shelf
+from banklink.store.asides import ASIDE
 from banklink.store.facts import add_event, taking_place
 from banklink.store.models import (
     Administration,
@@ -388,8 +389,10 @@ def _store(
     session.execute(
         update(Transaction)
         .where(
+            Transaction.connection_id == connection.id,
             Transaction.run_id == run.id,
             Transaction.state == "review",
+            ASIDE,
             Transaction.resembles_id.is_(None),
         )
         .values(review_reason="late")
@@ -519,8 +522,14 @@ def take_back(
             raise Missing
         if not can_take_back(session, upload):
             raise Refused("undo_late")
-        keys = select(Transaction.id).where(Transaction.run_id == run.id)
-        booked = list(session.scalars(keys.where(Transaction.state == "booked")))
+        brought = (
+            Transaction.connection_id == connection_id,
+            Transaction.booked_on.between(run.oldest or run.since, run.newest or run.until),
+            Transaction.run_id == run.id,
+        )
+        booked = list(
+            session.scalars(select(Transaction.id).where(*brought, Transaction.state == "booked"))
+        )
         # Out of the days' sums first, by the one place that keeps them.
         shelf.change_state(session, connection_id, booked, "removed", at, actor=actor)
         for gone in (
@@ -530,7 +539,7 @@ def take_back(
                 TransactionAlias.connection_id == connection_id,
                 TransactionAlias.scope == run.scope,
             ),
-            delete(Transaction).where(Transaction.run_id == run.id),
+            delete(Transaction).where(*brought),
         ):
             session.execute(gone.execution_options(synchronize_session=False))
         session.add_all(_said_before(connection, each) for each in upload.choices["balances"])
