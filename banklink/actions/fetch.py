@@ -556,6 +556,7 @@ def _store(
         if state != GrantState.ACTIVE:
             raise GrantRevoked("grant_not_active")
         turn.renew(session)
+        _refuse_closed(session, job)
         run = session.get_one(FetchRun, job.run_id, with_for_update=True)
         going_well = _store_batch(session, job, run, batch, at)
         if going_well and batch.is_last:
@@ -567,6 +568,18 @@ def _store(
     if not going_well:
         raise CursorRefused("ids_prove_nothing")
     return done
+
+
+def _refuse_closed(session: Session, job: _Job) -> None:
+    """Days that were locked, or left out by a later start, while the pages were under way stay out:
+    the reading begins again without them. Raises CursorRefused."""
+    books = session.execute(
+        select(Connection.start_date, Administration.lock_date)
+        .join(Administration, Administration.id == Connection.administration_id)
+        .where(Connection.id == job.connection_id)
+    ).one()
+    if first_wanted(books.start_date or job.start, books.lock_date) > job.since:
+        raise CursorRefused("days_closed")
 
 
 def page_of(
@@ -689,10 +702,12 @@ def _complete(session: Session, job: _Job, run: FetchRun, at: Moment, actor: str
     added = run.added + run.reviewed + job.before
     _close(session, run, at, "ok")
     holes = bookings.missing_days(session, connection)
-    span = (run.since, run.until)
-    served = without([span], job.window.unserved)
-    if connection.start_date is not None and run.since <= run.until:
-        connection.watermark = max(filter(None, (connection.watermark, run.until)))
+    until = run.until
+    if run.synchronized_at is not None:  # the bookings may be older than the account they are of
+        until = min(until, amsterdam_day(run.synchronized_at))
+    served = without([(run.since, until)], job.window.unserved)
+    if connection.start_date is not None and run.since <= until:
+        connection.watermark = max(filter(None, (connection.watermark, until)))
     for first, last in without(bookings.cover(session, connection, served), holes):
         add_event(session, connection, "gap", at, since=first.isoformat(), until=last.isoformat())
     if account.outage_since is None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from banklink.actions import balances
@@ -29,6 +29,7 @@ from banklink.statements import Booking, Statement
 from banklink.statements.ours import Part
 from banklink.statements.reading import File, balance, days_told, difference, read_file
 from banklink.store import bookings as shelf
+from banklink.store.asides import ASIDE
 from banklink.store.facts import add_event, taking_place
 from banklink.store.models import (
     Administration,
@@ -388,8 +389,10 @@ def _store(
     session.execute(
         update(Transaction)
         .where(
+            Transaction.connection_id == connection.id,
             Transaction.run_id == run.id,
             Transaction.state == "review",
+            ASIDE,
             Transaction.resembles_id.is_(None),
         )
         .values(review_reason="late")
@@ -398,13 +401,14 @@ def _store(
     shelf.forget_sightings(session, run.id)
     takes = _within(told, frame)
     shelf.cover(session, connection, takes)
-    _take_balances(session, connection, run, read.part.own, at)
+    replaced = _take_balances(session, connection, run, read.part.own, at)
     run.seen, run.added = len(read.inside), taken.added
     run.known, run.changed, run.reviewed = taken.known, taken.changed, taken.reviewed
     upload.content, upload.confirmed_at = None, at.now
     upload.choices = {
         "days": [[each.isoformat() for each in span] for span in without(takes, covered)],
         "alone": not beside,
+        "balances": replaced,
     }
     add_event(
         session,
@@ -445,17 +449,38 @@ def _chosen(found: shelf.Look, covered: Sequence[Span], rows: Mapping[str, str])
 
 def _take_balances(
     session: Session, connection: Connection, run: FetchRun, own: Sequence[Statement], at: Moment
-) -> None:
+) -> list[dict[str, Any]]:
     """What the file says the account held, and whether the bookings come to that. The day that is
-    not over may still change it."""
+    not over may still change it. Returns what files before it had said in that place."""
     said = [
         replace(each, final=each.on < at.today)
         for statement in own
         for each in balances.said_by_file(statement)
         if each.on <= at.today
     ]
+    before = {row.id: _kept(row) for row in session.scalars(_from_files(connection.id))}
     balances.take(session, connection, run, said, at, source=balances.FILE)
     balances.check(session, connection)
+    mine = session.scalars(_from_files(connection.id).where(Balance.run_id == run.id))
+    return [before[row.id] for row in mine if row.id in before]
+
+
+def _from_files(connection_id: int) -> Select[Balance]:
+    return select(Balance).where(
+        Balance.connection_id == connection_id, Balance.source == balances.FILE
+    )
+
+
+def _kept(row: Balance) -> dict[str, Any]:
+    """A balance as JSON, to be put back."""
+    return {
+        "run_id": row.run_id,
+        "on": row.on.isoformat(),
+        "kind": row.kind,
+        "amount": row.amount,
+        "final": row.final,
+        "seen_at": row.seen_at.isoformat(),
+    }
 
 
 # -- taking back ----------------------------------------------------------------------------------
@@ -497,8 +522,14 @@ def take_back(
             raise Missing
         if not can_take_back(session, upload):
             raise Refused("undo_late")
-        keys = select(Transaction.id).where(Transaction.run_id == run.id)
-        booked = list(session.scalars(keys.where(Transaction.state == "booked")))
+        brought = (
+            Transaction.connection_id == connection_id,
+            Transaction.booked_on.between(run.oldest or run.since, run.newest or run.until),
+            Transaction.run_id == run.id,
+        )
+        booked = list(
+            session.scalars(select(Transaction.id).where(*brought, Transaction.state == "booked"))
+        )
         # Out of the days' sums first, by the one place that keeps them.
         shelf.change_state(session, connection_id, booked, "removed", at, actor=actor)
         for gone in (
@@ -508,9 +539,11 @@ def take_back(
                 TransactionAlias.connection_id == connection_id,
                 TransactionAlias.scope == run.scope,
             ),
-            delete(Transaction).where(Transaction.run_id == run.id),
+            delete(Transaction).where(*brought),
         ):
             session.execute(gone.execution_options(synchronize_session=False))
+        session.add_all(_said_before(connection, each) for each in upload.choices["balances"])
+        session.flush()
         told = [(date.fromisoformat(a), date.fromisoformat(b)) for a, b in upload.choices["days"]]
         kept = without(shelf.covered(session, connection_id), told)
         session.execute(delete(Coverage).where(Coverage.connection_id == connection_id))
@@ -523,3 +556,16 @@ def take_back(
         )  # fmt: skip
         settle(session, connection.administration_id, at, actor=actor, only=[connection_id])
         return len(booked)
+
+
+def _said_before(connection: Connection, kept: Mapping[str, Any]) -> Balance:
+    return Balance(
+        connection_id=connection.id,
+        source=balances.FILE,
+        currency=connection.currency,
+        **{
+            **kept,
+            "on": date.fromisoformat(kept["on"]),
+            "seen_at": datetime.fromisoformat(kept["seen_at"]),
+        },
+    )

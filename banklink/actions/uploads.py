@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from banklink.actions.services import Missing, Refused, Services
 from banklink.core.calendar import Moment
+from banklink.core.dedup import MOST_MINOR
 from banklink.core.money import to_minor
 from banklink.statements import StatementError
 from banklink.statements.ours import Part, impossible_day, part_of, same_account
@@ -101,7 +102,7 @@ def usable(services: Services, connection: Connection, file: File, at: Moment) -
             try:
                 if booking.currency != connection.currency:
                     raise Refused("booking_currency", line=booking.line, found=booking.currency)
-                if abs(to_minor(booking.amount, booking.currency)) >= 2**53:
+                if abs(to_minor(booking.amount, booking.currency)) > MOST_MINOR:
                     raise ValueError
             except ValueError:
                 raise Refused("amount_too_fine", line=booking.line) from None

@@ -115,6 +115,8 @@ def line(each: Transaction) -> dict[str, Any]:
         "url": url_for(
             "transactions.one", connection_id=each.connection_id, transaction_id=each.id
         ),
+        "label": f"{each.counterparty_name or _('Not named')}, {day(each.booked_on)},"
+        f" {money(each.amount, each.currency)}, {each.id}",
         "booked": day(each.booked_on),
         "booked_iso": each.booked_on.isoformat(),
         "value": day(each.value_on) if each.value_on and each.value_on != each.booked_on else None,

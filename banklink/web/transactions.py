@@ -4,6 +4,7 @@ all that is known of it."""
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
@@ -67,6 +68,7 @@ class Row:
 
     id: int
     url: str
+    label: str  # the link's name, another one for each
     booked: str
     booked_iso: str
     value: str | None
@@ -226,11 +228,20 @@ def page(connection_id: int) -> str:
 def _rows(found: Found, connection: Connection, holders: dict[int, str]) -> list[Row]:
     base = url_for(".page", connection_id=connection.id)
     files = _("file")
+    unnamed, met = _("Not named"), Counter[str]()
+
+    def label(*parts: str) -> str:
+        """Of equal ones the second is called so."""
+        said = ", ".join(parts)
+        met[said] += 1
+        return f"{said} ({met[said]})" if met[said] > 1 else said
+
     states = {"review": _("to decide"), "rejected": _("left out"), "removed": _("removed")}
     return [
         Row(
             id=number,
             url=f"{base}/{number}",
+            label=label(name or unnamed, day(booked), money(amount, currency)),
             booked=day(booked),
             booked_iso=booked.isoformat(),
             value=day(value) if value is not None and value != booked else None,

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from banklink import jobs
+from banklink.actions.administrations import as_typed, change
 from banklink.actions.change_start import change_start
 from banklink.actions.fetch import FETCH_EVERY, fetch
 from banklink.actions.observe import observe
@@ -29,7 +30,7 @@ from banklink.providers.contract import (
     RateLimited,
     Temporary,
 )
-from banklink.store.models import FetchRun, Transaction
+from banklink.store.models import Administration, FetchRun, Transaction
 
 from .conftest import (
     BAKERY,
@@ -232,6 +233,55 @@ def test_an_earlier_start_chosen_while_a_fetch_runs_is_honoured(working: Books) 
     house.days(1)
     assert working.connection().start_date == earlier
     assert working.transactions() == house.booked(BAKERY, earlier, house.at().today)
+
+
+def test_days_locked_while_a_fetch_runs_stay_out(house: House) -> None:
+    books = house.books(
+        jan=[account(BAKERY, since=90)], shares={"jan": [BAKERY]}, journals=[BAKERY]
+    )
+    locked = TODAY - timedelta(days=15)
+
+    def lock_first(real: Any, *args: Any, **kwargs: Any) -> Any:
+        page = real(*args, **kwargs)
+        house.provider.instead.clear()
+        with books.services.store.read() as session:
+            seen = as_typed(session.get_one(Administration, books.id))
+        typed = dataclasses.replace(seen, lock_date=locked.isoformat())
+        change(books.services, books.id, house.at(), typed=typed, seen=seen, user_id=0)
+        return page
+
+    house.provider.instead["transactions"] = lock_first
+    books.activate()
+    first = books.connection().start_date
+    assert first is not None and first <= locked
+    days = [day for day, _, _ in books.transactions()]
+    assert days and min(days) > locked
+    assert books.connection().watermark == TODAY
+
+
+def test_the_watermark_stays_where_the_bookings_end_though_the_account_is_newer(
+    working: Books,
+) -> None:
+    """The provider asks a bank for an account and for its bookings apart: one may fail."""
+    house = working.house
+    told, known = working.connection().watermark, len(working.transactions())
+    house.later(days=2)
+    house.book(BAKERY, TODAY + timedelta(days=1), -777)
+    observe(working.services, working.grant().id, house.at())
+
+    def stale(real: Any, *args: Any, **kwargs: Any) -> Any:
+        page = real(*args, **kwargs)
+        old = [each for each in page.transactions if each.booked_on <= TODAY]
+        seen = page.synchronized_at - timedelta(days=2)
+        return dataclasses.replace(page, transactions=old, synchronized_at=seen)
+
+    house.provider.instead["transactions"] = stale
+    assert refetch(working).result == "ok"
+    assert working.connection().watermark == told
+    house.provider.instead.clear()
+    assert refetch(working).result == "ok"
+    assert working.connection().watermark == TODAY + timedelta(days=2)
+    assert len(working.transactions()) > known
 
 
 def test_switching_off_while_a_fetch_runs_stays_off(working: Books) -> None:

@@ -23,6 +23,7 @@ from banklink.simulator.model import BankBooking
 from banklink.statements import read_statements
 from banklink.store import bookings as shelf
 from banklink.store.models import (
+    Balance,
     BookedDay,
     Connection,
     FetchRun,
@@ -292,6 +293,37 @@ def test_taking_back_leaves_no_trace_in_rows_days_and_sums(books: Books) -> None
         run = session.scalars(select(FetchRun).where(FetchRun.upload_id == number)).one()
         assert run.result == "undone"
     assert upload(books, data).added == 5
+
+
+def test_taking_back_leaves_what_an_earlier_file_said_the_account_held(books: Books) -> None:
+    day = books.house.at().today - timedelta(days=5)
+    same = {"opening": (day - timedelta(days=3), "100.00"), "closing": (day, "100.00")}
+
+    def stated() -> list[tuple[Any, ...]]:
+        with books.services.store.read() as session:
+            rows = session.scalars(select(Balance).where(Balance.source == "file"))
+            return sorted(
+                (row.on, row.kind, row.amount, row.final, row.run_id, row.seen_at, row.difference)
+                for row in rows
+            )
+
+    upload(books, mt940(BAKERY, [], **same))  # type: ignore[arg-type]
+    before = stated()
+    assert before
+    again = give(books, mt940(BAKERY, [], number="00002/001", **same))  # type: ignore[arg-type]
+    confirm(books, again)
+    take_back(books.services, books.connection().id, again, books.house.at(), actor=SANNE)
+    assert stated() == before
+
+
+@pytest.mark.parametrize("amount", ["10000000000000.01", "-50000000000000.00"])
+def test_an_amount_that_cannot_be_stored_is_refused_with_its_line(
+    books: Books, amount: str
+) -> None:
+    day = books.house.at().today - timedelta(days=3)
+    with pytest.raises(Refused, match="amount_too_fine") as refused:
+        give(books, table([(day, amount, "Bouw", "Termijn")], BAKERY))
+    assert refused.value.params["line"] == 2
 
 
 def test_a_fetch_under_way_keeps_a_file_from_being_taken_back(books: Books) -> None:
