@@ -465,7 +465,7 @@ def _take_balances(
     return [before[row.id] for row in mine if row.id in before]
 
 
-def _from_files(connection_id: int) -> Select[tuple[Balance]]:
+def _from_files(connection_id: int) -> Select[Balance]:
     return select(Balance).where(
         Balance.connection_id == connection_id, Balance.source == balances.FILE
     )

@@ -168,9 +168,9 @@ def reject(connection_id: int) -> Response:
 
 def _decide(connection_id: int, action: Callable[..., Any]) -> Response:
     """About one (`id`), or about all that had been counted (`through`)."""
-    numbers = [number for number in request.form.getlist("id", type=int) if number < 2**62]
+    numbers = [number for number in request.form.getlist("id", type=int) if 0 < number < 2**62]
     through = request.form.get("through", type=int)
-    if through is not None and through < 2**62:
+    if through is not None and 0 < through < 2**62:
         with house().services.store.read() as session:
             numbers = list(
                 session.scalars(
@@ -406,7 +406,7 @@ def _seen(connection_id: int, remark: Remark | None) -> Button:
 def seen(connection_id: int) -> Response:
     """One remark, or all that there are."""
     number = request.form.get("remark", type=int)
-    if number is not None and number >= MOST:
+    if number is not None and not 0 < number < MOST:
         abort(404)
     remarking.seen(house().services, connection_id, at(), only=number, actor=person().name)
     return redirect(url_for(".page", connection_id=connection_id, _anchor="remarks"), 303)
