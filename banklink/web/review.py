@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 
 from banklink.actions import remarks as remarking
 from banklink.actions import review as reviewing
-from banklink.actions.services import Missing, Refused
+from banklink.actions.services import Missing
 from banklink.core.money import to_minor
 from banklink.store.asides import ASIDE
 from banklink.store.models import Connection, Remark, Transaction
@@ -183,13 +183,12 @@ def _decide(connection_id: int, action: Callable[..., Any]) -> Response:
                 )
             )
     try:
-        action(house().services, connection_id, numbers, at(), actor=person().name)
+        n = action(house().services, connection_id, numbers, at(), actor=person().name)
     except Missing:
         abort(404)
-    except Refused:
+    if not n:
         say("error", _("Somebody else decided about it meanwhile; this is how it stands now."))
         return redirect(url_for(".page", connection_id=connection_id), 303)
-    n = len(numbers)
     if action is reviewing.accept:
         say("ok", ngettext("%(n)s transaction taken in.", "%(n)s transactions taken in.", n))
     else:

@@ -353,6 +353,10 @@ def test_one_is_taken_in_one_left_out_and_that_one_put_back(
     press(visitor, page, page.select_one(f"#case-{first}-accept"))
     press(visitor, page, page.select_one(f"#case-{second}-reject"))
     assert (state_of(house, first), state_of(house, second)) == ("booked", "rejected")
+    visitor.press(f"/connections/{told}/review/accept", {"id": str(second)})  # from an older page
+    assert state_of(house, second) == "rejected"
+    said = words(page_of(visitor, f"/connections/{told}/review").select_one("#said"))  # type: ignore[arg-type]
+    assert "Iemand anders" in said, "nothing was done, and nothing else is claimed"
     after = sums(page_of(visitor, f"/connections/{told}/transactions"))
     assert int(after["count"].split()[0]) == int(before["count"].split()[0]) + 1
     page = page_of(visitor, f"/connections/{told}/review")
