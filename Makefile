@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test check format bench screens clean
+.PHONY: help install run test check format bench faults screens clean
 
 help: ## This list
 	@echo "Banklink. Commands:"
@@ -37,6 +37,9 @@ format: .venv/.dev ## Let ruff format and repair what it can
 
 bench: .venv/.dev ## Measurements (ONLY=name for one)
 	@ONLY="$(ONLY)" $(BIN)/python -m tests.bench
+
+faults: .venv/.dev ## Kills, refusals, power losses and full disks by the thousand, an hour or more (ONLY=…)
+	@ONLY="$(ONLY)" $(BIN)/python -m tests.faults
 
 screens: .venv/.dev ## Draw the pictures of docs/screens.md anew
 	$(BIN)/python -m tests.browser.pictures

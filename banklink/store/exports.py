@@ -9,7 +9,7 @@ made, but for the ones that were not booked then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -82,25 +82,28 @@ class DaySum:
 # -- what is in it ------------------------------------------------------------------------------
 
 
-def _own(export: Export) -> list[ColumnElement[bool]]:
-    """Without what is taken back or given again."""
+def _own(session: Session, export: Export) -> list[ColumnElement[bool]]:
+    """Without what is taken back or given again, and from the first day there is."""
     if export.kind == "new":
         return [Transaction.export_id == export.id]
-    left_out = exists().where(
-        ExportMark.export_id == export.id, ExportMark.transaction_id == Transaction.id
-    )
-    return [
+    own = [
         Transaction.connection_id == export.connection_id,
-        Transaction.booked_on.between(export.since, export.until),
+        Transaction.booked_on <= export.until,
         Transaction.id <= export.last_id,
-        ~left_out,
     ]
+    marks = select(ExportMark.mark).where(ExportMark.export_id == export.id).limit(1)
+    if session.scalar(marks) is not None:  # asking it of each row costs, and mostly there is none
+        left_out = exists().where(
+            ExportMark.export_id == export.id, ExportMark.transaction_id == Transaction.id
+        )
+        own.append(~left_out)
+    return own
 
 
 def day_sums(session: Session, export: Export) -> list[DaySum]:
     """Every day that has entries, in order."""
     found: dict[date, DaySum] = {}
-    own = _summed().where(*_own(export))
+    own = _summed().where(*_own(session, export), *_from(export))
     for row in session.execute(own.group_by(Transaction.booked_on)):
         found[row[0]] = DaySum(row[0], *map(int, row[1:5]))
     if export.kind == "new":
@@ -139,7 +142,9 @@ def _summed() -> Any:
 def lines(store: Store, export: Export, *, batch: int = BATCH) -> Iterator[Line]:
     """Its entries by day and number, but for the marked ones. No transaction stays open between two
     batches."""
-    return _keyset(store, select(*_COLUMNS, _UNMARKED).where(*_own(export)), batch)
+    with store.read() as session:
+        own = _own(session, export)
+    return _keyset(store, select(*_COLUMNS, _UNMARKED).where(*own), batch, _from(export))
 
 
 def marked_lines(store: Store, export: Export, *, batch: int = BATCH) -> Iterator[Line]:
@@ -152,22 +157,31 @@ def marked_lines(store: Store, export: Export, *, batch: int = BATCH) -> Iterato
     return _keyset(store, marked, batch)
 
 
-def _keyset(store: Store, wanted: Any, batch: int) -> Iterator[Line]:
-    key = tuple_(Transaction.booked_on, Transaction.id)
+def _from(export: Export) -> list[ColumnElement[bool]]:
+    return [Transaction.booked_on >= export.since] if export.kind == "period" else []
+
+
+def _keyset(
+    store: Store, wanted: Any, batch: int, begin: Sequence[ColumnElement[bool]] = ()
+) -> Iterator[Line]:
+    """After a batch come the rest of its last day and the days after that: two questions, each of
+    which an index answers where it stands. Asked as one, SQLite reads the day, or all days from
+    `begin` on, again for every batch."""
     wanted = wanted.order_by(Transaction.booked_on, Transaction.id).limit(batch)
-    last: Line | None = None
-    while True:
-        after = wanted
-        if last is not None:
-            after = wanted.where(key > (date.fromisoformat(str(last[1])), last[0]))
-        with store.read() as session:
-            cursor = session.connection().execute(after).cursor
-            assert cursor is not None
-            rows = cursor.fetchall()
+    rows = _rows(store, wanted.where(*begin))
+    while rows:
         yield from rows
+        number, day = rows[-1][0], date.fromisoformat(str(rows[-1][1]))
+        rows = _rows(store, wanted.where(Transaction.booked_on == day, Transaction.id > number))
         if len(rows) < batch:
-            return
-        last = rows[-1]
+            rows += _rows(store, wanted.where(Transaction.booked_on > day))
+
+
+def _rows(store: Store, wanted: Any) -> list[Line]:
+    with store.read() as session:
+        cursor = session.connection().execute(wanted).cursor
+        assert cursor is not None
+        return list(cursor.fetchall())
 
 
 # -- what is to go out --------------------------------------------------------------------------

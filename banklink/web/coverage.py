@@ -200,6 +200,12 @@ def _missing(
 # -- the balance --------------------------------------------------------------------------------
 
 
+def _now(newest: date, amount: str) -> str:
+    if newest == at().today:
+        return _("On %(date)s so far: %(amount)s", date=day(newest), amount=amount)
+    return _("At the end of %(date)s: %(amount)s", date=day(newest), amount=amount)
+
+
 def _line(drawn: Picture, connection: Connection, ends: dict[date, int]) -> dict[str, Any]:
     currency = connection.currency
     newest = max(ends) if ends else None
@@ -217,13 +223,7 @@ def _line(drawn: Picture, connection: Connection, ends: dict[date, int]) -> dict
         "bottom": money(drawn.lowest[1], currency),
         "first": day(drawn.first),
         "last": day(drawn.last),
-        "now": _(
-            "At the end of %(date)s: %(amount)s",
-            date=day(newest),
-            amount=money(ends[newest], currency),
-        )
-        if newest is not None
-        else None,
+        "now": _now(newest, money(ends[newest], currency)) if newest is not None else None,
         "says": [
             _("Highest: %(what)s", what=point(drawn.highest)),
             _("Lowest: %(what)s", what=point(drawn.lowest)),

@@ -15,7 +15,7 @@ from banklink.store.facts import holder_names
 from banklink.store.models import Connection, FetchRun, Upload
 from banklink.web.account_head import connection_here, head, why
 from banklink.web.called import called
-from banklink.web.context import MOST, at, house
+from banklink.web.context import MOST, at, house, may_change
 from banklink.web.i18n import _, day, moment, ngettext, number, when
 from banklink.web.progress import progress as how_far
 from banklink.web.progress import so_far
@@ -77,6 +77,13 @@ def _files(session: Session, numbers: set[int]) -> dict[int, str]:
     return {row.id: row.name for row in found}
 
 
+def _upload(run: FetchRun) -> str | None:
+    """Where the file can be looked at again and taken back, for who may."""
+    if run.upload_id is None or not may_change():
+        return None
+    return url_for("uploads.look", connection_id=run.connection_id, upload_id=run.upload_id)
+
+
 def _run(
     run: FetchRun, connection: Connection, names: dict[int, str | None], files: dict[int, str]
 ) -> dict[str, Any]:
@@ -100,6 +107,7 @@ def _run(
         "took": _took(run.finished_at - run.started_at) if run.finished_at else None,
         "why": why(run),
         "who": run.actor,
+        "file": _upload(run) if run.kind == "file" else None,
         "through": files.get(run.upload_id or 0, _("a file"))
         if run.kind == "file"
         else called(names.get(run.holder_id or 0), run.holder_id or 0),

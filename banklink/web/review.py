@@ -115,6 +115,8 @@ def line(each: Transaction) -> dict[str, Any]:
         "url": url_for(
             "transactions.one", connection_id=each.connection_id, transaction_id=each.id
         ),
+        "label": f"{each.counterparty_name or _('Not named')}, {day(each.booked_on)},"
+        f" {money(each.amount, each.currency)}, {each.id}",
         "booked": day(each.booked_on),
         "booked_iso": each.booked_on.isoformat(),
         "value": day(each.value_on) if each.value_on and each.value_on != each.booked_on else None,
@@ -288,10 +290,19 @@ def _remark(remark: Remark, kept: Transaction | None, connection: Connection) ->
         ),
     }
     title, text = says.get(remark.kind, (remark.kind, ""))
+    renumbered = remark.kind == "id_reused" and _is_renumbered(remark, kept)
+    if renumbered:
+        title = _("Came again under another number")
+        text = _(
+            "The bank numbers its transactions anew. Nothing came twice; from now on transactions of"
+            " this account are told apart by what stands in them."
+        )
     came = _content(remark.content, connection.currency)
     stored = _stored(kept) if kept is not None else {}
     names = list(dict.fromkeys([*stored, *came]))
-    if kept is not None and remark.kind == "changed":
+    if renumbered:
+        names = []
+    elif kept is not None and remark.kind == "changed":
         names = [name for name in names if stored.get(name) != came.get(name)] or names
     return {
         "id": remark.id,
@@ -305,6 +316,14 @@ def _remark(remark: Remark, kept: Transaction | None, connection: Connection) ->
     }
 
 
+def _is_renumbered(remark: Remark, kept: Transaction | None) -> bool:
+    """The same booking with a number of its own, instead of another with its number."""
+    if kept is None or remark.content.get("id") == kept.source_id:
+        return False
+    told = remark.content.get("booked_on"), remark.content.get("amount")
+    return told == (kept.booked_on.isoformat(), kept.amount)
+
+
 def _stored(each: Transaction) -> dict[str, str]:
     found = {
         _("Booked on"): day(each.booked_on),
@@ -313,6 +332,7 @@ def _stored(each: Transaction) -> dict[str, str]:
         _("Counterparty"): each.counterparty_name or "",
         _("Their account"): iban(each.counterparty_iban) if each.counterparty_iban else "",
         _("Description"): each.remittance,
+        _("Payer's reference"): each.end_to_end_id or "",
     }
     return {name: text for name, text in found.items() if text}
 

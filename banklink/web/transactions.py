@@ -4,6 +4,7 @@ all that is known of it."""
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
@@ -67,6 +68,7 @@ class Row:
 
     id: int
     url: str
+    label: str  # the link's name, another one for each
     booked: str
     booked_iso: str
     value: str | None
@@ -112,6 +114,9 @@ def asked_for(args: MultiDict[str, str], connection: Connection) -> Asked:
     amounts = typed_amount(typed["q"])
     words = _words(typed["q"])
     state = typed["state"] if typed["state"] in _STATES else "booked"
+    least, most = (_size(typed, key, wrong, currency) for key in ("least", "most"))
+    if least is not None and most is not None and least > most:
+        least, most = most, least  # -300 to -100 is 100 to 300
     return Asked(
         typed,
         Wanted(
@@ -121,8 +126,8 @@ def asked_for(args: MultiDict[str, str], connection: Connection) -> Asked:
             first=first,
             last=last,
             sign={"in": 1, "out": -1}.get(typed["way"], 0),
-            least=_size(typed, "least", wrong, currency),
-            most=_size(typed, "most", wrong, currency),
+            least=least,
+            most=most,
             holder=_number(typed["via"]),
             run=_number(typed["run"]),
             states=_STATES[state],
@@ -216,17 +221,27 @@ def page(connection_id: int) -> str:
             address=url_for(".page", connection_id=connection_id),
             pages=_pages(asked, found, connection_id),
             empty=_nothing(plain, connection),
+            wider=_wider(asked, connection_id),
         )
 
 
 def _rows(found: Found, connection: Connection, holders: dict[int, str]) -> list[Row]:
     base = url_for(".page", connection_id=connection.id)
     files = _("file")
+    unnamed, met = _("Not named"), Counter[str]()
+
+    def label(*parts: str) -> str:
+        """Of equal ones the second is called so."""
+        said = ", ".join(parts)
+        met[said] += 1
+        return f"{said} ({met[said]})" if met[said] > 1 else said
+
     states = {"review": _("to decide"), "rejected": _("left out"), "removed": _("removed")}
     return [
         Row(
             id=number,
             url=f"{base}/{number}",
+            label=label(name or unnamed, day(booked), money(amount, currency)),
             booked=day(booked),
             booked_iso=booked.isoformat(),
             value=day(value) if value is not None and value != booked else None,
@@ -327,7 +342,9 @@ def _fields(asked: Asked, holders: dict[int, str]) -> tuple[Field, ...]:
             name="from", label=_("From"), type="date", value=typed["from"],
             error=wrong.get("from"),
         ),
-        Field(name="to", label=_("Through"), type="date", value=typed["to"], error=wrong.get("to")),
+        Field(name="to", label=_("Up to and including"), type="date", value=typed["to"],
+            error=wrong.get("to"),
+        ),
         Field(
             name="way",
             label=_("In or out"),
@@ -335,11 +352,11 @@ def _fields(asked: Asked, holders: dict[int, str]) -> tuple[Field, ...]:
             choices=choices("way", ("", _("Both")), ("in", _("In")), ("out", _("Out"))),
         ),
         Field(
-            name="least", label=_("At least"), type="text", value=typed["least"],
+            name="least", label=_("Amount from"), type="text", value=typed["least"],
             error=wrong.get("least"), width="short",
         ),
         Field(
-            name="most", label=_("At most"), type="text", value=typed["most"],
+            name="most", label=_("Amount up to"), type="text", value=typed["most"],
             error=wrong.get("most"), width="short",
         ),
         Field(
@@ -391,6 +408,18 @@ def _nothing(plain: bool, connection: Connection) -> str:
     if connection.watermark is not None:
         return _("Fetched, and the bank has no transactions in these days.")
     return _("No transactions have been fetched yet.")
+
+
+def _wider(asked: Asked, connection_id: int) -> Link | None:
+    """What waits or was removed is not looked through unless asked for."""
+    if asked.wanted.states != _STATES["booked"] or asked.wanted == Wanted(
+        connection_id=connection_id
+    ):
+        return None
+    return Link(
+        label=_("Search what waits, was left out or removed too"),
+        url=asked.address(connection_id, state="all"),
+    )
 
 
 # -- one of them --------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from playwright.sync_api import expect
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from banklink.examples import EXAMPLES
-from banklink.store.models import Connection, FetchRun, Remark
+from banklink.store.models import Connection, FetchRun, Remark, Transaction
 from tests.browser.people import Person
 from tests.support import story
 from tests.support.house import TestHouse
@@ -27,12 +27,18 @@ def connection(house: TestHouse, example: str = TOLD) -> int:
 
 
 def told(house: TestHouse) -> int:
-    """Made at the first call."""
+    """Made at the first call; later ones make undone what was decided."""
     number = connection(house)
     with house.services.store.write() as session:
         known = select(Remark.id).where(Remark.connection_id == number)
         if session.scalars(known).first() is None:
             story.tell(session, session.get_one(Connection, number), house.at())
+        mine = Transaction.connection_id == number
+        undecided = update(Transaction).where(mine, Transaction.review_reason.is_not(None))
+        session.execute(undecided.values(state="review", decided_at=None, decided_by=None))
+        unseen = update(Remark).where(Remark.connection_id == number)
+        session.execute(unseen.values(settled_at=None, settled_by=None))
+        story.recount(session, number)
     return number
 
 
@@ -60,7 +66,7 @@ def removed(hands: Person) -> None:
 
 
 def put_back(hands: Person) -> None:
-    removed(hands)
+    """From there."""
     hands.page.locator("#change").click()
     expect(hands.page.locator("article .line")).to_have_count(0)
 

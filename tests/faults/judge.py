@@ -250,10 +250,10 @@ def _kept(db: sqlite3.Connection, last: dict[str, Any], found: Verdict) -> None:
     ).fetchone()[0]
     if rows < last["rows"]:
         found.lost.append(f"{last['rows'] - rows} bookings that were claimed")
-    runs = dict(
-        (number, (seen, result))
+    runs = {
+        number: (seen, result)
         for number, seen, result in db.execute("SELECT id, seen, result FROM fetch_runs")
-    )
+    }
     for number, seen, result in last["runs"]:
         if number not in runs or runs[number][0] < seen or (result and runs[number][1] != result):
             found.lost.append(f"run {number}: claimed {seen} {result}, is {runs.get(number)}")

@@ -92,6 +92,16 @@ class Listing:
     last: date
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where a page ended: in a frozen list, or before what comes `after` a place."""
+
+    ref: str
+    wires: list[ProviderTransaction]
+    after: tuple[int, int]
+    synced_at: datetime
+
+
 Hook = Callable[[str], None]
 
 
@@ -123,13 +133,15 @@ class Bank:
         self.pending_rows: list[PendingBooking] = []
         self.opening = 100_000
         self.balance_wrong_by = 0
+        self.right_through = 0
+        self.first_said: int | None = None
         self.shares: dict[str, Share] = {}
         self.page_size = 4
         self.unreadable = 0
         self.shuffle = 0
         self.renumberings = 0
         self.refs = 0
-        self.cursors: dict[str, tuple[str, list[ProviderTransaction], tuple[date, int]]] = {}
+        self.cursors: dict[str, Cut] = {}
         self.listings: dict[int, Listing] = {}
         self.reading: Callable[[], int] = lambda: 0
         self.accesses: list[tuple[str, str, datetime]] = []
@@ -309,6 +321,8 @@ class Bank:
         share = self.shares.get(credentials.access_token)
         shown = []
         if share is not None and share.listed:
+            if self.first_said is None:
+                self.first_said = share.synced
             shown.append(
                 ProviderAccount(
                     ref=share.ref,
@@ -354,17 +368,19 @@ class Bank:
             )
             wires = [self._wire(share, each) for each in rows]
             places = [self._place(each) for each in rows]
-            start = 0
+            start, synced_at = 0, share.synced_at
         elif cursor not in self.cursors:
             raise CursorRefused("cursor_unknown", http_status=400)
         else:
-            ref, wires, after = self.cursors[cursor]
-            if ref != account_ref:
+            cut = self.cursors[cursor]
+            if cut.ref != account_ref:
                 raise CursorRefused("cursor_unknown", http_status=400)
+            wires, synced_at = cut.wires, cut.synced_at
             if self.manners.frozen:
-                start, places = after[0], []
+                start, places = cut.after[0], []
             else:
-                rows = [each for each in self._shown(share) if self._place(each) > after]
+                synced_at = share.synced_at
+                rows = [each for each in self._shown(share) if self._place(each) > cut.after]
                 wires, places, start = (
                     [self._wire(share, each) for each in rows],
                     [self._place(each) for each in rows],
@@ -375,14 +391,16 @@ class Bank:
         if end < len(wires):
             next_cursor = f"cursor-{len(self.cursors)}-{self.chance.randrange(10**9)}"
             after = (end, 0) if self.manners.frozen else places[end - 1]
-            self.cursors[next_cursor] = (account_ref, wires if self.manners.frozen else [], after)
+            self.cursors[next_cursor] = Cut(
+                account_ref, wires if self.manners.frozen else [], after, synced_at
+            )
         self.hook("transactions done")
         odd = (
             [Unreadable("booked_on_missing", {"id": f"odd-{n}"}) for n in range(self.unreadable)]
             if cursor is None
             else []
         )
-        return Page(page, next_cursor, odd)
+        return Page(page, next_cursor, odd, synced_at)
 
     def pending(self, credentials: Credentials, *, account_ref: str) -> Sequence[PendingBooking]:
         self.hook("pending")

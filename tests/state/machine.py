@@ -302,6 +302,14 @@ class Machine(RuleBasedStateMachine):
         if share is not None:
             share.outage = on
 
+    @rule()
+    @precondition(lambda self: not self.bank.balance_wrong_by)
+    def lose_a_cent(self) -> None:
+        """From now on the bank says another balance than its bookings come to."""
+        self.count()
+        self.bank.right_through = self.house.one("SELECT max(id) FROM fetch_runs")[0] or 0
+        self.bank.balance_wrong_by = 1
+
     @rule(count=st.integers(0, 2))
     def odd_rows(self, count: int) -> None:
         self.count()
@@ -422,6 +430,7 @@ class Machine(RuleBasedStateMachine):
             self.bank.hear()
             self.act(self.jobs)
             if not self.oracle.left_behind(share):
+                assert not self.oracle.unnoticed(), self.oracle.unnoticed()
                 return
         if self.oracle.before.link.switch == "on" and share.valid_until > self.house.now:
             raise AssertionError(self.oracle.left_behind(share))

@@ -65,10 +65,12 @@ class Link(NamedTuple):
     gap_to: str | None
     selected: int | None
     doubted: str | None
+    unbalanced: str | None
 
 
 _LINK = """
-    SELECT switch, start_date, watermark, gap_from, gap_to, selected_id, ids_doubted_at
+    SELECT switch, start_date, watermark, gap_from, gap_to, selected_id, ids_doubted_at,
+           unbalanced_from
     FROM connections WHERE id = ?
 """
 
@@ -196,6 +198,7 @@ class Oracle:
         self._truth(now)
         self._holes_are_known(now)
         self._days_add_up(now)
+        self._no_false_alarm(now)
         self._budget()
         self.before = now
         return now
@@ -415,6 +418,36 @@ class Oracle:
             )
         }
         assert told == {each: (n, credit[each], debit[each]) for each, n in count.items()}
+
+    def _no_false_alarm(self, now: Stored) -> None:
+        """Where the bank is right about what the account holds, and all it ever told of is booked,
+        nothing is said to be wrong."""
+        if now.link.unbalanced is None or self.bank.balance_wrong_by:
+            return
+        if any(row.state != "booked" for row in now.rows.values()):
+            return
+        first_said = self.bank.first_said or 0
+        heard = max(share.synced for share in self.bank.shares.values())
+        booked = Counter((row.day, row.amount) for row in now.rows.values())
+        wanted = Counter(
+            (each.day.isoformat(), each.amount)
+            for each in self.bank.bookings
+            if first_said < each.born <= heard or (each.day.isoformat(), each.amount) in booked
+        )
+        assert booked != wanted, f"a false alarm about balances from {now.link.unbalanced}"
+
+    def unnoticed(self) -> str:
+        """That the bank says another balance than its bookings come to, and the row is silent:
+        where an earlier balance is kept, all days since are known, and nobody has to decide."""
+        now, right = self.before, self.bank.right_through
+        if not self.bank.balance_wrong_by or now.link.unbalanced or self.of_state("review"):
+            return ""
+        said = self.house.rows('SELECT run_id, "on" FROM balances')
+        before = [date.fromisoformat(on) for run, on in said if run <= right]
+        after = [date.fromisoformat(on) for run, on in said if run > right]
+        if not before or not after or not set(days(max(before), max(after))) <= now.covered:
+            return ""
+        return f"nobody says that the balance is off by {self.bank.balance_wrong_by}: {said}"
 
     def _budget(self) -> None:
         """At most four unattended readings of an account within any 24 hours."""

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import String, cast, select, update
 
+from banklink.actions import balances, fetch, ledger, review
 from banklink.actions import export as exporting
-from banklink.actions import fetch, ledger, review
 from banklink.core import coverage, dedup
 from banklink.core.dedup import Kind
 from banklink.store import bookings
@@ -179,3 +179,13 @@ def what_went_out_goes_out_again(patch: Patch) -> None:
         )
 
     patch.setattr(exporting, "_claim", claim)
+
+
+@sabotage("book", "press_refresh", "lose_a_cent", "calm")
+def nobody_holds_bookings_against_balances(patch: Patch) -> None:
+    patch.setattr(balances, "check", lambda *_args, **_more: None)
+
+
+@sabotage("book", "press_refresh", "wait", "calm")
+def balances_forget_to_add_up_bookings(patch: Patch) -> None:
+    patch.setattr(balances, "_days", lambda *_args: {})

@@ -603,6 +603,7 @@ def bookings() -> list[Row]:
         view = Row(
             id=number,
             url=f"/t/{number}",
+            label=f"Café De Gouden Leeuw {number}, 20 mei 2025, 1.204,50",
             booked="20 mei 2025",
             booked_iso="2025-05-20",
             value=None,
@@ -625,7 +626,16 @@ def bookings() -> list[Row]:
             amount="−86,20",
             into=False,
             name="Meelfabriek Molen van Noord-Holland Coöperatieve Vereniging U.A.",
+            label="Meelfabriek Molen van Noord-Holland Coöperatieve Vereniging U.A., 20 mei",
             text="SEPA incasso algemeen doorlopend NL98ZZZ999999990000 kenmerk 4417-0032-1188-9001",
         ),
-        row(3, name=None, iban=None, text="", state="review", state_text="te beslissen"),
+        row(
+            3,
+            name=None,
+            label="Not named, 20 mei",
+            iban=None,
+            text="",
+            state="review",
+            state_text="te beslissen",
+        ),
     ]

@@ -69,9 +69,9 @@ def test_what_is_new_is_made_with_a_press_and_downloaded_with_another(
 ) -> None:
     books.states(today(office) - timedelta(days=3), 10_000)
     books.book(today(office) - timedelta(days=1), 1250, -250)
-    assert "2 boekingen zijn nog niet op deze manier" in guest.get(page(books)).text
+    assert "2 mutaties zijn nog niet op deze manier" in guest.get(page(books)).text
     text = pressed(guest, books, "new")
-    assert "Klaar: afschriften 1, 2 boekingen." in text
+    assert "Klaar: afschriften 1, 2 mutaties." in text
     assert "€ 100,00" in text.replace("\xa0", " ") and "€ 110,00" in text.replace("\xa0", " ")
     answer = guest.get(files(text)[0])
     assert answer.mimetype == "application/xml"
@@ -201,7 +201,7 @@ def test_what_is_not_whole_is_said_on_the_page_and_in_the_file(
     for said in (
         "Van deze rekening is geen saldo bekend: de saldi tellen vanaf nul",
         "Niet opgehaald en dus niet in dit afschrift",
-        "1 boeking wachtte op een beslissing en staat er niet in.",
+        "1 mutatie wachtte op een besluit en staat er niet in.",
     ):
         assert said in words(soup(guest.get(page(books))).main)
         assert said in re.findall("<AddtlStmtInf>(.*?)</AddtlStmtInf>", camt)[-1]
@@ -214,7 +214,7 @@ def test_a_period_that_changed_since_says_so(office: Office, books: Ledger, gues
     assert "Sindsdien veranderd" not in text
     books.book(today(office), 7)
     text = guest.get(page(books)).text.replace("\xa0", " ")
-    assert "Sindsdien veranderd: op deze dagen staan nu 2 boekingen, samen € 0,12." in text
+    assert "Sindsdien veranderd: op deze dagen staan nu 2 mutaties, samen € 0,12." in text
     assert "veranderd" not in guest.get(files(text)[0]).text
 
 
@@ -225,7 +225,7 @@ def test_what_goes_back_is_told_before_it_is_made(
     pressed(guest, books, "new")
     books.decide("removed", one)
     assert (
-        "1 boeking ging eerder naar buiten en is sindsdien verwijderd"
+        "1 mutatie ging eerder naar buiten en is sindsdien verwijderd"
         in guest.get(page(books)).text
     )
     address = files(pressed(guest, books, "new"))[0]
