@@ -371,6 +371,24 @@ def test_one_is_taken_in_one_left_out_and_that_one_put_back(
     assert set(seen) == {"Sanne Jansen"}
 
 
+def test_that_the_bank_numbers_anew_is_one_remark_that_says_how_many(
+    visitor: Visitor, house: TestHouse, told: int
+) -> None:
+    with house.services.store.write() as session:
+        run = session.scalars(select(Remark.run_id).where(Remark.connection_id == told)).first()
+        session.add(
+            Remark(connection_id=told, run_id=run, kind="id_reused", mark="renumbered:1",
+                   content={"renumbered": 9}, seen_at=house.at().now)
+        )  # fmt: skip
+    page = page_of(visitor, f"/connections/{told}/review")
+    each = next(case for case in cases(page, "remarks") if "ander nummer" in words(case))
+    assert "9 bekende mutaties kwamen met een nieuw nummer. De bank nummert" in words(each)
+    assert not each.select("table")
+    press(visitor, page, each.select_one("button"))
+    page = page_of(visitor, f"/connections/{told}/review")
+    assert not [case for case in cases(page, "remarks") if "ander nummer" in words(case)]
+
+
 def test_all_of_them_are_those_that_were_counted(
     visitor: Visitor, house: TestHouse, books: Books
 ) -> None:
