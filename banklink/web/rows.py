@@ -390,6 +390,7 @@ class Names:
                 holder.revoked_at if holder and holder.withdrawn_here else None
             ),
             "ended": _ended(holder),
+            "stopped": _stopped(holder, connection.watermark),
             "attempted": _day_or_none(holder.attempted_at if holder else None),
             "fetched": when(connection.last_success, voice.today)
             if connection.last_success
@@ -417,6 +418,15 @@ def _ended(holder: HolderFacts | None) -> str | None:
     if holder.authorisation is Authorisation.REVOKED:
         return _day_or_none(holder.ended_at)
     return _day_or_none(holder.valid_until)
+
+
+def _stopped(holder: HolderFacts | None, watermark: date | None) -> str | None:
+    """Since when nothing is fetched: the day the authorisation ran out, or an earlier one when the
+    last fetch that completed was before it."""
+    if holder is None or holder.valid_until is None:
+        return None
+    ran_out = amsterdam_day(holder.valid_until)
+    return day(min(ran_out, watermark or ran_out))
 
 
 def _new(count: int) -> str:

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from babel.dates import format_date
 
 from banklink.actions.depart import hashed
 from banklink.core.calendar import AMSTERDAM
@@ -64,6 +65,20 @@ def test_refused_details_are_said_and_the_owner_is_led_to_them(
     assert (way_on is not None) == owner
     if way_on is not None:
         assert visitor.get(str(way_on["href"])).status_code == 200
+
+
+@pytest.mark.parametrize(("days", "named"), [(-9, -9), (9, 0)])
+def test_an_expired_row_says_since_which_day_there_is_nothing(
+    house: TestHouse, visitor: Visitor, books: Books, days: int, named: int
+) -> None:
+    """Fetching may have stopped before the authorisation ran out; then that is the day."""
+    number = books.id("expired_with_rescue")
+    row = row_of(visitor.get("/"), number)
+    ran_out = date.fromisoformat(str(row.select_one("time")["datetime"]))  # type: ignore[index]
+    with for_now(house, number, watermark=ran_out + timedelta(days=days)):
+        said = words(row_of(visitor.get("/"), number))
+    since = format_date(ran_out + timedelta(days=named), "d MMM y", locale="nl")
+    assert f"Geen mutaties sinds {since}." in said
 
 
 # -- limits and balances ------------------------------------------------------------------------
