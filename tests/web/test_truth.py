@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -33,6 +33,22 @@ def for_now(house: TestHouse, number: int, **values: Any) -> Iterator[None]:
             row = session.get_one(Connection, number)
             for name, value in before.items():
                 setattr(row, name, value)
+
+
+@contextmanager
+def paused(house: TestHouse, number: int, until: datetime) -> Iterator[None]:
+    """The accounts behind the connection, which the bank asked not to be read before `until`."""
+
+    def set_(value: datetime | None) -> None:
+        with house.services.store.write() as session:
+            iban = session.get_one(Connection, number).iban
+            session.query(Account).filter_by(iban=iban).update({"paused_until": value})
+
+    set_(until)
+    try:
+        yield
+    finally:
+        set_(None)
 
 
 # -- who is to blame ----------------------------------------------------------------------------
@@ -94,6 +110,10 @@ def test_a_row_that_waits_for_the_banks_limit_says_until_when(
     hour = f"{until.astimezone(AMSTERDAM):%H:%M}"
     assert f"Wacht op banklimiet tot {hour}" in words(row.select_one(".overlay-limited"))
     assert re.search(r"Banklimiet nog \d van 4 keer ophalen in 24 uur", words(details))
+    with for_now(house, number, limited_until=until), paused(house, number, until):
+        details = row_of(visitor.get(f"/?connection={number}&open=details"), number)
+    assert f"Banklimiet de bank vraagt te wachten tot {hour}" in words(details)
+    assert "van 4 keer" not in words(details)
     later = until + timedelta(days=2)
     with for_now(house, number, limited_until=later):
         said = words(row_of(visitor.get("/"), number).select_one(".overlay-limited"))
