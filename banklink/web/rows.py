@@ -271,7 +271,7 @@ def _drawn(record: Record, voice: Voice, timely: _Timely) -> RowView:
         second=second,
         menu=tuple(_offer(offer, record, spoken, voice) for offer in diagnosis.menu)
         + ((_disarm(record, spoken),) if connection.armed else ())
-        + (_help(record, spoken),),
+        + (_transactions(record, spoken), _help(record, spoken)),
         details=Button(
             action="details",
             label=_("Details"),
@@ -290,7 +290,8 @@ def _drawn(record: Record, voice: Voice, timely: _Timely) -> RowView:
     if not voice.provider_ready:
         view = _provider_first(view, voice, spoken)
     if not voice.may_change:
-        view = replace(view, primary=None, second=None, rescue=(), menu=(_help(record, spoken),))
+        to_read = _transactions(record, spoken), _help(record, spoken)
+        view = replace(view, primary=None, second=None, rescue=(), menu=to_read)
     return replace(view, digest=hashlib.sha256(repr(view).encode()).hexdigest()[:16])
 
 
@@ -342,6 +343,16 @@ def _disarm(record: Record, title: str) -> Button:
         method="post",
         url=path_to("connections.disarm", connection_id=record.connection.id),
         fields=(("version", str(record.connection.version)),),
+    )
+
+
+def _transactions(record: Record, title: str) -> Button:
+    return Button(
+        action="transactions",
+        label=_("Show transactions"),
+        name=_("Show transactions of %(title)s", title=title),
+        method="get",
+        url=path_to("transactions.page", connection_id=record.connection.id),
     )
 
 
