@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup, Tag
 from sqlalchemy import delete, func, select
 
+from banklink.core.calendar import AMSTERDAM
 from banklink.store.listing import PAGE
 from banklink.store.models import (
     BookedDay,
@@ -507,6 +508,10 @@ def test_a_fetch_under_way_is_told_until_it_ends(
             for name, value in values.items():
                 setattr(open_, name, value)
 
+    def limited(until: datetime | None) -> None:
+        with house.services.store.write() as session:
+            session.get_one(Connection, number).limited_until = until
+
     def row() -> str:
         return words(row_of(visitor.get(f"/connections/{number}/row"), number))
 
@@ -526,7 +531,21 @@ def test_a_fetch_under_way_is_told_until_it_ends(
     paused = page_of(visitor, f"/connections/{number}/transactions").select_one("#progress")
     assert paused is not None and "hx-get" not in paused.attrs
 
-    run(None, result="ok", finished_at=at.now, added=1100)
+    def log() -> str:
+        page = page_of(visitor, f"/connections/{number}/fetches")
+        return words(page.select_one(".runs tbody .ended"))  # type: ignore[arg-type]
+
+    until = at.now + timedelta(hours=5)
+    hour = f"{until.astimezone(AMSTERDAM):%H:%M}"
+    stop = f"gestopt door de banklimiet tot {hour}; gaat daarna vanzelf verder"
+    limited(until)
+    assert f"{so_far}; {stop}" in log()
+    run(-timedelta(minutes=5), pages=0)  # refused before its first page
+    assert stop in log() and "niet afgemaakt" not in log()
+    limited(None)
+    assert "niet afgemaakt" in log()
+
+    run(None, result="ok", finished_at=at.now, pages=12, added=1100)
     assert "opgehaald 12 pagina" not in row()
     ended = page_of(visitor, f"/connections/{number}/fetches/progress").select_one("#progress")
     assert ended is not None and "Klaar: 1.100 nieuwe mutaties." in words(ended)
