@@ -290,7 +290,12 @@ def test_a_row_tells_all_that_is_known_of_it_and_can_be_taken_out_and_put_back(
     assert not page_of(visitor, f"{start}?q=kenmerk-77").select(LIST)
     assert sums(page_of(visitor, start)) != before
     visitor.press(f"{address}/restore")
+    said = page_of(visitor, address).select_one("#said")
+    assert said is not None and "Teruggezet; de mutatie telt weer mee." in words(said)
     assert sums(page_of(visitor, start)) == before
+    visitor.press(f"{address}/restore")  # from an older page
+    again = page_of(visitor, address).select_one("#said")
+    assert again is not None and not words(again), "nothing was put back"
 
 
 def test_a_transaction_of_another_account_is_not_there(
