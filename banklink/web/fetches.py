@@ -45,7 +45,7 @@ def page(connection_id: int) -> str:
         connection = connection_here(session, connection_id)
         runs = session.scalars(
             select(FetchRun)
-            .where(FetchRun.connection_id == connection_id, FetchRun.id < min(before, MOST))
+            .where(FetchRun.connection_id == connection_id, FetchRun.id < max(0, min(before, MOST)))
             .order_by(FetchRun.id.desc())
             .limit(PAGE + 1)
         ).all()

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 
 from banklink.actions import remarks as remarking
 from banklink.actions import review as reviewing
-from banklink.actions.services import Missing, Refused
+from banklink.actions.services import Missing
 from banklink.core.money import to_minor
 from banklink.store.asides import ASIDE
 from banklink.store.models import Connection, Remark, Transaction
@@ -170,9 +170,9 @@ def reject(connection_id: int) -> Response:
 
 def _decide(connection_id: int, action: Callable[..., Any]) -> Response:
     """About one (`id`), or about all that had been counted (`through`)."""
-    numbers = [number for number in request.form.getlist("id", type=int) if number < 2**62]
+    numbers = [number for number in request.form.getlist("id", type=int) if 0 < number < 2**62]
     through = request.form.get("through", type=int)
-    if through is not None and through < 2**62:
+    if through is not None and 0 < through < 2**62:
         with house().services.store.read() as session:
             numbers = list(
                 session.scalars(
@@ -185,13 +185,12 @@ def _decide(connection_id: int, action: Callable[..., Any]) -> Response:
                 )
             )
     try:
-        action(house().services, connection_id, numbers, at(), actor=person().name)
+        n = action(house().services, connection_id, numbers, at(), actor=person().name)
     except Missing:
         abort(404)
-    except Refused:
+    if not n:
         say("error", _("Somebody else decided about it meanwhile; this is how it stands now."))
         return redirect(url_for(".page", connection_id=connection_id), 303)
-    n = len(numbers)
     if action is reviewing.accept:
         say("ok", ngettext("%(n)s transaction taken in.", "%(n)s transactions taken in.", n))
     else:
@@ -295,8 +294,8 @@ def _remark(remark: Remark, kept: Transaction | None, connection: Connection) ->
     if renumbered:
         title = _("Came again under another number")
         text = _(
-            "The bank numbers its transactions anew. Nothing came twice; from now on transactions of"
-            " this account are told apart by what stands in them."
+            "The bank numbers its transactions anew. Nothing came twice; from now on transactions"
+            " of this account are told apart by what stands in them."
         )
     came = _content(remark.content, connection.currency)
     stored = _stored(kept) if kept is not None else {}
@@ -426,7 +425,7 @@ def _seen(connection_id: int, remark: Remark | None) -> Button:
 def seen(connection_id: int) -> Response:
     """One remark, or all that there are."""
     number = request.form.get("remark", type=int)
-    if number is not None and number >= MOST:
+    if number is not None and not 0 < number < MOST:
         abort(404)
     remarking.seen(house().services, connection_id, at(), only=number, actor=person().name)
     return redirect(url_for(".page", connection_id=connection_id, _anchor="remarks"), 303)

@@ -79,13 +79,14 @@ def _points(said: str, name: str, choose: Callable[[Any], Sequence[Point]]) -> R
     began, total = time.monotonic(), Report(said)
     with ExitStack() as stack:
         rigs = [stack.enter_context(rigged(name)) for _ in range(AT_ONCE)]
-        known, calls = rigs[0].reference()
-        chosen = choose(calls)
+        # Each has books of its own, whose states are like no other's.
+        known, calls = zip(*(rig.reference() for rig in rigs), strict=True)
+        chosen = choose(calls[0])
 
         def work(place: int) -> Report:
             mine = Report(said)
             for number, each in enumerate(
-                points.work(rigs[place], chosen[place::AT_ONCE], known=known)
+                points.work(rigs[place], chosen[place::AT_ONCE], known=known[place])
             ):
                 mine.add(each)
                 if number % 100 == 99:

@@ -313,6 +313,7 @@ def _go_on(rig: Rig, target: Path, report: Losses, moment: int) -> None:
     """The bank kept its power: it is where the run brought it."""
     rig.reset()
     rig.run(rig.world.act)
+    rig.forget_requests()
     (rig.folder / DATABASE).write_bytes((target / DATABASE).read_bytes())
     log = target / f"{DATABASE}-wal"
     if log.exists():

@@ -122,6 +122,10 @@ class Rig:
         self.real, self.now = self.world.real, self.world.now
         self._bank.tell(reset=self.real.isoformat(), **{"from": str(self.world.folder)})
 
+    def forget_requests(self) -> None:
+        """Who asked the bank for what: not of these books."""
+        os.truncate(self.bank.parent / "requests.log", 0)
+
     def later(self, step: timedelta) -> None:
         self.real += step
         self.now = datetime.fromisoformat(self._bank.tell(time=self.real.isoformat())["now"])

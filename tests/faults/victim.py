@@ -32,6 +32,7 @@ from sqlalchemy import event
 
 import app as composition
 from banklink import jobs
+from banklink.actions import fetch
 from banklink.actions.activate import activate
 from banklink.actions.come_back import can_finish, come_back, finish
 from banklink.actions.depart import depart
@@ -44,8 +45,9 @@ from banklink.store.models import Account, Attempt, Connection, Grant
 from tests.faults import judge
 from tests.faults.sabotage import SABOTAGES, nameless
 
-PAGE = 30
-"""Bookings a page, so that a first fetch has many of them."""
+SMALL = ((ponto, "_PAGE", 30), (fetch, "_AT_ONCE", 31), (fetch, "_NOT_LONGER", 3600.0))
+"""Small pages, and two of them in a transaction however slow the machine is: so a first fetch has
+many of both, and the same every time."""
 
 _PR_SET_PTRACER, _ANY = 0x59616D61, ctypes.c_ulong(-1)
 
@@ -161,8 +163,9 @@ def _import_the_rest() -> None:
     import authlib.integrations.base_client
     import authlib.integrations.httpx_client  # type: ignore[import-untyped]  # noqa: F401
 
-    assert hasattr(ponto, "_PAGE")
-    ponto._PAGE = PAGE
+    for module, name, value in SMALL:
+        assert hasattr(module, name)
+        setattr(module, name, value)
 
 
 def _say(what: dict[str, Any]) -> None:

@@ -200,7 +200,7 @@ def _nameless(house: House) -> Made:
     books = house.books(
         jan=[account(BAKERY, since=100, valid=180)], shares={"jan": [BAKERY]}, journals=[BAKERY]
     )
-    _equal(house, TODAY, 40)
+    _equal(house, TODAY, 100)
     books.activate(20)
     house.later(days=1)
     _equal(house, TODAY, 6)
@@ -244,11 +244,11 @@ def _office(house: House) -> Made:
     house.clock.source = Still(datetime.now(UTC))
     ibans = (BAKERY, SAVINGS, SHOP)
     books = house.books(
-        jan=[account(each, since=250, valid=500, opened_days_ago=250) for each in ibans],
+        jan=[account(each, since=700, valid=800, opened_days_ago=720) for each in ibans],
         shares={"jan": ibans},
         journals=ibans,
     )
-    start = house.at().today - timedelta(days=240)
+    start = house.at().today - timedelta(days=690)
     for iban in ibans:
         _switch_on(house, books, iban, start)
     return books, start, [], [], {}

@@ -238,6 +238,19 @@ def test_what_cannot_be_read_is_said_at_its_field_and_not_looked_at(
     assert not page.select(LIST), "the last day holds still"
 
 
+@pytest.mark.parametrize("number", [10**30, -(10**30), 0])
+def test_numbers_beyond_any_row_find_nothing_and_break_nothing(
+    visitor: Visitor, told: int, number: int
+) -> None:
+    here = f"/connections/{told}"
+    for page in (f"fetches?before={number}", f"exports?below={number}"):
+        assert visitor.get(f"{here}/{page}").status_code == 200, page
+    for action, field in (("accept", "id"), ("reject", "through")):
+        answer = visitor.press(f"{here}/review/{action}", {field: str(number)})
+        assert answer.status_code == 303, action
+    assert visitor.press(f"{here}/review/seen", {"remark": str(number)}).status_code == 404
+
+
 def test_announced_ones_stand_apart_and_count_nowhere(
     visitor: Visitor, house: TestHouse, told: int
 ) -> None:
@@ -340,6 +353,10 @@ def test_one_is_taken_in_one_left_out_and_that_one_put_back(
     press(visitor, page, page.select_one(f"#case-{first}-accept"))
     press(visitor, page, page.select_one(f"#case-{second}-reject"))
     assert (state_of(house, first), state_of(house, second)) == ("booked", "rejected")
+    visitor.press(f"/connections/{told}/review/accept", {"id": str(second)})  # from an older page
+    assert state_of(house, second) == "rejected"
+    said = words(page_of(visitor, f"/connections/{told}/review").select_one("#said"))  # type: ignore[arg-type]
+    assert "Iemand anders" in said, "nothing was done, and nothing else is claimed"
     after = sums(page_of(visitor, f"/connections/{told}/transactions"))
     assert int(after["count"].split()[0]) == int(before["count"].split()[0]) + 1
     page = page_of(visitor, f"/connections/{told}/review")

@@ -104,7 +104,7 @@ def test_a_balance_that_does_not_add_up_names_its_days_and_the_amount(
         row = row_of(visitor.get("/"), number)
     said = words(row.select_one(".overlay-unbalanced")).replace("\xa0", " ")
     assert said.startswith("Saldo klopt niet " + sentence)
-    assert said.endswith("Banklink verbetert niets uit zichzelf.")
+    assert said.endswith("Banklink verbetert niets uit zichzelf. Bekijk de dagen")
 
 
 # -- the morning line ---------------------------------------------------------------------------
