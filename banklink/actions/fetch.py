@@ -618,17 +618,7 @@ def _store_batch(session: Session, job: _Job, run: FetchRun, batch: _Batch, at: 
     if found.caught:
         connection = session.get_one(Connection, job.connection_id, with_for_update=True)
         connection.ids_doubted_at = connection.ids_doubted_at or at.now
-        for place, key in found.caught:
-            each = found.bookings[place]
-            bookings.remark(
-                session,
-                job.reading,
-                "id_reused",
-                f"id_reused:{job.reading.scope}:{each.id}",
-                bookings.content_of(each),
-                at,
-                transaction_id=key if key > 0 else None,
-            )
+        bookings.remark_caught(session, job.reading, found, at)
         _close(session, run, at, "restarted")
         return False
     taken: Taken = bookings.take(session, job.reading, found, at, late=job.is_late)

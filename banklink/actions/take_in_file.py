@@ -69,6 +69,8 @@ class Look:
     because a person said so; `takes`: the days of it that count here. `missing` and `left`: days
     without transactions before and after. `early` and `locked`: bookings before the start date and
     in the locked period, which stay out; `removed`: known ones that somebody took out of the books.
+    `lacks`: the days of transactions that are in the books and not in the file, though it tells
+    everything of `takes`; a day for each, in order.
     `off`: statements that do not add up: name, what they come to, and what they say."""
 
     file: File
@@ -81,6 +83,7 @@ class Look:
     new: tuple[dedup.Booking, ...]
     known: int
     removed: int
+    lacks: tuple[date, ...]
     doubts: tuple[Doubt, ...]
     early: int
     locked: int
@@ -145,6 +148,9 @@ def look(
         lock_date = _lock_date(session, connection)
     read = _read(services, connection, upload, lock_date, at)
     choices = merged(upload.choices, typed or {})
+    own, frame = read.part.own, _frame(connection, lock_date, at)
+    told, whole = _told(own, choices, at)
+    takes = _within(told, frame)
     with services.store.read() as session:
         covered = shelf.covered(session, connection_id)
         reading = shelf.Reading(connection_id, _scope(upload), trusted=False)
@@ -155,8 +161,7 @@ def look(
             for some in _chunks(sorted(keys))
             for each in session.scalars(select(Transaction).where(Transaction.id.in_(some)))
         }
-    own, frame = read.part.own, _frame(connection, lock_date, at)
-    takes, whole = _told(own, choices, at)
+        lacks = _lacks(session, connection_id, takes, found.met)
     missing = without([frame], covered)
     new, doubts = [], []
     for verdict in found.verdicts:
@@ -171,13 +176,14 @@ def look(
         file=read.file,
         part=read.part,
         whole=whole,
-        takes=tuple(_within(takes, frame)),
+        takes=tuple(takes),
         missing=tuple(missing),
         left=tuple(without(missing, takes)),
         bookings=len(read.inside) + read.early + read.locked,
         new=tuple(sorted(new, key=lambda each: each.booked_on, reverse=True)),
         known=len(known),
         removed=sum(there[each.key or 0].state in ("removed", "rejected") for each in known),
+        lacks=tuple(lacks),
         doubts=tuple(doubts),
         early=read.early,
         locked=read.locked,
@@ -197,6 +203,26 @@ def _in_doubt(verdict: Verdict, each: dedup.Booking, covered: Iterable[Span]) ->
     if verdict.kind is Kind.NEW:
         return any(first <= each.booked_on <= last for first, last in covered)
     return verdict.kind is Kind.DOUBTFUL
+
+
+def _lacks(
+    session: Session, connection_id: int, takes: Iterable[Span], met: Mapping[int, date]
+) -> list[date]:
+    """The days of booked rows in `takes` that no booking of the file is, or may be."""
+    return [
+        row.booked_on
+        for span in takes
+        for row in session.execute(
+            select(Transaction.id, Transaction.booked_on)
+            .where(
+                Transaction.connection_id == connection_id,
+                Transaction.state == "booked",
+                Transaction.booked_on.between(*span),
+            )
+            .order_by(Transaction.booked_on)
+        )
+        if row.id not in met
+    ]
 
 
 def _scope(upload: Upload) -> str:

@@ -487,6 +487,42 @@ def remark_unreadable(
     )
 
 
+def remark_caught(session: Session, reading: Reading, found: Look, at: Moment) -> None:
+    """Why the bank's ids are doubted from now on. An id that named two bookings is told with the
+    one that is kept; that known ones came under other ids is one event, told once with how many."""
+    kept = {
+        row.id: row
+        for keys in _chunks({key for _, key in found.caught})
+        for row in session.execute(
+            select(
+                Transaction.id, Transaction.source_id, Transaction.booked_on, Transaction.amount
+            ).where(Transaction.id.in_(keys))
+        )
+    }
+    renumbered = 0
+    for place, key in found.caught:
+        each, row = found.bookings[place], kept.get(key)
+        if (
+            row is not None
+            and each.id != row.source_id
+            and (each.booked_on, each.amount) == (row.booked_on, row.amount)
+        ):
+            renumbered += 1
+            continue
+        remark(
+            session,
+            reading,
+            "id_reused",
+            f"id_reused:{reading.scope}:{each.id}",
+            content_of(each),
+            at,
+            transaction_id=key if row is not None else None,
+        )
+    if renumbered:
+        mark = f"renumbered:{reading.run_id}"
+        remark(session, reading, "id_reused", mark, {"renumbered": renumbered}, at)
+
+
 # -- one row at a time --------------------------------------------------------------------------
 
 MAY_BECOME = {

@@ -297,6 +297,13 @@ def _remark(remark: Remark, kept: Transaction | None, connection: Connection) ->
             "The bank numbers its transactions anew. Nothing came twice; from now on transactions"
             " of this account are told apart by what stands in them."
         )
+        if many := remark.content.get("renumbered"):
+            counted = ngettext(
+                "%(n)s known transaction came with a new number.",
+                "%(n)s known transactions came with a new number.",
+                many,
+            )
+            text = f"{counted} {text}"
     came = _content(remark.content, connection.currency)
     stored = _stored(kept) if kept is not None else {}
     names = list(dict.fromkeys([*stored, *came]))
@@ -318,6 +325,8 @@ def _remark(remark: Remark, kept: Transaction | None, connection: Connection) ->
 
 def _is_renumbered(remark: Remark, kept: Transaction | None) -> bool:
     """The same booking with a number of its own, instead of another with its number."""
+    if "renumbered" in remark.content:
+        return True
     if kept is None or remark.content.get("id") == kept.source_id:
         return False
     told = remark.content.get("booked_on"), remark.content.get("amount")

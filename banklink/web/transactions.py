@@ -589,7 +589,9 @@ def restore(connection_id: int, transaction_id: int) -> Response:
 
 def _do(action: Any, connection_id: int, transaction_id: int) -> Response:
     try:
-        action(house().services, connection_id, [transaction_id], at(), actor=person().name)
+        n = action(house().services, connection_id, [transaction_id], at(), actor=person().name)
+        if n and action is reviewing.restore:
+            say("ok", _("Put back; the transaction counts again."))
     except Missing:
         abort(404)
     except Refused:

@@ -319,6 +319,9 @@ def test_7_and_9_reissued_ids_double_nothing(working: Books) -> None:
     assert refetch(working).added == 0
     assert working.transactions() == before
     assert working.connection().ids_doubted_at is not None
+    (told,) = remarks(working)  # one event, however many bookings
+    assert (told.kind, told.transaction_id) == ("id_reused", None)
+    assert told.content["renumbered"] > 1
     at_the_bank(house, reissue)
     house.book(BAKERY, TODAY, -250)
     assert refetch(working).added == 1
@@ -623,7 +626,9 @@ def test_p12_a_renumbered_batch_overwrites_nothing(working: Books) -> None:
     assert refetch(working).added == 0
     assert working.transactions() == before
     assert run_of(working).result == "ok"
-    assert {each.kind for each in remarks(working)} == {"id_reused"}
+    told = remarks(working)
+    assert {each.kind for each in told} == {"id_reused"}
+    assert all(each.transaction_id and "amount" in each.content for each in told)
 
 
 def test_p13_a_row_that_misses_something_is_told_and_the_rest_comes(empty: Books) -> None:

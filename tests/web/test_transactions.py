@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup, Tag
 from sqlalchemy import delete, func, select
 
+from banklink.core.calendar import AMSTERDAM
 from banklink.store.listing import PAGE
 from banklink.store.models import (
     BookedDay,
@@ -289,7 +290,12 @@ def test_a_row_tells_all_that_is_known_of_it_and_can_be_taken_out_and_put_back(
     assert not page_of(visitor, f"{start}?q=kenmerk-77").select(LIST)
     assert sums(page_of(visitor, start)) != before
     visitor.press(f"{address}/restore")
+    said = page_of(visitor, address).select_one("#said")
+    assert said is not None and "Teruggezet; de mutatie telt weer mee." in words(said)
     assert sums(page_of(visitor, start)) == before
+    visitor.press(f"{address}/restore")  # from an older page
+    again = page_of(visitor, address).select_one("#said")
+    assert again is not None and not words(again), "nothing was put back"
 
 
 def test_a_transaction_of_another_account_is_not_there(
@@ -369,6 +375,24 @@ def test_one_is_taken_in_one_left_out_and_that_one_put_back(
     with house.services.store.read() as session:
         seen = session.scalars(select(Remark.settled_by).where(Remark.connection_id == told)).all()
     assert set(seen) == {"Sanne Jansen"}
+
+
+def test_that_the_bank_numbers_anew_is_one_remark_that_says_how_many(
+    visitor: Visitor, house: TestHouse, told: int
+) -> None:
+    with house.services.store.write() as session:
+        run = session.scalars(select(Remark.run_id).where(Remark.connection_id == told)).first()
+        session.add(
+            Remark(connection_id=told, run_id=run, kind="id_reused", mark="renumbered:1",
+                   content={"renumbered": 9}, seen_at=house.at().now)
+        )  # fmt: skip
+    page = page_of(visitor, f"/connections/{told}/review")
+    each = next(case for case in cases(page, "remarks") if "ander nummer" in words(case))
+    assert "9 bekende mutaties kwamen met een nieuw nummer. De bank nummert" in words(each)
+    assert not each.select("table")
+    press(visitor, page, each.select_one("button"))
+    page = page_of(visitor, f"/connections/{told}/review")
+    assert not [case for case in cases(page, "remarks") if "ander nummer" in words(case)]
 
 
 def test_all_of_them_are_those_that_were_counted(
@@ -489,6 +513,10 @@ def test_a_fetch_under_way_is_told_until_it_ends(
             for name, value in values.items():
                 setattr(open_, name, value)
 
+    def limited(until: datetime | None) -> None:
+        with house.services.store.write() as session:
+            session.get_one(Connection, number).limited_until = until
+
     def row() -> str:
         return words(row_of(visitor.get(f"/connections/{number}/row"), number))
 
@@ -508,7 +536,21 @@ def test_a_fetch_under_way_is_told_until_it_ends(
     paused = page_of(visitor, f"/connections/{number}/transactions").select_one("#progress")
     assert paused is not None and "hx-get" not in paused.attrs
 
-    run(None, result="ok", finished_at=at.now, added=1100)
+    def log() -> str:
+        page = page_of(visitor, f"/connections/{number}/fetches")
+        return words(page.select_one(".runs tbody .ended"))  # type: ignore[arg-type]
+
+    until = at.now + timedelta(hours=5)
+    hour = f"{until.astimezone(AMSTERDAM):%H:%M}"
+    stop = f"gestopt door de banklimiet tot {hour}; gaat daarna vanzelf verder"
+    limited(until)
+    assert f"{so_far}; {stop}" in log()
+    run(-timedelta(minutes=5), pages=0)  # refused before its first page
+    assert stop in log() and "niet afgemaakt" not in log()
+    limited(None)
+    assert "niet afgemaakt" in log()
+
+    run(None, result="ok", finished_at=at.now, pages=12, added=1100)
     assert "opgehaald 12 pagina" not in row()
     ended = page_of(visitor, f"/connections/{number}/fetches/progress").select_one("#progress")
     assert ended is not None and "Klaar: 1.100 nieuwe mutaties." in words(ended)
