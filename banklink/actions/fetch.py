@@ -77,6 +77,9 @@ FETCH_EVERY = timedelta(hours=6)
 PATIENCE = timedelta(seconds=10)
 """So long somebody who waits is kept waiting; then the job goes on."""
 
+_A_MOMENT = 0.02
+"""Seconds that a page at most waits while people are being answered."""
+
 _LEASE = timedelta(minutes=10)
 _RESUME_WITHIN = timedelta(hours=24)
 _MOST_PAGES = 10_000
@@ -490,6 +493,8 @@ def _pages(services: Services, turn: _Turn, job: _Job, at: Moment, actor: str | 
     seen = {cursor}
     batch = _Batch()
     for _ in range(_MOST_PAGES):
+        if not turn.is_attended:
+            services.pace.give_way(_A_MOMENT)
         try:
             page = page_of(services, job.grant_id, job.reading.scope, cursor, at)
             if page.cursor is not None and page.cursor in seen:

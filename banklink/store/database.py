@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
 from banklink.store.summaries import Writer
+from banklink.store.turns import Turns
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-_PATIENCE = "busy_timeout=15000"
+_PATIENCE_SECONDS = 15
+_PATIENCE = f"busy_timeout={_PATIENCE_SECONDS * 1000}"
 _MIGRATION_LOCK = 7_302_514_066
 
 
@@ -25,11 +27,16 @@ class Store:
 
     def __init__(self, engine: Engine):
         self.engine = engine
+        self._turns = Turns()
         self._reader = engine.execution_options(readonly=True)
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        with Writer(self.engine, expire_on_commit=False) as session, session.begin():
+        with (
+            self._turns.taken(_PATIENCE_SECONDS) if self.is_sqlite else nullcontext(),
+            Writer(self.engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
 
     @contextmanager

@@ -33,6 +33,7 @@ from jinja2.bccache import Bucket
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
+from banklink.actions.pace import Pace
 from banklink.paths import STATIC, TEMPLATES
 from banklink.settings import Settings
 from banklink.store.database import Store, prepare
@@ -168,7 +169,18 @@ def furnish(app: Flask, house: House) -> Flask:
     app.add_url_rule("/badge/<int:number>.svg", "badge", _badge)
     app.add_url_rule("/language", "language", _language, methods=["POST"])
     access.declared(app)
+    app.wsgi_app = _answering(app.wsgi_app, house.services.pace)  # type: ignore[method-assign]
     return app
+
+
+def _answering(serve: Any, pace: Pace) -> Any:
+    """Lets long work know that somebody waits."""
+
+    def answering(environ: Any, start_response: Any) -> Any:
+        with pace.somebody():
+            return serve(environ, start_response)
+
+    return answering
 
 
 class _Compiled(FileSystemBytecodeCache):
