@@ -19,6 +19,7 @@ from banklink.actions import fetch as fetching
 from banklink.actions import review
 from banklink.actions.fetch import Fetched, fetch
 from banklink.actions.observe import observe
+from banklink.actions.take_in_file import take_back
 from banklink.actions.use_holder import use_holder
 from banklink.core.statuses import Action
 from banklink.providers.contract import (
@@ -43,6 +44,7 @@ from banklink.store.models import (
     Sighting,
     Transaction,
 )
+from tests.support.statements import mt940
 
 from .conftest import (
     BAKERY,
@@ -56,6 +58,7 @@ from .conftest import (
     account,
     fails,
 )
+from .test_take_in_file import confirm, give
 
 YESTERDAY = TODAY - timedelta(days=1)
 
@@ -812,6 +815,68 @@ def test_a_gap_is_asked_for_again_when_the_bank_gives_more(house: House) -> None
     assert spans(books) == [(start, today)]
     assert books.transactions() == house.booked(BAKERY, start, today)
     assert stored(books, "review") == [], "days that were missing go straight in"
+
+
+def spread(books: Books) -> set[date]:
+    """The days that count as covered."""
+    return {
+        first + timedelta(days=n)
+        for first, last in spans(books)
+        for n in range((last - first).days + 1)
+    }
+
+
+def the_bank_forgets(books: Books, days: int) -> None:
+    """From now on it gives nothing older than so many days."""
+    house = books.house
+    observe(house.services, books.grant().id, house.at())
+    with house.services.store.write() as session:
+        account = session.scalars(select(Account).where(Account.iban == BAKERY)).one()
+        account.history_from = house.at().today - timedelta(days=days)
+
+
+def test_p5_the_rest_of_a_day_that_was_read_while_it_went_on_is_missing(working: Books) -> None:
+    house = working.house
+    mark = working.connection().watermark
+    assert mark is not None
+    house.book(BAKERY, mark, -4321, text="Later die dag")
+    house.later(days=20)
+    the_bank_forgets(working, 10)
+    assert fetch(house.services, working.connection().id, house.at()).result == "ok"
+    assert -4321 not in {each.amount for each in stored(working)}
+    connection = working.connection()
+    assert (connection.gap_from, connection.gap_to) == (
+        mark, house.at().today - timedelta(days=11)
+    )  # fmt: skip
+    assert mark not in spread(working) and mark - timedelta(days=1) in spread(working)
+    (told,) = working.events(kind="gap")
+    assert told.params["since"] == mark.isoformat()
+    house.later(days=1)
+    the_bank_forgets(working, 60)
+    assert fetch(house.services, working.connection().id, house.at()).result == "ok"
+    assert (mark, -4321) in {(each.booked_on, each.amount) for each in stored(working)}
+    assert working.connection().gap_from is None and stored(working, "review") == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_p5_a_file_that_tells_of_that_day_when_it_is_over_will_do(
+    working: Books, kept: bool
+) -> None:
+    house = working.house
+    number, mark = working.connection().id, working.connection().watermark
+    assert mark is not None
+    house.later(days=20)
+    upload = give(working, mt940(
+        BAKERY, [(mark, "-43.21", "Bar", "Later die dag")],
+        opening=(mark - timedelta(days=1), "50.00"), closing=(mark, "6.79"),
+    ))  # fmt: skip
+    confirm(working, upload)
+    if not kept:
+        take_back(house.services, number, upload, house.at(), actor=SANNE)
+    the_bank_forgets(working, 10)
+    assert fetch(house.services, number, house.at()).result == "ok"
+    assert (mark in spread(working)) == kept
+    assert working.connection().gap_from == (mark + timedelta(days=1) if kept else mark)
 
 
 def test_days_of_a_locked_period_are_never_asked_for(house: House) -> None:
