@@ -499,6 +499,22 @@ MAY_BECOME = {
 }
 
 
+def in_state(
+    session: Session, connection_id: int, keys: Iterable[int] | None, states: Collection[str]
+) -> dict[int, date]:
+    """The day of each of these rows of a connection (None: of all) that is in such a state. They
+    stay so for the rest of the transaction."""
+    wanted = (
+        select(Transaction.id, Transaction.booked_on)
+        .where(Transaction.connection_id == connection_id, Transaction.state.in_(states))
+        .with_for_update()
+    )
+    parts = [wanted]
+    if keys is not None:
+        parts = [wanted.where(Transaction.id.in_(some)) for some in _chunks(keys)]
+    return {key: day for part in parts for key, day in session.execute(part)}
+
+
 def change_state(
     session: Session,
     connection_id: int,

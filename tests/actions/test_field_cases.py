@@ -19,6 +19,7 @@ from banklink.actions import fetch as fetching
 from banklink.actions import review
 from banklink.actions.fetch import Fetched, fetch
 from banklink.actions.observe import observe
+from banklink.actions.services import Refused
 from banklink.actions.take_in_file import take_back
 from banklink.actions.use_holder import use_holder
 from banklink.core.statuses import Action
@@ -35,6 +36,7 @@ from banklink.simulator import world as rules
 from banklink.simulator.model import BankAccount, BankBooking
 from banklink.store.models import (
     Account,
+    Administration,
     BookedDay,
     Connection,
     Coverage,
@@ -492,12 +494,44 @@ def test_p3_what_turns_up_before_the_watermark_at_a_renewal_waits_for_a_person(
     assert (-222, on_the_day) in {(each.amount, each.booked_on) for each in new}
     number = working.connection().id
     (waits,) = stored(working, "review")
-    assert review.accept(house.services, number, [waits.id], house.at(), actor=SANNE) == 1
-    assert review.accept(house.services, number, [waits.id], house.at(), actor=SANNE) == 0
+    assert review.accept(house.services, number, [waits.id], house.at(), actor=SANNE).taken == 1
+    assert review.accept(house.services, number, [waits.id], house.at(), actor=SANNE).taken == 0
     assert_whole(working)
     assert -111 in {each.amount for each in stored(working)}
     (told,) = working.events(kind="accepted")
     assert (told.actor, told.params["count"], told.params["since"]) == (SANNE, 1, late.isoformat())
+
+
+def test_what_lies_in_locked_books_neither_comes_nor_goes(working: Books) -> None:
+    house = working.house
+    house.days(2)
+    services, number = house.services, working.connection().id
+    locked = TODAY - timedelta(days=3)
+    house.book(BAKERY, locked, -111, text="Oude boeking")
+    house.book(BAKERY, locked, -112, text="Nog een")
+    house.book(BAKERY, locked + timedelta(days=1), -113, text="Daarna")
+    house.later(days=1)
+    renewed(working)
+    kept = next(each for each in stored(working) if each.booked_on <= locked)
+    gone = next(each for each in stored(working) if each.booked_on <= locked and each.id != kept.id)
+    review.remove(services, number, [gone.id], house.at(), actor=SANNE)
+    with services.store.write() as session:
+        session.get_one(Administration, working.id).lock_date = locked
+
+    done = review.accept(services, number, None, house.at(), actor=SANNE)
+    assert done == review.Accepted(1, 2, locked)
+    assert {each.amount for each in stored(working, "review")} == {-111, -112}
+    for refused, row in ((review.remove, kept), (review.restore, gone)):
+        with pytest.raises(Refused, match="locked"):
+            refused(services, number, [row.id], house.at(), actor=SANNE)
+    assert kept.id in {each.id for each in stored(working)}
+    assert gone.id in {each.id for each in stored(working, "removed")}
+    assert_whole(working)
+    assert review.reject(services, number, None, house.at(), actor=SANNE) == 2
+    (left, _) = stored(working, "rejected")
+    with pytest.raises(Refused, match="locked"):
+        review.restore(services, number, [left.id], house.at(), actor=SANNE)
+    assert_whole(working)
 
 
 def test_p3_what_is_left_out_never_comes_back_by_itself(working: Books) -> None:
