@@ -603,11 +603,19 @@ class Machine(RuleBasedStateMachine):
 
     # -- decisions ----------------------------------------------------------------------------
 
-    def _decide(self, verb: Callable[..., int], row: Row, becomes: str) -> None:
-        self.act(
+    def _decide(self, verb: Callable[..., Any], row: Row, becomes: str) -> None:
+        """In locked books nothing comes and nothing goes."""
+        locked = self.oracle.before.locked
+        closed = locked is not None and date.fromisoformat(row.day) <= locked
+        stays = closed and verb is not review.reject
+        answer = self.act(
             lambda: verb(self.services, CONNECTION, [row.id], self.at, actor=SANNE),
-            decided={row.id: becomes},
+            decided={} if stays else {row.id: becomes},
         )
+        if verb is review.accept:
+            assert (answer.taken, answer.left) == ((0, 1) if stays else (1, 0))
+        else:
+            assert isinstance(answer, Refused) == stays
 
     @rule(place=places, takes=st.sampled_from((True, True, False)))
     @precondition(lambda self: self.oracle.of_state("review"))
