@@ -6,6 +6,10 @@
 from __future__ import annotations
 
 import gc
+
+if __name__ == "__main__":
+    gc.disable()  # nothing made while starting is garbage; calm_collector goes on from there
+
 import logging
 import os
 import queue
@@ -353,12 +357,11 @@ def calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 def run(settings: Settings) -> None:
     """Serve until stopped. Raises StartError."""
-    from banklink import jobs
-
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
@@ -384,11 +387,6 @@ def run(settings: Settings) -> None:
             serve_in_thread(banklink.simulator, "127.0.0.1", settings.simulator_port, threads=8)
         )
     plant_demo(banklink)
-    scheduler = jobs.start(banklink.services, banklink.clock)
-    if banklink.simulator is not None:
-        banklink.simulator.extensions["simulator"].clock.listeners.append(
-            lambda: jobs.wake(scheduler)
-        )
     # Raising here could be swallowed, where a weak reference's callback happens to run.
     stop: queue.SimpleQueue[int] = queue.SimpleQueue()
     for asked in (signal.SIGTERM, signal.SIGINT):
@@ -403,6 +401,13 @@ def run(settings: Settings) -> None:
             proxy=settings.trusted_proxy,
         )
     )
+    from banklink import jobs  # whoever waits for the first page need not wait for this
+
+    scheduler = jobs.start(banklink.services, banklink.clock)
+    if banklink.simulator is not None:
+        banklink.simulator.extensions["simulator"].clock.listeners.append(
+            lambda: jobs.wake(scheduler)
+        )
     calm_collector()
     print(f"{settings.app_name} runs at {settings.origin}", flush=True)
     token = people.set_up_link(banklink.services, clocks.read(banklink.clock))

@@ -7,7 +7,7 @@ the next, runs coalesce, and moving the demo clock merely rings early. Times are
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -48,6 +48,9 @@ SLOW = frozenset({"grants", "fetches"})
 own, so that mails and reminders never wait for them."""
 
 
+_AFTER_THE_START = timedelta(seconds=1)
+
+
 def run(name: str, services: Services, clock: Clock) -> int:
     """One look of one job. Returns how many items it did; a failure is logged, the next look
     tries again."""
@@ -66,7 +69,8 @@ def run_all(services: Services, clock: Clock) -> None:
 
 
 def start(services: Services, clock: Clock) -> BackgroundScheduler:
-    """Start the scheduler; its first looks come at once, which catches up after a pause."""
+    """Start the scheduler; its first looks come at once, which catches up after a pause, or all
+    but at once: who started it is looking at the first page."""
     scheduler = BackgroundScheduler(
         timezone=UTC,
         executors={"default": ThreadPoolExecutor(2), "slow": ThreadPoolExecutor(len(SLOW))},
@@ -80,7 +84,7 @@ def start(services: Services, clock: Clock) -> BackgroundScheduler:
             id=name,
             executor="slow" if name in SLOW else "default",
             args=(name, services, clock),
-            next_run_time=datetime.now(UTC),
+            next_run_time=datetime.now(UTC) + _AFTER_THE_START,
         )
     scheduler.start()
     return scheduler

@@ -17,6 +17,7 @@ from banklink.core.balances import Came, Stated, Waiting, judge, place
 from banklink.core.calendar import Moment, amsterdam_day
 from banklink.core.money import to_minor
 from banklink.statements.model import Statement
+from banklink.store.asides import ASIDE
 from banklink.store.models import (
     Account,
     Balance,
@@ -209,16 +210,15 @@ def _came(session: Session, connection_id: int, stated: Sequence[Stated]) -> lis
 
 
 def _waiting(session: Session, connection_id: int, stated: Sequence[Stated]) -> list[Waiting]:
+    """The rows are few; a condition on their days, or telling them apart here, would have SQLite go
+    by the days of all bookings."""
     rows = session.execute(
-        select(Transaction.booked_on, Transaction.run_id)
-        .where(
-            Transaction.connection_id == connection_id,
-            Transaction.state == "review",
-            Transaction.booked_on <= stated[-1].end,
+        select(Transaction.booked_on, Transaction.run_id).where(
+            Transaction.connection_id == connection_id, Transaction.state == "review", ASIDE
         )
-        .distinct()
     )
-    return [Waiting(day, run) for day, run in rows]
+    found = {(day, run) for day, run in rows if day <= stated[-1].end}
+    return [Waiting(day, run) for day, run in sorted(found)]
 
 
 def _tell(session: Session, connection: Connection) -> None:

@@ -9,7 +9,7 @@ withdrawn_at_bank, forgotten. One that is not the last of its chain stays as it 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence, Set
 from datetime import date, datetime
 from typing import Any
 
@@ -282,6 +282,18 @@ def end(session: Session, grant_id: int, at: Moment, *, reason: str, by: str | N
         lapsed = record.ended_reason in _BY_THE_BANK
         if record.ended_at is None or (lapsed and record.id in speaking):
             _end(record, at.now, reason, by)
+
+
+def open_among(session: Session, grant_ids: Set[int]) -> list[int]:
+    """Which of these grants have a record that has not ended, in order."""
+    return list(
+        session.scalars(
+            select(Consent.grant_id)
+            .where(Consent.grant_id.in_(grant_ids), Consent.ended_at.is_(None))
+            .distinct()
+            .order_by(Consent.grant_id)
+        )
+    )
 
 
 def close_lapsed(session: Session, grant_id: int, at: Moment) -> None:

@@ -77,6 +77,9 @@ FETCH_EVERY = timedelta(hours=6)
 PATIENCE = timedelta(seconds=10)
 """So long somebody who waits is kept waiting; then the job goes on."""
 
+_A_MOMENT = 0.02
+"""Seconds that a page at most waits while people are being answered."""
+
 _LEASE = timedelta(minutes=10)
 _RESUME_WITHIN = timedelta(hours=24)
 _MOST_PAGES = 10_000
@@ -373,13 +376,14 @@ def _begin(
     account = share.account
     assert account.ref is not None and connection.start_date is not None
     told = bookings.covered(session, connection.id)
+    half_told = bookings.half_told(session, connection)
     locked_through = session.scalar(
         select(Administration.lock_date).where(Administration.id == connection.administration_id)
     )
     window = fetch_window(
         start=connection.start_date,
         watermark=connection.watermark,
-        covered=told,
+        covered=without(told, half_told),
         history_from=account.history_from,
         available_from=account.available_from,
         asked_from=_asked_from(session, connection.id),
@@ -490,6 +494,8 @@ def _pages(services: Services, turn: _Turn, job: _Job, at: Moment, actor: str | 
     seen = {cursor}
     batch = _Batch()
     for _ in range(_MOST_PAGES):
+        if not turn.is_attended:
+            services.pace.give_way(_A_MOMENT)
         try:
             page = page_of(services, job.grant_id, job.reading.scope, cursor, at)
             if page.cursor is not None and page.cursor in seen:
@@ -613,17 +619,7 @@ def _store_batch(session: Session, job: _Job, run: FetchRun, batch: _Batch, at: 
     if found.caught:
         connection = session.get_one(Connection, job.connection_id, with_for_update=True)
         connection.ids_doubted_at = connection.ids_doubted_at or at.now
-        for place, key in found.caught:
-            each = found.bookings[place]
-            bookings.remark(
-                session,
-                job.reading,
-                "id_reused",
-                f"id_reused:{job.reading.scope}:{each.id}",
-                bookings.content_of(each),
-                at,
-                transaction_id=key if key > 0 else None,
-            )
+        bookings.remark_caught(session, job.reading, found, at)
         _close(session, run, at, "restarted")
         return False
     taken: Taken = bookings.take(session, job.reading, found, at, late=job.is_late)
@@ -706,9 +702,13 @@ def _complete(session: Session, job: _Job, run: FetchRun, at: Moment, actor: str
     if run.synchronized_at is not None:  # the bookings may be older than the account they are of
         until = min(until, amsterdam_day(run.synchronized_at))
     served = without([(run.since, until)], job.window.unserved)
+    lapsed: list[Span] = []
     if connection.start_date is not None and run.since <= until:
+        if connection.watermark is not None and connection.watermark <= until:
+            lapsed = bookings.half_told(session, connection)
         connection.watermark = max(filter(None, (connection.watermark, until)))
-    for first, last in without(bookings.cover(session, connection, served), holes):
+    missing = bookings.cover(session, connection, served, lapsed=lapsed)
+    for first, last in without(missing, holes):
         add_event(session, connection, "gap", at, since=first.isoformat(), until=last.isoformat())
     if account.outage_since is None:
         connection.last_success = at.now

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from banklink.actions.pace import Pace
 from banklink.mail.smtp import Post
 from banklink.providers.contract import BankProvider
 from banklink.store.database import Store
@@ -61,6 +62,7 @@ class Services:
     default_provider: str = "ponto"
     post: Post | None = None
     """What takes mails away; None: they stay in the outbox and are copied from there."""
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def provider(self) -> BankProvider:

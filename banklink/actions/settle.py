@@ -3,10 +3,10 @@ connections switch on, what works again becomes due, and the history is told."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from banklink.actions.services import Missing, Stale
@@ -21,8 +21,10 @@ from banklink.store.facts import (
     add_event,
     ensure_connections,
     note_changes,
+    note_plain_changes,
     record,
     records,
+    records_among,
     taking_place,
 )
 from banklink.store.models import Account, Administration, Connection
@@ -45,8 +47,12 @@ def hold(session: Session, administration_id: int) -> None:
 
 def hold_all(session: Session, administration_ids: Iterable[int]) -> None:
     """The same for several, in the order in which everybody takes them."""
-    for administration_id in sorted(set(administration_ids)):
-        hold(session, administration_id)
+    session.execute(
+        select(Administration.id)
+        .where(Administration.id.in_(set(administration_ids)))
+        .order_by(Administration.id)
+        .with_for_update(key_share=True)
+    )
 
 
 def settle(
@@ -88,6 +94,27 @@ def settle(
             connection.next_fetch_at = at.now
             due.append(connection.id)
     return due
+
+
+def settle_in_time(session: Session, connection_ids: Set[int], at: Moment) -> None:
+    """What follows where time alone changed something, for connections of any administrations that
+    are held: the history is told, and a pause does not outlast what it was for. Nothing begins to
+    work by the passing of time, but of one that waits to be switched on."""
+    found = records_among(session, connection_ids, at)
+    note_plain_changes(session, (each for each in found if not each.connection.armed), at)
+    active = {each.connection.id: each.diagnosis.status is Status.ACTIVE for each in found}
+    paused = {each.connection.id for each in found if each.connection.next_fetch_at is not None}
+    begin = {each for each, works in active.items() if works} - paused
+    end = paused - {each for each, works in active.items() if works}
+    for ids, then in ((begin, at.now), (end, None)):
+        if ids:
+            session.connection().execute(
+                update(Connection).where(Connection.id.in_(ids)).values(next_fetch_at=then)
+            )
+    for each in found:
+        if each.connection.armed:
+            where = each.connection.administration_id
+            settle(session, where, at, only=[each.connection.id])
 
 
 def plan_reminders(account: Account) -> None:

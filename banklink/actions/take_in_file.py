@@ -29,6 +29,7 @@ from banklink.statements import Booking, Statement
 from banklink.statements.ours import Part
 from banklink.statements.reading import File, balance, days_told, difference, read_file
 from banklink.store import bookings as shelf
+from banklink.store.asides import ASIDE
 from banklink.store.facts import add_event, taking_place
 from banklink.store.models import (
     Administration,
@@ -68,6 +69,8 @@ class Look:
     because a person said so; `takes`: the days of it that count here. `missing` and `left`: days
     without transactions before and after. `early` and `locked`: bookings before the start date and
     in the locked period, which stay out; `removed`: known ones that somebody took out of the books.
+    `lacks`: the days of transactions that are in the books and not in the file, though it tells
+    everything of `takes`; a day for each, in order.
     `off`: statements that do not add up: name, what they come to, and what they say."""
 
     file: File
@@ -80,6 +83,7 @@ class Look:
     new: tuple[dedup.Booking, ...]
     known: int
     removed: int
+    lacks: tuple[date, ...]
     doubts: tuple[Doubt, ...]
     early: int
     locked: int
@@ -144,6 +148,9 @@ def look(
         lock_date = _lock_date(session, connection)
     read = _read(services, connection, upload, lock_date, at)
     choices = merged(upload.choices, typed or {})
+    own, frame = read.part.own, _frame(connection, lock_date, at)
+    told, whole = _told(own, choices, at)
+    takes = _within(told, frame)
     with services.store.read() as session:
         covered = shelf.covered(session, connection_id)
         reading = shelf.Reading(connection_id, _scope(upload), trusted=False)
@@ -154,8 +161,7 @@ def look(
             for some in _chunks(sorted(keys))
             for each in session.scalars(select(Transaction).where(Transaction.id.in_(some)))
         }
-    own, frame = read.part.own, _frame(connection, lock_date, at)
-    takes, whole = _told(own, choices, at)
+        lacks = _lacks(session, connection_id, takes, found.met)
     missing = without([frame], covered)
     new, doubts = [], []
     for verdict in found.verdicts:
@@ -170,13 +176,14 @@ def look(
         file=read.file,
         part=read.part,
         whole=whole,
-        takes=tuple(_within(takes, frame)),
+        takes=tuple(takes),
         missing=tuple(missing),
         left=tuple(without(missing, takes)),
         bookings=len(read.inside) + read.early + read.locked,
         new=tuple(sorted(new, key=lambda each: each.booked_on, reverse=True)),
         known=len(known),
         removed=sum(there[each.key or 0].state in ("removed", "rejected") for each in known),
+        lacks=tuple(lacks),
         doubts=tuple(doubts),
         early=read.early,
         locked=read.locked,
@@ -196,6 +203,26 @@ def _in_doubt(verdict: Verdict, each: dedup.Booking, covered: Iterable[Span]) ->
     if verdict.kind is Kind.NEW:
         return any(first <= each.booked_on <= last for first, last in covered)
     return verdict.kind is Kind.DOUBTFUL
+
+
+def _lacks(
+    session: Session, connection_id: int, takes: Iterable[Span], met: Mapping[int, date]
+) -> list[date]:
+    """The days of booked rows in `takes` that no booking of the file is, or may be."""
+    return [
+        row.booked_on
+        for span in takes
+        for row in session.execute(
+            select(Transaction.id, Transaction.booked_on)
+            .where(
+                Transaction.connection_id == connection_id,
+                Transaction.state == "booked",
+                Transaction.booked_on.between(*span),
+            )
+            .order_by(Transaction.booked_on)
+        )
+        if row.id not in met
+    ]
 
 
 def _scope(upload: Upload) -> str:
@@ -278,6 +305,11 @@ def _frame(connection: Connection, lock_date: date | None, at: Moment) -> Span:
 def _within(spans: Iterable[Span], frame: Span) -> list[Span]:
     cut = ((max(span[0], frame[0]), min(span[1], frame[1])) for span in spans)
     return [span for span in cut if span[0] <= span[1]]
+
+
+def _written(spans: Iterable[Span]) -> list[list[str]]:
+    """As JSON."""
+    return [[first.isoformat(), last.isoformat()] for first, last in spans]
 
 
 def _end(own: Sequence[Statement], side: str) -> tuple[Decimal, date] | None:
@@ -388,8 +420,10 @@ def _store(
     session.execute(
         update(Transaction)
         .where(
+            Transaction.connection_id == connection.id,
             Transaction.run_id == run.id,
             Transaction.state == "review",
+            ASIDE,
             Transaction.resembles_id.is_(None),
         )
         .values(review_reason="late")
@@ -403,7 +437,8 @@ def _store(
     run.known, run.changed, run.reviewed = taken.known, taken.changed, taken.reviewed
     upload.content, upload.confirmed_at = None, at.now
     upload.choices = {
-        "days": [[each.isoformat() for each in span] for span in without(takes, covered)],
+        "days": _written(without(takes, covered)),
+        "told": _written(takes),
         "alone": not beside,
         "balances": replaced,
     }
@@ -519,8 +554,14 @@ def take_back(
             raise Missing
         if not can_take_back(session, upload):
             raise Refused("undo_late")
-        keys = select(Transaction.id).where(Transaction.run_id == run.id)
-        booked = list(session.scalars(keys.where(Transaction.state == "booked")))
+        brought = (
+            Transaction.connection_id == connection_id,
+            Transaction.booked_on.between(run.oldest or run.since, run.newest or run.until),
+            Transaction.run_id == run.id,
+        )
+        booked = list(
+            session.scalars(select(Transaction.id).where(*brought, Transaction.state == "booked"))
+        )
         # Out of the days' sums first, by the one place that keeps them.
         shelf.change_state(session, connection_id, booked, "removed", at, actor=actor)
         for gone in (
@@ -530,7 +571,7 @@ def take_back(
                 TransactionAlias.connection_id == connection_id,
                 TransactionAlias.scope == run.scope,
             ),
-            delete(Transaction).where(Transaction.run_id == run.id),
+            delete(Transaction).where(*brought),
         ):
             session.execute(gone.execution_options(synchronize_session=False))
         session.add_all(_said_before(connection, each) for each in upload.choices["balances"])

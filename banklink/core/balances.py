@@ -15,7 +15,7 @@ Over days that are not covered, and while bookings of them wait for a decision, 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -142,11 +142,17 @@ def _suspects(stated: Sequence[Stated], came: Iterable[Came]) -> list[tuple[_Mov
     """What came after a balance was said that counts it by its day: the moves that would take it
     out of that one, and its amount."""
     found: list[tuple[_Moves, int]] = []
+    ends = [each.end for each in stated]
+    oldest = [*accumulate((each.run for each in reversed(stated)), min)][::-1]
     for each in came:
-        without = [_counts(b, each) and b.run < each.run for b in stated]
+        # No balance of an earlier day counts it; and hardly any booking came after one of a later.
+        first = bisect_left(ends, each.day)
+        if first == len(stated) or oldest[first] >= each.run:
+            continue
+        without = [_counts(b, each) and b.run < each.run for b in stated[first:]]
         moves = tuple(
             (number, now - before)
-            for number, (before, now) in enumerate(pairwise([False, *without]))
+            for number, (before, now) in enumerate(pairwise([False, *without]), first)
             if now != before
         )
         if moves and each.amount:

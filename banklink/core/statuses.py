@@ -254,7 +254,7 @@ TABLE: tuple[Row, ...] = (
         N_("Expired"),
         N_("The link is broken because the authorisation in the entrepreneur app has expired."),
         (
-            N_("No transactions since %(ended)s. After renewal %(app)s still fetches them."),
+            N_("No transactions since %(stopped)s. After renewal %(app)s still fetches them."),
             N_("After renewal %(app)s still fetches what is missing."),
         ),
         Action.RENEW,

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cryptography import x509
-
 from banklink.providers.contract import ConfigurationError
 
 
@@ -91,6 +89,8 @@ def client_context(certificate: str, key: str) -> ssl.SSLContext:
 def certificate_until(certificate: str) -> datetime | None:
     """When a certificate (PEM) ends; None when it cannot be read."""
     try:
+        from cryptography import x509
+
         return x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
     except ValueError:
         return None

@@ -22,18 +22,20 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from banklink.core.calendar import Moment
-from banklink.core.coverage import Span, joined, missing
+from banklink.core.coverage import Span, joined, missing, without
 from banklink.core.dedup import Booking, Judgement, Kind, Stored, Verdict, judge
 from banklink.store.models import (
     Administration,
     BookedDay,
     Connection,
     Coverage,
+    FetchRun,
     Model,
     Remark,
     Sighting,
     Transaction,
     TransactionAlias,
+    Upload,
 )
 
 _AT_ONCE = 1000
@@ -487,6 +489,42 @@ def remark_unreadable(
     )
 
 
+def remark_caught(session: Session, reading: Reading, found: Look, at: Moment) -> None:
+    """Why the bank's ids are doubted from now on. An id that named two bookings is told with the
+    one that is kept; that known ones came under other ids is one event, told once with how many."""
+    kept = {
+        row.id: row
+        for keys in _chunks({key for _, key in found.caught})
+        for row in session.execute(
+            select(
+                Transaction.id, Transaction.source_id, Transaction.booked_on, Transaction.amount
+            ).where(Transaction.id.in_(keys))
+        )
+    }
+    renumbered = 0
+    for place, key in found.caught:
+        each, row = found.bookings[place], kept.get(key)
+        if (
+            row is not None
+            and each.id != row.source_id
+            and (each.booked_on, each.amount) == (row.booked_on, row.amount)
+        ):
+            renumbered += 1
+            continue
+        remark(
+            session,
+            reading,
+            "id_reused",
+            f"id_reused:{reading.scope}:{each.id}",
+            content_of(each),
+            at,
+            transaction_id=key if row is not None else None,
+        )
+    if renumbered:
+        mark = f"renumbered:{reading.run_id}"
+        remark(session, reading, "id_reused", mark, {"renumbered": renumbered}, at)
+
+
 # -- one row at a time --------------------------------------------------------------------------
 
 MAY_BECOME = {
@@ -495,6 +533,22 @@ MAY_BECOME = {
     "review": frozenset({"booked", "rejected"}),
     "rejected": frozenset({"booked"}),
 }
+
+
+def in_state(
+    session: Session, connection_id: int, keys: Iterable[int] | None, states: Collection[str]
+) -> dict[int, date]:
+    """The day of each of these rows of a connection (None: of all) that is in such a state. They
+    stay so for the rest of the transaction."""
+    wanted = (
+        select(Transaction.id, Transaction.booked_on)
+        .where(Transaction.connection_id == connection_id, Transaction.state.in_(states))
+        .with_for_update()
+    )
+    parts = [wanted]
+    if keys is not None:
+        parts = [wanted.where(Transaction.id.in_(some)) for some in _chunks(keys)]
+    return {key: day for part in parts for key, day in session.execute(part)}
 
 
 def change_state(
@@ -596,10 +650,41 @@ def covered(session: Session, connection_id: int) -> list[Span]:
     ]
 
 
-def cover(session: Session, connection: Connection, spans: Iterable[Span]) -> list[Span]:
-    """These days were told as well. Returns the stretches that are missing now."""
+def half_told(session: Session, connection: Connection) -> list[Span]:
+    """The last fetched day, as a stretch, if nobody told of it once it was over: the fetch read it
+    while it was still going on. Empty when a file did tell (core/coverage.py)."""
+    last = connection.watermark
+    if last is None:
+        return []
+    files = (
+        select(Upload.choices)
+        .join(FetchRun, FetchRun.upload_id == Upload.id)
+        .where(
+            Upload.connection_id == connection.id,
+            FetchRun.result == "ok",
+            FetchRun.since <= last,
+            FetchRun.until >= last,
+        )
+    )
+    told = [
+        (date.fromisoformat(first), date.fromisoformat(end))
+        for choices in session.scalars(files)
+        for first, end in choices.get("told", ())
+    ]
+    return without([(last, last)], told)
+
+
+def cover(
+    session: Session,
+    connection: Connection,
+    spans: Iterable[Span],
+    *,
+    lapsed: Iterable[Span] = (),
+) -> list[Span]:
+    """These days were told as well; `lapsed` ones count no longer, unless they are among them.
+    Returns the stretches that are missing now."""
     before = covered(session, connection.id)
-    after = joined([*before, *spans])
+    after = joined([*without(before, lapsed), *spans])
     if after != before:
         session.execute(delete(Coverage).where(Coverage.connection_id == connection.id))
         _put(

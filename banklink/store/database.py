@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event, inspect, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
 from banklink.store.summaries import Writer
+from banklink.store.turns import Turns
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-_PATIENCE = "busy_timeout=15000"
+_PATIENCE_SECONDS = 15
+_PATIENCE = f"busy_timeout={_PATIENCE_SECONDS * 1000}"
 _MIGRATION_LOCK = 7_302_514_066
 
 
@@ -25,11 +27,16 @@ class Store:
 
     def __init__(self, engine: Engine):
         self.engine = engine
+        self._turns = Turns()
         self._reader = engine.execution_options(readonly=True)
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        with Writer(self.engine, expire_on_commit=False) as session, session.begin():
+        with (
+            self._turns.taken(_PATIENCE_SECONDS) if self.is_sqlite else nullcontext(),
+            Writer(self.engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
 
     @contextmanager
@@ -76,7 +83,10 @@ def _sqlite_begin(connection: Connection) -> None:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema to the newest version; on PostgreSQL one process at a time."""
+    """Bring the schema to the newest version; on PostgreSQL one process at a time. Where it has it
+    already, as at most starts, what changes schemas is not even loaded."""
+    if version_of(engine) == newest_version():
+        return
     from alembic import command
     from alembic.config import Config
 
@@ -102,6 +112,20 @@ def migrate(engine: Engine) -> None:
                     text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK}
                 )
                 connection.commit()
+
+
+def version_of(engine: Engine) -> str | None:
+    """The version of the schema that is there, None where there is none yet."""
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return found
+
+
+def newest_version() -> str:
+    """Migrations are called after their versions, which are numbers."""
+    return max(each.name[:4] for each in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 def _foreign_keys(connection: Connection, switch: str) -> None:

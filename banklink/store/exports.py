@@ -254,6 +254,7 @@ def to_take_back(session: Session, connection_id: int) -> list[int]:
         session.scalars(
             select(Transaction.id).where(
                 Transaction.connection_id == connection_id,
+                Transaction.state.in_(("review", "rejected", "removed")),
                 ASIDE,
                 Transaction.export_id.is_not(None),
                 _flips() == 0,
@@ -264,12 +265,15 @@ def to_take_back(session: Session, connection_id: int) -> list[int]:
 
 def to_give_again(session: Session, connection_id: int) -> list[int]:
     """Bookings that were taken back and are booked again."""
-    marked = select(ExportMark.transaction_id).where(ExportMark.mark == "back")
+    marked = (
+        select(ExportMark.transaction_id)
+        .join(Export, Export.id == ExportMark.export_id)
+        .where(Export.connection_id == connection_id, ExportMark.mark == "back")
+    )
     return list(
         session.scalars(
             select(Transaction.id).where(
                 Transaction.id.in_(marked),
-                Transaction.connection_id == connection_id,
                 Transaction.state == "booked",
                 _flips() == -1,
             )

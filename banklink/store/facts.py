@@ -4,14 +4,23 @@ queries. Everything that is shown or decided about a connection starts here."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, CompoundSelect, Select, bindparam, select
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    bindparam,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from banklink.core.calendar import Moment, days_left, has_expired
 from banklink.core.deliveries import Delivery
@@ -101,6 +110,16 @@ class Record:
         return hash((self.connection.id, self.connection.version, self.diagnosis.row.key))
 
     @property
+    def is_news(self) -> bool:
+        """Whether the history last spoke of another row of the table."""
+        return self.connection.noted != self.diagnosis.row.key
+
+    @property
+    def is_told(self) -> bool:
+        """Whether news of it goes into the history: not where nobody ever had to do with it."""
+        return self.connection.noted is not None or self.facts.switch is not Switch.NEVER
+
+    @property
     def plain(self) -> bool:
         """Whether it was read to be looked at only."""
         return isinstance(self.connection, tuple)
@@ -186,8 +205,8 @@ def holder_facts(share: Share, now: datetime) -> HolderFacts:
 
 @dataclass(frozen=True, slots=True)
 class _Statements:
-    """What is read of one administration, or of some of its connections; `anywhere`: connections of
-    which the administration is yet to be known."""
+    """What is read of one administration or of several, or of some connections there; `anywhere`:
+    connections of which the administration is yet to be known."""
 
     connections: Select[Any]
     anywhere: Select[Any]
@@ -200,30 +219,34 @@ class _Statements:
 
 
 @cache
-def _statements(*, plain: bool, some: bool) -> _Statements:
+def _statements(*, plain: bool, some: bool, several: bool = False) -> _Statements:
     """Made once: making a statement costs more than running it."""
 
     def of(model: type[Any]) -> Any:
         return plain_columns(model) if plain else [model]
 
-    here: BindParameter[int] = bindparam("administration")
+    def here(column: InstrumentedAttribute[int]) -> ColumnElement[bool]:
+        if several:
+            return column.in_(bindparam("administrations", expanding=True))
+        return column == bindparam("administration")
+
     ids: BindParameter[int] = bindparam("ids", expanding=True)
     ibans: BindParameter[str] = bindparam("ibans", expanding=True)
-    connections = select(*of(Connection)).where(Connection.administration_id == here)
+    connections = select(*of(Connection)).where(here(Connection.administration_id))
     anywhere = select(*of(Connection)).where(Connection.id.in_(ids))
     journals = select(*of(Journal)).where(
-        Journal.administration_id == here, Journal.iban.is_not(None)
+        here(Journal.administration_id), Journal.iban.is_not(None)
     )
     people = (
         select(*of(Grant), *of(Holder))
         .join(Holder, Holder.id == Grant.holder_id)
-        .where(Grant.administration_id == here)
+        .where(here(Grant.administration_id))
         .order_by(Holder.name, Holder.id)
     )
     accounts = (
         select(*of(Account))
         .join(Grant, Grant.id == Account.grant_id)
-        .where(Grant.administration_id == here)
+        .where(here(Grant.administration_id))
         .order_by(Account.id)
     )
     attempts = select(*of(Attempt)).where(Attempt.id.in_(bindparam("attempts", expanding=True)))
@@ -232,7 +255,7 @@ def _statements(*, plain: bool, some: bool) -> _Statements:
         .join(Invitation, Invitation.id == InvitationAccount.invitation_id)
         .join(Connection, Connection.id == InvitationAccount.connection_id)
         .where(
-            Connection.administration_id == here,
+            here(Connection.administration_id),
             Invitation.accepted_at.is_(None),
             Invitation.withdrawn_at.is_(None),
             # What the clock wrote is no reason not to ask in person.
@@ -246,7 +269,7 @@ def _statements(*, plain: bool, some: bool) -> _Statements:
         accounts = accounts.where(Account.iban.in_(ibans))
         asked = asked.where(InvitationAccount.connection_id.in_(ids))
     connections = connections.order_by(Connection.id)
-    those = ids if some else select(Connection.id).where(Connection.administration_id == here)
+    those = ids if some else select(Connection.id).where(here(Connection.administration_id))
     return _Statements(
         connections, anywhere, journals, people, accounts, attempts, asked, waiting_of(those)
     )
@@ -283,6 +306,14 @@ def record(
     return _known(session, found, statements, given, at, plain=plain)[0]
 
 
+def records_among(session: Session, connection_ids: Collection[int], at: Moment) -> list[Record]:
+    """Connections of any administrations, plainly read."""
+    statements, given = _statements(plain=True, some=True, several=True), {"ids": connection_ids}
+    found = read_all(session, statements.anywhere, given, Connection, plain=True)
+    given = {"administrations": {each.administration_id for each in found}, **given}
+    return _known(session, found, statements, given, at, plain=True)
+
+
 def _known(
     session: Session,
     connections: list[Connection],
@@ -292,10 +323,10 @@ def _known(
     *,
     plain: bool,
 ) -> list[Record]:
-    """What there is to know of these connections of one administration."""
+    """What there is to know of these connections."""
     given = {**given, "ibans": [each.iban for each in connections]}
     journals = {
-        (journal.iban, journal.currency): journal
+        (journal.administration_id, journal.iban, journal.currency): journal
         for journal in read_all(session, statements.journals, given, Journal, plain=plain)
     }
     shares = _shares(session, statements, given, plain=plain)
@@ -315,7 +346,7 @@ def _known(
     return [
         _record(
             connection,
-            journals.get((connection.iban, connection.currency)),
+            journals.get((connection.administration_id, connection.iban, connection.currency)),
             shares,
             attempts.get(connection.last_attempt_id or 0),
             asked.get(connection.id),
@@ -344,8 +375,10 @@ def _asked(
 
 @dataclass(frozen=True, slots=True)
 class _Shares:
-    by_account: dict[tuple[str, str], list[Share]]
-    by_holder: dict[int, Share]
+    """By administration, and there by IBAN and currency, or by holder."""
+
+    by_account: dict[tuple[int, str, str], list[Share]]
+    by_holder: dict[tuple[int, int], Share]
 
 
 def _shares(
@@ -355,12 +388,14 @@ def _shares(
     of_grant: dict[int, list[Account]] = defaultdict(list)
     for account in read_all(session, statements.accounts, given, Account, plain=plain):
         of_grant[account.grant_id].append(account)
-    by_account: dict[tuple[str, str], list[Share]] = defaultdict(list)
-    by_holder: dict[int, Share] = {}
+    by_account: dict[tuple[int, str, str], list[Share]] = defaultdict(list)
+    by_holder: dict[tuple[int, int], Share] = {}
     for grant, holder in read_all(session, statements.people, given, Grant, Holder, plain=plain):
-        by_holder[holder.id] = Share(holder, grant, None)
+        where = grant.administration_id
+        by_holder[where, holder.id] = Share(holder, grant, None)
         for account in of_grant[grant.id]:
-            by_account[account.iban, account.currency].append(Share(holder, grant, account))
+            spot = where, account.iban, account.currency
+            by_account[spot].append(Share(holder, grant, account))
     return _Shares(by_account, by_holder)
 
 
@@ -373,12 +408,13 @@ def _record(
     waits: Waiting,
     at: Moment,
 ) -> Record:
+    where = connection.administration_id
     mine = {
         str(share.holder.id): share
-        for share in shares.by_account.get((connection.iban, connection.currency), ())
+        for share in shares.by_account.get((where, connection.iban, connection.currency), ())
     }
     if connection.selected_id is not None and str(connection.selected_id) not in mine:
-        selected = shares.by_holder.get(connection.selected_id)
+        selected = shares.by_holder.get((where, connection.selected_id))
         if selected is not None:
             mine[str(connection.selected_id)] = selected
     key = str(connection.selected_id) if connection.selected_id is not None else None
@@ -483,12 +519,38 @@ def note_changes(
     """Write changes of diagnosis into the history. `noted` is what the history last said, so that
     each change is told once, whoever notices it."""
     for each in found:
-        key = each.diagnosis.row.key
-        if each.connection.noted == key:
+        if not each.is_news:
             continue
-        if each.connection.noted is not None or each.facts.switch is not Switch.NEVER:
-            add_event(session, each.connection, "status", at, actor=actor, to=key)
-        each.connection.noted = key
+        if each.is_told:
+            add_event(
+                session, each.connection, "status", at, actor=actor, to=each.diagnosis.row.key
+            )
+        each.connection.noted = each.diagnosis.row.key
+
+
+def note_plain_changes(session: Session, found: Iterable[Record], at: Moment) -> None:
+    """The same for many that were read plainly."""
+    taking_place(session, at)
+    news = [each for each in found if each.is_news]
+    told = [
+        {
+            "administration_id": each.connection.administration_id,
+            "connection_id": each.connection.id,
+            "at": at.now,
+            "kind": "status",
+            "params": {"to": each.diagnosis.row.key},
+        }
+        for each in news
+        if each.is_told
+    ]
+    database = session.connection()
+    if told:
+        database.execute(insert(Event), told)
+    by_key: dict[str, list[int]] = defaultdict(list)
+    for each in news:
+        by_key[each.diagnosis.row.key].append(each.connection.id)
+    for key, ids in by_key.items():
+        database.execute(update(Connection).where(Connection.id.in_(ids)).values(noted=key))
 
 
 def holder_names(

@@ -149,7 +149,12 @@ def _plain_page(placed: bool, newer: bool, end: bool) -> Any:
 
 
 def _page(where: Any, position: Position, here: Any = None) -> Any:
-    place = tuple_(Transaction.booked_on, Transaction.id)
+    booked_on: Any = Transaction.booked_on
+    if any(each is ASIDE for each in where):
+        # There are few of these, so they are sorted: a plain day would have SQLite walk through all
+        # bookings in the order of the list, where only a page of them is asked for.
+        booked_on = func.nullif(booked_on, None)
+    place = tuple_(booked_on, Transaction.id)
     asked = (
         select(*COLUMNS)
         .join(FetchRun, FetchRun.id == Transaction.run_id)
@@ -161,8 +166,8 @@ def _page(where: Any, position: Position, here: Any = None) -> Any:
             here = tuple_(literal(position.day, Date), literal(position.key, Integer))
         asked = asked.where(place > here if position.newer else place < here)
     if position.newer or position.end:
-        return asked.order_by(Transaction.booked_on, Transaction.id)
-    return asked.order_by(Transaction.booked_on.desc(), Transaction.id.desc())
+        return asked.order_by(booked_on, Transaction.id)
+    return asked.order_by(booked_on.desc(), Transaction.id.desc())
 
 
 _SUMS = select(

@@ -551,7 +551,8 @@ class Remark(Model):
     """Something odd about what came in that a person should look at; nothing was changed by it.
 
     `kind`: `changed` (a known booking came with another content: `content` is what came,
-    `transaction_id` what is kept), `id_reused` (its id belonged to another booking) or
+    `transaction_id` what is kept), `id_reused` (its id belonged to another booking; or,
+    with `renumbered` in `content`, so many known bookings came under other ids) or
     `unreadable` (a booking that misses its date or amount: `content` is all there was). `mark`:
     the same oddity is told once. `seen_at`: first; `settled_at`: somebody has seen to it.
     """

@@ -8,10 +8,10 @@ copy that could be stale. English is the source language and needs no catalogue.
 from __future__ import annotations
 
 from functools import cache
-from io import BytesIO
+from gettext import c2py
 from pathlib import Path
+from typing import Any
 
-from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 
@@ -33,7 +33,18 @@ def catalogue(locale: str, domain: str = "banklink") -> NullTranslations:
         return NullTranslations()
     with path.open("rb") as source:
         parsed = read_po(source, locale=locale, abort_invalid=True)
-    compiled = BytesIO()
-    write_mo(compiled, parsed)
-    compiled.seek(0)
-    return Translations(compiled, domain=domain)
+    found = Translations(domain=domain)
+    # As its own reader would fill it from a compiled file, of which there is none.
+    said: dict[Any, Any] = found._catalog
+    for message in parsed:
+        if message.fuzzy or not message.id:
+            continue
+        if isinstance(message.id, str):
+            if message.string:
+                said[message.id] = message.string
+        else:
+            forms = enumerate(message.string or ())
+            said |= {(message.id[0], place): form for place, form in forms if form}
+    plural: Any = c2py(parsed.plural_expr)
+    found.plural = plural
+    return found

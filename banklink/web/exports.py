@@ -19,7 +19,7 @@ from banklink.statements.export import FORMATS
 from banklink.store import exports
 from banklink.store.facts import Record, record
 from banklink.store.models import Export
-from banklink.web.context import at, house, may_change, person, reader
+from banklink.web.context import MOST, at, house, may_change, person, reader
 from banklink.web.i18n import _, day, locale, moment, money, ngettext, number
 from banklink.web.rows import row_address, row_view
 from banklink.web.said import said, say
@@ -117,6 +117,8 @@ def _page(
 ) -> Answer:
     """`which` form was sent, what was `typed` in it, and what is wrong with it."""
     below = request.args.get("below", type=int)
+    if below is not None and not 0 < below < MOST:
+        below = None
     with house().services.store.read() as session:
         found = _record(session, connection_id)
         connection = found.connection

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import secrets
 from base64 import b64encode
+from contextlib import suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -27,9 +28,12 @@ from flask import (
     url_for,
 )
 from flask_wtf.csrf import CSRFError, CSRFProtect
+from jinja2 import FileSystemBytecodeCache
+from jinja2.bccache import Bucket
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
+from banklink.actions.pace import Pace
 from banklink.paths import STATIC, TEMPLATES
 from banklink.settings import Settings
 from banklink.store.database import Store, prepare
@@ -115,6 +119,7 @@ def furnish(app: Flask, house: House) -> Flask:
     nobody said who may ask for a route."""
     app.extensions["banklink"] = house
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.bytecode_cache = _Compiled(house.settings.data / "compiled")
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
         lambda text: gettext(text), lambda one, many, n: ngettext(one, many, n), newstyle=True
@@ -164,7 +169,37 @@ def furnish(app: Flask, house: House) -> Flask:
     app.add_url_rule("/badge/<int:number>.svg", "badge", _badge)
     app.add_url_rule("/language", "language", _language, methods=["POST"])
     access.declared(app)
+    app.wsgi_app = _answering(app.wsgi_app, house.services.pace)  # type: ignore[method-assign]
     return app
+
+
+def _answering(serve: Any, pace: Pace) -> Any:
+    """Lets long work know that somebody waits."""
+
+    def answering(environ: Any, start_response: Any) -> Any:
+        with pace.somebody():
+            return serve(environ, start_response)
+
+    return answering
+
+
+class _Compiled(FileSystemBytecodeCache):
+    """Templates as they were compiled before, kept beside the database: the first page after a
+    start waits for nothing else so long. Only a help: where nothing can be kept, nothing is. Made
+    anew when a template changes."""
+
+    def __init__(self, folder: Path):
+        super().__init__(str(folder), "%s")
+        self._folder = folder
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        with suppress(OSError):
+            super().load_bytecode(bucket)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with suppress(OSError):
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            super().dump_bytecode(bucket)
 
 
 def _translate(message: str, **params: object) -> str:

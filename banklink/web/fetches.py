@@ -16,7 +16,7 @@ from banklink.store.models import Connection, FetchRun, Upload
 from banklink.web.account_head import connection_here, head, why
 from banklink.web.called import called
 from banklink.web.context import MOST, at, house, may_change
-from banklink.web.i18n import _, day, moment, ngettext, number, when
+from banklink.web.i18n import _, day, moment, ngettext, number, soon, when
 from banklink.web.progress import progress as how_far
 from banklink.web.progress import so_far
 from banklink.web.said import said
@@ -45,7 +45,7 @@ def page(connection_id: int) -> str:
         connection = connection_here(session, connection_id)
         runs = session.scalars(
             select(FetchRun)
-            .where(FetchRun.connection_id == connection_id, FetchRun.id < min(before, MOST))
+            .where(FetchRun.connection_id == connection_id, FetchRun.id < max(0, min(before, MOST)))
             .order_by(FetchRun.id.desc())
             .limit(PAGE + 1)
         ).all()
@@ -131,14 +131,28 @@ def _run(
 def _result(run: FetchRun, connection: Connection) -> tuple[str, str]:
     if run.result is None:
         known = how_far(connection, run, at().real)
-        if known is None:
-            return "off", _("not finished")
-        view, live = known
-        return "soon", f"{_('under way')}: {so_far(run)}" if live else view.detail or view.text
+        view, live = known or (None, False)
+        if live:
+            return "soon", f"{_('under way')}: {so_far(run)}"
+        until = connection.limited_until
+        if until is not None and until > at().now and connection.switch == "on":
+            return "soon", _stopped(run, soon(until, at().now))
+        return ("soon", view.detail or view.text) if view else ("off", _("not finished"))
     tone = {"ok": "well", "abandoned": "off", "restarted": "off", "undone": "off"}.get(
         run.result, "todo"
     )
     return tone, _(RESULTS.get(run.result, RESULTS["outage"]))
+
+
+def _stopped(run: FetchRun, until: str) -> str:
+    """By the bank's limit, before its first page or after some."""
+    if run.pages == 0:
+        return _("stopped by the bank's limit until %(when)s; then goes on by itself", when=until)
+    return _(
+        "%(so_far)s; stopped by the bank's limit until %(when)s; then goes on by itself",
+        so_far=so_far(run),
+        when=until,
+    )
 
 
 def _took(taken: timedelta) -> str:

@@ -103,8 +103,13 @@ def when(instant: datetime, today: date) -> str:
 
 
 def soon(instant: datetime, now: datetime) -> str:
-    """A moment to come: the time alone within a day, else the day with it."""
-    return clock_time(instant) if instant - now < timedelta(days=1) else moment(instant)
+    """A moment to come: the time alone today and tonight, tomorrow by that name, else the day."""
+    days = (amsterdam_day(instant) - amsterdam_day(now)).days
+    if days <= 0 or instant - now < timedelta(hours=12):
+        return clock_time(instant)
+    if days == 1:
+        return _("tomorrow %(time)s", time=clock_time(instant))
+    return moment(instant)
 
 
 def ago(instant: datetime, now: datetime) -> str:

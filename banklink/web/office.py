@@ -240,6 +240,7 @@ def _morning(whole: Totals) -> tuple[str, str]:
 
 def _line(line: Line, today: date, page: str) -> LineView:
     """`page`: the address of the maintenance page, asked for once and not fifty times."""
+    where = locale()
     urgencies = [each for each in _COUNTED if each in line.urgencies]
     filtered = TODO if line.attention else SOON if line.breaks else None
     end = line.next_expiry
@@ -256,9 +257,9 @@ def _line(line: Line, today: date, page: str) -> LineView:
         name=line.name,
         url=f"{page}?administration={line.id}" + (f"&filter={filtered}" if filtered else ""),
         urgency=urgencies[0] if urgencies else "off",
-        counts=tuple(_count(each, line.urgencies[each], locale()) for each in urgencies),
+        counts=tuple(_count(each, line.urgencies[each], where) for each in urgencies),
         may_ask=line.may_change,
-        ends=_in_days(left, locale()) if end else None,
+        ends=_in_days(left, where) if end else None,
         tone="soon" if left <= EXPIRING_DAYS else "well",
         date=day(end) if end else "",
         iso=end.isoformat() if end else "",

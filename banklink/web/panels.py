@@ -18,11 +18,11 @@ from banklink.core.facts import HolderFacts, Switch
 from banklink.core.statuses import Action
 from banklink.core.texts import N_
 from banklink.store.facts import Record, holder_names
-from banklink.store.models import Event, FetchRun, Invitation, Journal, Transaction
+from banklink.store.models import Account, Event, FetchRun, Invitation, Journal, Transaction
 from banklink.web.addresses import help_address
 from banklink.web.called import called
 from banklink.web.history import event_view
-from banklink.web.i18n import _, day, day_of, iban, moment, ngettext, number, when
+from banklink.web.i18n import _, day, day_of, iban, moment, ngettext, number, soon, when
 from banklink.web.rows import Reader, row_url, row_view, spoken_title, upload_address
 from banklink.web.strip import strip
 from banklink.web.viewmodel import Button, Choice, Details, Field, Form, RungView
@@ -340,16 +340,20 @@ def _fetched(session: Session, record: Record, reader: Reader) -> tuple[tuple[st
     if run:
         facts.append((_("Last attempt"), _run_text(run, reader)))
     if account and connection.switch == "on":
-        left = ledger.left(session, account.id, ledger.TRANSACTIONS, reader.at)
-        facts.append(
-            (
-                _("The bank's limit"),
-                _("%(n)s of %(all)s fetches left in 24 hours", n=left, all=ledger.BUDGET),
-            )
-        )
+        facts.append((_("The bank's limit"), _limit(session, account, reader)))
     if connection.switch == "on" and connection.next_fetch_at:
         facts.append((_("Next check"), when(connection.next_fetch_at, reader.at.today)))
     return tuple(facts)
+
+
+def _limit(session: Session, account: Account, reader: Reader) -> str:
+    """How often it may still be read by itself; where the bank itself asked for a pause nothing is
+    left, whatever the count says."""
+    if account.paused_until is not None and ledger.is_paused(account, reader.at):
+        until = soon(account.paused_until, reader.at.now)
+        return _("the bank asked to wait until %(when)s", when=until)
+    left = ledger.left(session, account.id, ledger.TRANSACTIONS, reader.at)
+    return _("%(n)s of %(all)s fetches left in 24 hours", n=left, all=ledger.BUDGET)
 
 
 _RESULTS: dict[str | None, str] = {

@@ -3,7 +3,6 @@ or removed, to be put back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -15,7 +14,7 @@ from werkzeug.wrappers import Response
 
 from banklink.actions import remarks as remarking
 from banklink.actions import review as reviewing
-from banklink.actions.services import Missing, Refused
+from banklink.actions.services import Missing
 from banklink.core.money import to_minor
 from banklink.store.asides import ASIDE
 from banklink.store.models import Connection, Remark, Transaction
@@ -160,19 +159,60 @@ def _all(connection_id: int, count: int, newest: int) -> tuple[Button, ...]:
 
 @blueprint.post("/accept")
 def accept(connection_id: int) -> Response:
-    return _decide(connection_id, reviewing.accept)
+    try:
+        done = reviewing.accept(
+            house().services, connection_id, _numbers(connection_id), at(), actor=person().name
+        )
+    except Missing:
+        abort(404)
+    left = ""
+    if done.left and done.locked:
+        left = ngettext(
+            "The books are locked through %(locked)s, so %(n)s transaction was left waiting.",
+            "The books are locked through %(locked)s, so %(n)s transactions were left waiting.",
+            done.left,
+            locked=day(done.locked),
+        )
+    if done.taken:
+        n = done.taken
+        taken = ngettext("%(n)s transaction taken in.", "%(n)s transactions taken in.", n)
+        say("ok", " ".join(filter(None, (taken, left))))
+    else:
+        say("error", left or _decided_already())
+    return redirect(url_for(".page", connection_id=connection_id), 303)
 
 
 @blueprint.post("/reject")
 def reject(connection_id: int) -> Response:
-    return _decide(connection_id, reviewing.reject)
+    try:
+        n = reviewing.reject(
+            house().services, connection_id, _numbers(connection_id), at(), actor=person().name
+        )
+    except Missing:
+        abort(404)
+    if n:
+        say(
+            "ok",
+            ngettext(
+                "%(n)s transaction left out; it can be put back below.",
+                "%(n)s transactions left out; they can be put back below.",
+                n,
+            ),
+        )
+    else:
+        say("error", _decided_already())
+    return redirect(url_for(".page", connection_id=connection_id), 303)
 
 
-def _decide(connection_id: int, action: Callable[..., Any]) -> Response:
-    """About one (`id`), or about all that had been counted (`through`)."""
-    numbers = [number for number in request.form.getlist("id", type=int) if number < 2**62]
+def _decided_already() -> str:
+    return _("Somebody else decided about it meanwhile; this is how it stands now.")
+
+
+def _numbers(connection_id: int) -> list[int]:
+    """One (`id`), or all that had been counted (`through`)."""
+    numbers = [number for number in request.form.getlist("id", type=int) if 0 < number < 2**62]
     through = request.form.get("through", type=int)
-    if through is not None and through < 2**62:
+    if through is not None and 0 < through < 2**62:
         with house().services.store.read() as session:
             numbers = list(
                 session.scalars(
@@ -184,26 +224,7 @@ def _decide(connection_id: int, action: Callable[..., Any]) -> Response:
                     )
                 )
             )
-    try:
-        action(house().services, connection_id, numbers, at(), actor=person().name)
-    except Missing:
-        abort(404)
-    except Refused:
-        say("error", _("Somebody else decided about it meanwhile; this is how it stands now."))
-        return redirect(url_for(".page", connection_id=connection_id), 303)
-    n = len(numbers)
-    if action is reviewing.accept:
-        say("ok", ngettext("%(n)s transaction taken in.", "%(n)s transactions taken in.", n))
-    else:
-        say(
-            "ok",
-            ngettext(
-                "%(n)s transaction left out; it can be put back below.",
-                "%(n)s transactions left out; they can be put back below.",
-                n,
-            ),
-        )
-    return redirect(url_for(".page", connection_id=connection_id), 303)
+    return numbers
 
 
 # -- left out or removed ------------------------------------------------------------------------
@@ -291,10 +312,26 @@ def _remark(remark: Remark, kept: Transaction | None, connection: Connection) ->
         ),
     }
     title, text = says.get(remark.kind, (remark.kind, ""))
+    renumbered = remark.kind == "id_reused" and _is_renumbered(remark, kept)
+    if renumbered:
+        title = _("Came again under another number")
+        text = _(
+            "The bank numbers its transactions anew. Nothing came twice; from now on transactions"
+            " of this account are told apart by what stands in them."
+        )
+        if many := remark.content.get("renumbered"):
+            counted = ngettext(
+                "%(n)s known transaction came with a new number.",
+                "%(n)s known transactions came with a new number.",
+                many,
+            )
+            text = f"{counted} {text}"
     came = _content(remark.content, connection.currency)
     stored = _stored(kept) if kept is not None else {}
     names = list(dict.fromkeys([*stored, *came]))
-    if kept is not None and remark.kind == "changed":
+    if renumbered:
+        names = []
+    elif kept is not None and remark.kind == "changed":
         names = [name for name in names if stored.get(name) != came.get(name)] or names
     return {
         "id": remark.id,
@@ -308,6 +345,16 @@ def _remark(remark: Remark, kept: Transaction | None, connection: Connection) ->
     }
 
 
+def _is_renumbered(remark: Remark, kept: Transaction | None) -> bool:
+    """The same booking with a number of its own, instead of another with its number."""
+    if "renumbered" in remark.content:
+        return True
+    if kept is None or remark.content.get("id") == kept.source_id:
+        return False
+    told = remark.content.get("booked_on"), remark.content.get("amount")
+    return told == (kept.booked_on.isoformat(), kept.amount)
+
+
 def _stored(each: Transaction) -> dict[str, str]:
     found = {
         _("Booked on"): day(each.booked_on),
@@ -316,6 +363,7 @@ def _stored(each: Transaction) -> dict[str, str]:
         _("Counterparty"): each.counterparty_name or "",
         _("Their account"): iban(each.counterparty_iban) if each.counterparty_iban else "",
         _("Description"): each.remittance,
+        _("Payer's reference"): each.end_to_end_id or "",
     }
     return {name: text for name, text in found.items() if text}
 
@@ -408,7 +456,7 @@ def _seen(connection_id: int, remark: Remark | None) -> Button:
 def seen(connection_id: int) -> Response:
     """One remark, or all that there are."""
     number = request.form.get("remark", type=int)
-    if number is not None and number >= MOST:
+    if number is not None and not 0 < number < MOST:
         abort(404)
     remarking.seen(house().services, connection_id, at(), only=number, actor=person().name)
     return redirect(url_for(".page", connection_id=connection_id, _anchor="remarks"), 303)

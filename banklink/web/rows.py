@@ -271,7 +271,7 @@ def _drawn(record: Record, voice: Voice, timely: _Timely) -> RowView:
         second=second,
         menu=tuple(_offer(offer, record, spoken, voice) for offer in diagnosis.menu)
         + ((_disarm(record, spoken),) if connection.armed else ())
-        + (_help(record, spoken),),
+        + (_transactions(record, spoken), _help(record, spoken)),
         details=Button(
             action="details",
             label=_("Details"),
@@ -290,7 +290,8 @@ def _drawn(record: Record, voice: Voice, timely: _Timely) -> RowView:
     if not voice.provider_ready:
         view = _provider_first(view, voice, spoken)
     if not voice.may_change:
-        view = replace(view, primary=None, second=None, rescue=(), menu=(_help(record, spoken),))
+        to_read = _transactions(record, spoken), _help(record, spoken)
+        view = replace(view, primary=None, second=None, rescue=(), menu=to_read)
     return replace(view, digest=hashlib.sha256(repr(view).encode()).hexdigest()[:16])
 
 
@@ -345,6 +346,16 @@ def _disarm(record: Record, title: str) -> Button:
     )
 
 
+def _transactions(record: Record, title: str) -> Button:
+    return Button(
+        action="transactions",
+        label=_("Show transactions"),
+        name=_("Show transactions of %(title)s", title=title),
+        method="get",
+        url=path_to("transactions.page", connection_id=record.connection.id),
+    )
+
+
 def _help(record: Record, title: str) -> Button:
     chip = _(record.diagnosis.row.chip)
     return Button(
@@ -390,6 +401,7 @@ class Names:
                 holder.revoked_at if holder and holder.withdrawn_here else None
             ),
             "ended": _ended(holder),
+            "stopped": _stopped(holder, connection.watermark),
             "attempted": _day_or_none(holder.attempted_at if holder else None),
             "fetched": when(connection.last_success, voice.today)
             if connection.last_success
@@ -417,6 +429,15 @@ def _ended(holder: HolderFacts | None) -> str | None:
     if holder.authorisation is Authorisation.REVOKED:
         return _day_or_none(holder.ended_at)
     return _day_or_none(holder.valid_until)
+
+
+def _stopped(holder: HolderFacts | None, watermark: date | None) -> str | None:
+    """Since when nothing is fetched: the day the authorisation ran out, or an earlier one when the
+    last fetch that completed was before it."""
+    if holder is None or holder.valid_until is None:
+        return None
+    ran_out = amsterdam_day(holder.valid_until)
+    return day(min(ran_out, watermark or ran_out))
 
 
 def _new(count: int) -> str:

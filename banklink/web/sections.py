@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask import g, request, url_for
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from banklink.store.models import Membership
 from banklink.web.access import ROLES, Who
@@ -13,6 +13,13 @@ from banklink.web.viewmodel import Link
 
 _OF_CONNECTIONS = frozenset(
     "maintenance connections transactions review coverage fetches uploads exports".split()
+)
+
+
+_MINE = (
+    select(Membership.administration_id, Membership.role)
+    .where(Membership.user_id == bindparam("user"))
+    .order_by(Membership.administration_id)
 )
 
 
@@ -112,12 +119,9 @@ def _here(person_id: int) -> tuple[int | None, str | None]:
         return known, g.role
     asked = request.args.get("administration", type=int)
     with house().services.store.read() as session:
-        mine = session.execute(
-            select(Membership.administration_id, Membership.role)
-            .where(Membership.user_id == person_id)
-            .order_by(Membership.administration_id)
-        ).all()
+        mine = session.connection().execute(_MINE, {"user": person_id}).all()
     roles = {each[0]: each[1] for each in mine}
+    g.several = len(roles) > 1
     here = asked if asked in roles else the_default(list(roles))
     return here, roles.get(here or 0)
 

@@ -314,6 +314,14 @@ def notes(found: Look, connection: Connection) -> list[Notice]:
     return [Notice(tone=tone, text=text) for tone, text in notes]
 
 
+def lacking(found: Look) -> str:
+    return ngettext(
+        "On these days %(n)s transaction is in the books that this file does not have",
+        "On these days %(n)s transactions are in the books that this file does not have",
+        len(found.lacks),
+    )
+
+
 def days(found: Look) -> tuple[str, list[str]]:
     """Whether the file closes what is missing; and what it leaves."""
     left = [stretch(each) for each in found.left]

@@ -24,7 +24,7 @@ from banklink.web.connections import one_record
 from banklink.web.context import at, house, person, reader, tell
 from banklink.web.i18n import _, day, iban, moment, money, ngettext, number
 from banklink.web.rows import row_address, row_view
-from banklink.web.viewmodel import Button, Choice, Field, Form, Notice, RowView
+from banklink.web.viewmodel import Button, Choice, Field, Form, Link, Notice, RowView
 
 blueprint = Blueprint("uploads", __name__, url_prefix="/connections/<int:connection_id>")
 
@@ -226,6 +226,7 @@ def _look_page(
             counts=words.counts(found),
             notes=words.notes(found, connection),
             days=words.days(found),
+            lacking=_lacking(found, connection_id),
             doubts=[_doubt(each) for each in found.doubts[:_DOUBTS]],
             more_doubts=len(found.doubts) - _DOUBTS,
             new=[_line(each) for each in found.new[:_SHOWN]],
@@ -249,6 +250,18 @@ def _look_page(
             back=_back(row, connection),
         ),
         422 if error else 200,
+    )
+
+
+def _lacking(found: Look, connection_id: int) -> tuple[str, Link] | None:
+    """What the books have more than the file, and where to see it."""
+    if not found.lacks:
+        return None
+    first, last = found.lacks[0], found.lacks[-1]
+    days: dict[str, Any] = {"from": first.isoformat(), "to": last.isoformat()}
+    return words.lacking(found), Link(
+        label=_("Show the transactions of %(days)s", days=words.stretch((first, last))),
+        url=url_for("transactions.page", connection_id=connection_id, **days),
     )
 
 

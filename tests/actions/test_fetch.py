@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from banklink import jobs
+from banklink.actions import check
 from banklink.actions.administrations import as_typed, change
 from banklink.actions.change_start import change_start
 from banklink.actions.fetch import FETCH_EVERY, fetch
@@ -649,6 +650,35 @@ def later_on(books: Books) -> None:
     """The next regular turn."""
     books.house.later(hours=7)
     books.house.jobs()
+
+
+def test_the_last_of_a_long_list_is_fetched_by_one_worker_too(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first account takes eleven minutes, longer than a lease."""
+    both = (BAKERY, SAVINGS)
+    books = house.books(
+        jan=[account(each, since=40) for each in both], shares={"jan": both}, journals=both
+    )
+    for each in both:
+        books.activate(iban=each)
+    house.later(hours=7)
+    monkeypatch.setattr(check, "monotonic", lambda: house.clock.real().timestamp())
+    numbers = {books.account(each).ref: books.connection(each).id for each in both}
+    other_worker = []
+
+    def slow(real: Any, *args: Any, account_ref: str, **kwargs: Any) -> Any:
+        if house.provider.calls["transactions"] > begun + 1:
+            house.provider.instead.clear()
+            found = fetch(books.services, numbers[account_ref], house.at(), due_only=True)
+            other_worker.append(found.result)
+        house.time.pushed += timedelta(minutes=11)
+        return real(*args, account_ref=account_ref, **kwargs)
+
+    begun = house.provider.calls["transactions"]
+    house.provider.instead["transactions"] = slow
+    assert check.fetch_due(books.services, house.at()) == 2
+    assert other_worker == ["busy"]
 
 
 def test_the_lease_of_a_worker_that_died_runs_out(working: Books) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.bench.data import books
 from tests.bench.page import ROWS
 from tests.bench.results import Result, at_most, median, within
-from tests.bench.visit import ROOT, Browser
+from tests.bench.visit import ROOT, Browser, spent
 from tests.support.house import free_ports
 
 _BARE = """
@@ -40,7 +40,7 @@ def measure() -> list[Result]:
 
 
 def _start(command: list[str], folder: Path | None) -> tuple[float, float]:
-    """Seconds, and megabytes of proportional set size."""
+    """Seconds of processor time, and megabytes of proportional set size."""
     port, other = free_ports()
     environment = {"PATH": os.environ["PATH"], "PORT": str(port)}
     if folder is not None:
@@ -54,7 +54,6 @@ def _start(command: list[str], folder: Path | None) -> tuple[float, float]:
             "BANKLINK_PONTO_CLIENT_ID": "bench",
             "BANKLINK_PONTO_CLIENT_SECRET": "bench",
         }
-    began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, *command],
         cwd=ROOT,
@@ -63,16 +62,15 @@ def _start(command: list[str], folder: Path | None) -> tuple[float, float]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        browser = Browser(port)
         while True:
             try:
-                browser.get("/")
+                Browser(port).get("/")
                 break
             except OSError:
                 if process.poll() is not None:
                     raise SystemExit(f"{command[0]} did not start") from None
                 time.sleep(0.005)
-        return time.perf_counter() - began, _memory(process.pid)
+        return spent(process.pid), _memory(process.pid)
     finally:
         process.terminate()
         process.wait(20)

@@ -21,6 +21,15 @@ from tests.bench.data import TOKEN
 ROOT = Path(__file__).parents[2]
 
 
+def spent(pid: int) -> float:
+    """Seconds of processor time that a process has used: a clock that stands still while something
+    else has the machine. Where nobody keeps it, the usual one."""
+    tasks = list(Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    if not tasks:
+        return time.perf_counter()
+    return sum(int(each.read_text(encoding="ascii").split()[0]) for each in tasks) / 1e9
+
+
 class Browser:
     """Signed in. Keeps cookies, reads answers to the end."""
 
@@ -66,12 +75,7 @@ class Served:
         self.pid = process.pid
 
     def spent(self) -> float:
-        """Seconds of processor time that the serving process has used: a clock that stands still
-        while something else has the machine. Where nobody keeps it, the usual one."""
-        tasks = list(Path(f"/proc/{self.pid}/task").glob("*/schedstat"))
-        if not tasks:
-            return time.perf_counter()
-        return sum(int(each.read_text(encoding="ascii").split()[0]) for each in tasks) / 1e9
+        return spent(self.pid)
 
     def ours(self, number: int = 0) -> Callable[[], bytes]:
         return lambda: self.browser.get(self.paths[number])

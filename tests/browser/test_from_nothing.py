@@ -168,7 +168,7 @@ def test_from_an_empty_folder_to_the_first_transactions(watched: Watched, tmp_pa
             row.locator("tr.panel [type=submit].primary").click()
             expect(row.locator(".chip")).to_contain_text("Actief")
             row.locator('[data-action="details"]').click()
-            row.locator('[data-action="transactions"]').click()
+            row.locator('tr.panel [data-action="transactions"]').click()
             expect(page.locator(".bookings tbody tr").first).to_be_visible()
             assert page.locator(".bookings tbody tr").count() > 5
             page.goto(f"{origin}/start")

@@ -4,6 +4,7 @@ named within its days; nothing else ever raises an alarm (security.md 4.1, domai
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,6 +56,17 @@ def test_a_fault_is_told_once_with_its_days_and_its_amount() -> None:
 def test_two_balances_of_one_moment_that_differ_are_told() -> None:
     told = judge([final(1, 0), final(3, 5), final(3, 7)], days={may(2): 5}, covered=ALL)
     assert told[1:] == [Judged(may(2), 0), Judged(may(3), 2)]
+
+
+def test_ten_years_of_daily_balances_are_judged_within_a_moment() -> None:
+    """It is done while everybody else waits for the database."""
+    stated = [final(day, 100 * day, run=day) for day in range(1, 3_650)]
+    days = {each.end: 100 for each in stated}
+    came = [Came(each.end, each.run, 100) for each in stated]
+    began = time.process_time()
+    told = judge(stated, days=days, covered=[(may(0), may(4_000))], came=came)
+    assert time.process_time() - began < 1
+    assert {each.difference for each in told[1:]} == {0}
 
 
 @pytest.mark.parametrize(

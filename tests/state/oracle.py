@@ -153,7 +153,9 @@ class Oracle:
         self.last_authorisation: tuple[str, datetime] | None = None
         self.unattended: list[tuple[tuple[str, str], datetime]] = []
         self.file: File | None = None
-        self.before_file: tuple[int, set[date], set[int]] | None = None
+        self.over: set[date] = set()
+        """Days that a file told of when they were over."""
+        self.before_file: tuple[int, set[date], set[int], set[date]] | None = None
         self.before = self.stored()
 
     # -- what is stored -----------------------------------------------------------------------
@@ -227,6 +229,9 @@ class Oracle:
             listing = self._listing(run)
             first = max(date.fromisoformat(run.since), listing.first)
             last = min(date.fromisoformat(run.until), listing.last)
+            if begun.watermark is not None and begun.watermark < first <= last:
+                # That day was going on when it was served, and is not served again.
+                self.served -= {begun.watermark} - self.over
             self.served.update(days(first, last))
             self.owed.update(
                 number
@@ -266,12 +271,14 @@ class Oracle:
 
     def _file_is_in(self, run: Run, now: Stored) -> None:
         """Days that are over, from the start on and not locked, were told by this file."""
-        self.before_file = run.id, set(self.served), set(self.owed)
+        self.before_file = run.id, set(self.served), set(self.owed), set(self.over)
         start = day(now.link.start)
         assert self.file is not None and start is not None
         first = start if now.locked is None else max(start, now.locked + DAY)
         last = min(self.file.last, self.bank.today - DAY)
-        self.served.update(days(max(first, self.file.first), last))
+        told = set(days(max(first, self.file.first), last))
+        self.served |= told
+        self.over |= told
         self.owed.update(
             number for number in self.file.numbers if self.bank.bookings[number].day >= first
         )
@@ -353,7 +360,7 @@ class Oracle:
             if run not in self.undone:
                 self.undone.add(run)
                 assert self.before_file is not None and self.before_file[0] == run
-                _, self.served, self.owed = self.before_file
+                _, self.served, self.owed, self.over = self.before_file
 
     def _nothing_changes_by_itself(self, now: Stored, decided: Mapping[int, str]) -> None:
         for key, old in self.before.rows.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from cryptography.fernet import Fernet
 from sqlalchemy import event, text
 from sqlalchemy.exc import StatementError
 
 from banklink.core.calendar import Moment
+from banklink.store.database import MIGRATIONS, migrate, newest_version, version_of
 from banklink.store.facts import ensure_connections, records
 from banklink.store.models import Administration, Base, Event, Journal
 from banklink.store.vault import SealBroken, Vault
@@ -128,3 +131,17 @@ def test_an_older_key_still_opens_and_a_foreign_one_does_not() -> None:
     assert Vault([new, old]).open(sealed) == {"token": "secret"}
     with pytest.raises(SealBroken):
         Vault([foreign]).open(sealed)
+
+
+def test_a_schema_that_is_the_newest_is_known_without_what_changes_schemas(
+    house: TestHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = house.services.store.engine
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    assert version_of(engine) == newest_version() == scripts.get_current_head()
+    monkeypatch.setitem(sys.modules, "alembic", None)
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    with pytest.raises(ImportError):
+        migrate(engine)

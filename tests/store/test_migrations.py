@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, select, text
+from sqlalchemy import Engine, create_engine, func, select, text
 from sqlalchemy.exc import IntegrityError
 
 from banklink.core.dedup import fingerprint
@@ -203,6 +204,40 @@ def test_transactions_of_the_version_before_are_numbered_counted_and_told(engine
             occurrence=3,
             **COFFEE,
         )
+
+
+def test_many_transactions_of_the_version_before_are_numbered_in_no_time(engine: Engine) -> None:
+    """Each is counted among its equals by an index, not by a look at all others."""
+    store = at_version(engine, "0008")
+    fill(store)
+    rows = [
+        {
+            "id": number + 10,
+            "connection_id": 1,
+            "run_id": 1,
+            "scope": "a",
+            "source_id": f"many{number}",
+            "fingerprint": hashlib.sha256(str(number // 2).encode()).hexdigest()[:32],
+            **COFFEE,
+            "booked_on": "2026-05-19",
+            "value_on": None,
+        }
+        for number in range(10_000)
+    ]
+    names = ", ".join(rows[0])
+    marks = ", ".join(f":{name}" for name in rows[0])
+    with store.write() as session:
+        session.execute(text(f"INSERT INTO transactions ({names}) VALUES ({marks})"), rows)
+    began = time.monotonic()
+    migrate(engine)
+    assert time.monotonic() - began < 10
+    with store.read() as session:
+        found = session.execute(
+            select(Transaction.occurrence, func.count())
+            .where(Transaction.booked_on == date(2026, 5, 19))
+            .group_by(Transaction.occurrence)
+        )
+        assert {row[0]: row[1] for row in found} == {1: 5_000, 2: 5_000}
 
 
 def test_a_database_that_was_migrated_already_is_left_alone(engine: Engine) -> None:

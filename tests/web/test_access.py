@@ -291,7 +291,9 @@ def test_a_reader_sees_the_rows_and_nothing_to_press_in_them(office: Office) -> 
     page = soup(guest.get("/"))
     assert page.select_one(row) is not None
     actions = {str(each["data-action"]) for each in page.select("main [data-action]")}
-    assert actions == {"details", "help"}
+    assert actions == {"details", "transactions", "help"}
+    way = page.select_one(f'{row} [id$="-menu-transactions"]')
+    assert way is not None and guest.get(str(way["href"])).status_code == 200
     assert not page.select("main form[method=post]")
     details = guest.get(f"/connections/{numbers['connection_id']}/row?open=details")
     assert not soup(details).select("form")

@@ -191,7 +191,15 @@ def test_no_answer_to_a_form_is_a_dead_end_in_the_other_language(
 ) -> None:
     """Every address that takes a form, refused at the door and not; and read by mistake."""
     fill = dict.fromkeys(("connection_id", "administration_id", "journal_id", "holder_id"), 1)
-    numbers = ("user_id", "session_id", "link_id", "invitation_id", "mail_id", "transaction_id")
+    numbers = (
+        "user_id",
+        "session_id",
+        "link_id",
+        "invitation_id",
+        "mail_id",
+        "transaction_id",
+        "upload_id",
+    )
     fill |= dict.fromkeys(numbers, 999)
     urls = house.parts.web.url_map.bind("localhost")
     for rule in house.parts.web.url_map.iter_rules():

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup, Tag
 from sqlalchemy import delete, func, select
 
+from banklink.core.calendar import AMSTERDAM
 from banklink.store.listing import PAGE
 from banklink.store.models import (
+    Administration,
     BookedDay,
     Connection,
     FetchRun,
@@ -238,6 +240,19 @@ def test_what_cannot_be_read_is_said_at_its_field_and_not_looked_at(
     assert not page.select(LIST), "the last day holds still"
 
 
+@pytest.mark.parametrize("number", [10**30, -(10**30), 0])
+def test_numbers_beyond_any_row_find_nothing_and_break_nothing(
+    visitor: Visitor, told: int, number: int
+) -> None:
+    here = f"/connections/{told}"
+    for page in (f"fetches?before={number}", f"exports?below={number}"):
+        assert visitor.get(f"{here}/{page}").status_code == 200, page
+    for action, field in (("accept", "id"), ("reject", "through")):
+        answer = visitor.press(f"{here}/review/{action}", {field: str(number)})
+        assert answer.status_code == 303, action
+    assert visitor.press(f"{here}/review/seen", {"remark": str(number)}).status_code == 404
+
+
 def test_announced_ones_stand_apart_and_count_nowhere(
     visitor: Visitor, house: TestHouse, told: int
 ) -> None:
@@ -276,7 +291,12 @@ def test_a_row_tells_all_that_is_known_of_it_and_can_be_taken_out_and_put_back(
     assert not page_of(visitor, f"{start}?q=kenmerk-77").select(LIST)
     assert sums(page_of(visitor, start)) != before
     visitor.press(f"{address}/restore")
+    said = page_of(visitor, address).select_one("#said")
+    assert said is not None and "Teruggezet; de mutatie telt weer mee." in words(said)
     assert sums(page_of(visitor, start)) == before
+    visitor.press(f"{address}/restore")  # from an older page
+    again = page_of(visitor, address).select_one("#said")
+    assert again is not None and not words(again), "nothing was put back"
 
 
 def test_a_transaction_of_another_account_is_not_there(
@@ -340,6 +360,10 @@ def test_one_is_taken_in_one_left_out_and_that_one_put_back(
     press(visitor, page, page.select_one(f"#case-{first}-accept"))
     press(visitor, page, page.select_one(f"#case-{second}-reject"))
     assert (state_of(house, first), state_of(house, second)) == ("booked", "rejected")
+    visitor.press(f"/connections/{told}/review/accept", {"id": str(second)})  # from an older page
+    assert state_of(house, second) == "rejected"
+    said = words(page_of(visitor, f"/connections/{told}/review").select_one("#said"))  # type: ignore[arg-type]
+    assert "Iemand anders" in said, "nothing was done, and nothing else is claimed"
     after = sums(page_of(visitor, f"/connections/{told}/transactions"))
     assert int(after["count"].split()[0]) == int(before["count"].split()[0]) + 1
     page = page_of(visitor, f"/connections/{told}/review")
@@ -352,6 +376,24 @@ def test_one_is_taken_in_one_left_out_and_that_one_put_back(
     with house.services.store.read() as session:
         seen = session.scalars(select(Remark.settled_by).where(Remark.connection_id == told)).all()
     assert set(seen) == {"Sanne Jansen"}
+
+
+def test_that_the_bank_numbers_anew_is_one_remark_that_says_how_many(
+    visitor: Visitor, house: TestHouse, told: int
+) -> None:
+    with house.services.store.write() as session:
+        run = session.scalars(select(Remark.run_id).where(Remark.connection_id == told)).first()
+        session.add(
+            Remark(connection_id=told, run_id=run, kind="id_reused", mark="renumbered:1",
+                   content={"renumbered": 9}, seen_at=house.at().now)
+        )  # fmt: skip
+    page = page_of(visitor, f"/connections/{told}/review")
+    each = next(case for case in cases(page, "remarks") if "ander nummer" in words(case))
+    assert "9 bekende mutaties kwamen met een nieuw nummer. De bank nummert" in words(each)
+    assert not each.select("table")
+    press(visitor, page, each.select_one("button"))
+    page = page_of(visitor, f"/connections/{told}/review")
+    assert not [case for case in cases(page, "remarks") if "ander nummer" in words(case)]
 
 
 def test_all_of_them_are_those_that_were_counted(
@@ -376,6 +418,47 @@ def test_all_of_them_are_those_that_were_counted(
     page = page_of(visitor, f"/connections/{number}/review")
     assert len(cases(page, "waiting")) == 1
     assert "45 mutaties weggelaten" in words(page.select_one("#said"))  # type: ignore[arg-type]
+
+
+def test_in_locked_books_it_is_said_what_stays_as_it_is(
+    visitor: Visitor, house: TestHouse, books: Books
+) -> None:
+    number, locked = books.id("outage"), house.at().today - 90 * DAY
+    with house.services.store.write() as session:
+        connection = session.get_one(Connection, number)
+        hand = story.Hand(session, connection, story.run_of(session, connection, house.at()))
+        for day in (locked, locked + DAY):
+            hand.book(day, -7_001, state="review", review_reason="late")
+        hand.book(locked, -7_002)
+        session.flush()
+        books_id = connection.administration_id
+        kept, closed, free = (
+            session.scalars(
+                select(Transaction.id).where(Transaction.connection_id == number, *where)
+            ).one()
+            for where in (
+                (Transaction.booked_on == locked, Transaction.amount == -7_002),
+                (Transaction.booked_on == locked, Transaction.amount == -7_001),
+                (Transaction.booked_on == locked + DAY, Transaction.amount == -7_001),
+            )
+        )
+        session.get_one(Administration, books_id).lock_date = locked
+    try:
+        page = page_of(visitor, f"/connections/{number}/review")
+        press(visitor, page, page.select_one("#accept-all"))
+        assert (state_of(house, closed), state_of(house, free)) == ("review", "booked")
+        page = page_of(visitor, f"/connections/{number}/review")
+        said = words(page.select_one("#said"))  # type: ignore[arg-type]
+        assert "meegenomen. De boeken zijn afgesloten t/m" in said
+        assert "dus 1 mutatie is blijven wachten" in said
+        address = f"/connections/{number}/transactions/{kept}"
+        visitor.press(f"{address}/remove")
+        assert state_of(house, kept) == "booked"
+        said = words(page_of(visitor, address).select_one("#said"))  # type: ignore[arg-type]
+        assert "De boeken zijn afgesloten t/m" in said
+    finally:
+        with house.services.store.write() as session:
+            session.get_one(Administration, books_id).lock_date = None
 
 
 # -- days and balance ---------------------------------------------------------------------------
@@ -472,6 +555,10 @@ def test_a_fetch_under_way_is_told_until_it_ends(
             for name, value in values.items():
                 setattr(open_, name, value)
 
+    def limited(until: datetime | None) -> None:
+        with house.services.store.write() as session:
+            session.get_one(Connection, number).limited_until = until
+
     def row() -> str:
         return words(row_of(visitor.get(f"/connections/{number}/row"), number))
 
@@ -491,7 +578,21 @@ def test_a_fetch_under_way_is_told_until_it_ends(
     paused = page_of(visitor, f"/connections/{number}/transactions").select_one("#progress")
     assert paused is not None and "hx-get" not in paused.attrs
 
-    run(None, result="ok", finished_at=at.now, added=1100)
+    def log() -> str:
+        page = page_of(visitor, f"/connections/{number}/fetches")
+        return words(page.select_one(".runs tbody .ended"))  # type: ignore[arg-type]
+
+    until = at.now + timedelta(hours=5)
+    hour = f"{until.astimezone(AMSTERDAM):%H:%M}"
+    stop = f"gestopt door de banklimiet tot {hour}; gaat daarna vanzelf verder"
+    limited(until)
+    assert f"{so_far}; {stop}" in log()
+    run(-timedelta(minutes=5), pages=0)  # refused before its first page
+    assert stop in log() and "niet afgemaakt" not in log()
+    limited(None)
+    assert "niet afgemaakt" in log()
+
+    run(None, result="ok", finished_at=at.now, pages=12, added=1100)
     assert "opgehaald 12 pagina" not in row()
     ended = page_of(visitor, f"/connections/{number}/fetches/progress").select_one("#progress")
     assert ended is not None and "Klaar: 1.100 nieuwe mutaties." in words(ended)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
+from babel.dates import format_date
 
 from banklink.actions.depart import hashed
 from banklink.core.calendar import AMSTERDAM
@@ -32,6 +33,22 @@ def for_now(house: TestHouse, number: int, **values: Any) -> Iterator[None]:
             row = session.get_one(Connection, number)
             for name, value in before.items():
                 setattr(row, name, value)
+
+
+@contextmanager
+def paused(house: TestHouse, number: int, until: datetime) -> Iterator[None]:
+    """The accounts behind the connection, which the bank asked not to be read before `until`."""
+
+    def set_(value: datetime | None) -> None:
+        with house.services.store.write() as session:
+            iban = session.get_one(Connection, number).iban
+            session.query(Account).filter_by(iban=iban).update({"paused_until": value})
+
+    set_(until)
+    try:
+        yield
+    finally:
+        set_(None)
 
 
 # -- who is to blame ----------------------------------------------------------------------------
@@ -66,6 +83,20 @@ def test_refused_details_are_said_and_the_owner_is_led_to_them(
         assert visitor.get(str(way_on["href"])).status_code == 200
 
 
+@pytest.mark.parametrize(("days", "named"), [(-9, -9), (9, 0)])
+def test_an_expired_row_says_since_which_day_there_is_nothing(
+    house: TestHouse, visitor: Visitor, books: Books, days: int, named: int
+) -> None:
+    """Fetching may have stopped before the authorisation ran out; then that is the day."""
+    number = books.id("expired_with_rescue")
+    row = row_of(visitor.get("/"), number)
+    ran_out = date.fromisoformat(str(row.select_one("time")["datetime"]))  # type: ignore[index]
+    with for_now(house, number, watermark=ran_out + timedelta(days=days)):
+        said = words(row_of(visitor.get("/"), number))
+    since = format_date(ran_out + timedelta(days=named), "d MMM y", locale="nl")
+    assert f"Geen mutaties sinds {since}." in said
+
+
 # -- limits and balances ------------------------------------------------------------------------
 
 
@@ -79,6 +110,10 @@ def test_a_row_that_waits_for_the_banks_limit_says_until_when(
     hour = f"{until.astimezone(AMSTERDAM):%H:%M}"
     assert f"Wacht op banklimiet tot {hour}" in words(row.select_one(".overlay-limited"))
     assert re.search(r"Banklimiet nog \d van 4 keer ophalen in 24 uur", words(details))
+    with for_now(house, number, limited_until=until), paused(house, number, until):
+        details = row_of(visitor.get(f"/?connection={number}&open=details"), number)
+    assert f"Banklimiet de bank vraagt te wachten tot {hour}" in words(details)
+    assert "van 4 keer" not in words(details)
     later = until + timedelta(days=2)
     with for_now(house, number, limited_until=later):
         said = words(row_of(visitor.get("/"), number).select_one(".overlay-limited"))
@@ -104,7 +139,7 @@ def test_a_balance_that_does_not_add_up_names_its_days_and_the_amount(
         row = row_of(visitor.get("/"), number)
     said = words(row.select_one(".overlay-unbalanced")).replace("\xa0", " ")
     assert said.startswith("Saldo klopt niet " + sentence)
-    assert said.endswith("Banklink verbetert niets uit zichzelf.")
+    assert said.endswith("Banklink verbetert niets uit zichzelf. Bekijk de dagen")
 
 
 # -- the morning line ---------------------------------------------------------------------------

@@ -453,6 +453,39 @@ def test_other_words_for_the_same_booking_are_known(desk: Desk) -> None:
     assert "1 is known already" in text(desk.look(data, "x.csv")[1])
 
 
+def test_what_the_books_have_and_the_file_lacks_on_its_own_days_is_told_with_a_way_there(
+    desk: Desk,
+) -> None:
+    mine = (desk.day(58), "-40.00", "Jansen", "Factuur 1")
+    more = [(desk.day(ago), "-7.00", f"Winkel {ago}", f"Bon {ago}") for ago in (57, 56, 52)]
+    books = mt940(desk.iban, [mine, *more], opening=(desk.day(59), "500.00"))
+    desk.confirm(desk.look(books)[0])
+    assert not soup(desk.look(books + b"\r\n", "again.sta")[1]).select("#lacking")
+    shorter = mt940(
+        desk.iban, [mine], opening=(desk.day(59), "500.00"), closing=(desk.day(56), "460.00"),
+        number="2",
+    )  # fmt: skip
+    address, page = desk.look(shorter, "shorter.sta")
+    (told,) = soup(page).select("#lacking")
+    assert "On these days 2 transactions are in the books that this file does not" in words(told)
+    (way,) = told.select("a")
+    there = desk.visitor.get(str(way["href"]))
+    assert there.status_code == 200
+    listed = text(there)
+    assert "Winkel 57" in listed
+    assert "Winkel 56" in listed
+    assert "Winkel 52" not in listed, "the file says nothing of that day"
+    with desk.house.services.store.write() as session:
+        for each in session.scalars(
+            select(Transaction).where(
+                Transaction.connection_id == desk.id, Transaction.booked_on == desk.day(57)
+            )
+        ):
+            each.state = "removed"
+    (told,) = soup(desk.visitor.get(address)).select("#lacking")
+    assert "1 transaction is in the books" in words(told)
+
+
 # -- accounts and currencies ----------------------------------------------------------------------
 
 

@@ -324,7 +324,6 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("decided_by", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("export_id", sa.Integer(), nullable=True))
         batch_op.alter_column("source_id", existing_type=sa.VARCHAR(), nullable=True)
-        batch_op.drop_index(batch_op.f("ix_transactions_content"))
         batch_op.create_index(
             "ix_transactions_aside",
             ["connection_id", "state"],
@@ -366,8 +365,9 @@ def upgrade() -> None:
         )
 
     op.execute(_BY_DAY)
-    op.execute(_NUMBERED)
+    op.execute(_NUMBERED)  # by the index that goes now, or each row would look at all others
     with op.batch_alter_table("transactions", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_transactions_content"))
         batch_op.create_unique_constraint(
             batch_op.f("uq_transactions_connection_id_fingerprint_occurrence"),
             ["connection_id", "fingerprint", "occurrence"],
