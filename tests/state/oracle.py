@@ -260,9 +260,12 @@ class Oracle:
         ]
         return f"nobody came for {left}" if left else ""
 
-    def _begin(self, run: Run) -> Begun:
+    def _authorisation(self, run: Run) -> tuple[str, datetime] | None:
         share = next((each for each in self.bank.shares.values() if each.ref == run.scope), None)
-        authorisation = (share.ref, share.authorised_at) if share else None
+        return (share.ref, share.authorised_at) if share else None
+
+    def _begin(self, run: Run) -> Begun:
+        authorisation = self._authorisation(run)
         return Begun(
             self.last_authorisation is not None and authorisation != self.last_authorisation,
             set(self.before.covered),
@@ -330,6 +333,8 @@ class Oracle:
                 continue
             elif booked_on == begun.watermark:
                 continue  # that day was not over when it was told
+            elif begun.authorisation != self._authorisation(run):
+                continue  # renewed while it was broken off: some came before, some after
             else:
                 late = begun.renewal and booked_on in begun.covered and booked_on < begun.watermark
             assert late == (row.state == "review"), (
