@@ -376,13 +376,14 @@ def _begin(
     account = share.account
     assert account.ref is not None and connection.start_date is not None
     told = bookings.covered(session, connection.id)
+    half_told = bookings.half_told(session, connection)
     locked_through = session.scalar(
         select(Administration.lock_date).where(Administration.id == connection.administration_id)
     )
     window = fetch_window(
         start=connection.start_date,
         watermark=connection.watermark,
-        covered=told,
+        covered=without(told, half_told),
         history_from=account.history_from,
         available_from=account.available_from,
         asked_from=_asked_from(session, connection.id),
@@ -701,9 +702,13 @@ def _complete(session: Session, job: _Job, run: FetchRun, at: Moment, actor: str
     if run.synchronized_at is not None:  # the bookings may be older than the account they are of
         until = min(until, amsterdam_day(run.synchronized_at))
     served = without([(run.since, until)], job.window.unserved)
+    lapsed: list[Span] = []
     if connection.start_date is not None and run.since <= until:
+        if connection.watermark is not None and connection.watermark <= until:
+            lapsed = bookings.half_told(session, connection)
         connection.watermark = max(filter(None, (connection.watermark, until)))
-    for first, last in without(bookings.cover(session, connection, served), holes):
+    missing = bookings.cover(session, connection, served, lapsed=lapsed)
+    for first, last in without(missing, holes):
         add_event(session, connection, "gap", at, since=first.isoformat(), until=last.isoformat())
     if account.outage_since is None:
         connection.last_success = at.now

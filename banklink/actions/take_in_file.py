@@ -307,6 +307,11 @@ def _within(spans: Iterable[Span], frame: Span) -> list[Span]:
     return [span for span in cut if span[0] <= span[1]]
 
 
+def _written(spans: Iterable[Span]) -> list[list[str]]:
+    """As JSON."""
+    return [[first.isoformat(), last.isoformat()] for first, last in spans]
+
+
 def _end(own: Sequence[Statement], side: str) -> tuple[Decimal, date] | None:
     """The first opening or the last closing balance, with its day."""
     ends = [
@@ -432,7 +437,8 @@ def _store(
     run.known, run.changed, run.reviewed = taken.known, taken.changed, taken.reviewed
     upload.content, upload.confirmed_at = None, at.now
     upload.choices = {
-        "days": [[each.isoformat() for each in span] for span in without(takes, covered)],
+        "days": _written(without(takes, covered)),
+        "told": _written(takes),
         "alone": not beside,
         "balances": replaced,
     }

@@ -4,6 +4,11 @@ connection may start.
 Covered are the days of which a completed fetch, or a file, told everything. Missing is what lies
 between the start date and the last fetched day and is not covered. Both are stretches of days, both
 ends included.
+
+The last fetched day was still going on when it was read. It counts as covered only for as long as
+the next fetch reads it again. Where that begins later, the rest of that day was told to nobody:
+what is missing then begins with the last fetched day itself, and not one day after it, where
+domain.md C lets a gap begin. A file may have told of that day once it was over; then it stays.
 """
 
 from __future__ import annotations
@@ -100,7 +105,8 @@ def fetch_window(
 
     `watermark` is the last day of the last fetch that completed, None before the first; `until` the
     last day of which the provider can know; `covered` days are asked for again only within the
-    overlap, all others every time, as far as they can be had. `history_from`: the oldest day that
+    overlap, all others every time, as far as they can be had; the last fetched day belongs to them
+    only if a file told of it (see above). `history_from`: the oldest day that
     the bank gives under the current authorisation; of days before `asked_from`, the first one that
     was ever asked for, the provider also has what it kept of earlier ones, back to
     `available_from`. Unknown ones are None.

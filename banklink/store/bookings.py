@@ -22,18 +22,20 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from banklink.core.calendar import Moment
-from banklink.core.coverage import Span, joined, missing
+from banklink.core.coverage import Span, joined, missing, without
 from banklink.core.dedup import Booking, Judgement, Kind, Stored, Verdict, judge
 from banklink.store.models import (
     Administration,
     BookedDay,
     Connection,
     Coverage,
+    FetchRun,
     Model,
     Remark,
     Sighting,
     Transaction,
     TransactionAlias,
+    Upload,
 )
 
 _AT_ONCE = 1000
@@ -533,6 +535,22 @@ MAY_BECOME = {
 }
 
 
+def in_state(
+    session: Session, connection_id: int, keys: Iterable[int] | None, states: Collection[str]
+) -> dict[int, date]:
+    """The day of each of these rows of a connection (None: of all) that is in such a state. They
+    stay so for the rest of the transaction."""
+    wanted = (
+        select(Transaction.id, Transaction.booked_on)
+        .where(Transaction.connection_id == connection_id, Transaction.state.in_(states))
+        .with_for_update()
+    )
+    parts = [wanted]
+    if keys is not None:
+        parts = [wanted.where(Transaction.id.in_(some)) for some in _chunks(keys)]
+    return {key: day for part in parts for key, day in session.execute(part)}
+
+
 def change_state(
     session: Session,
     connection_id: int,
@@ -632,10 +650,41 @@ def covered(session: Session, connection_id: int) -> list[Span]:
     ]
 
 
-def cover(session: Session, connection: Connection, spans: Iterable[Span]) -> list[Span]:
-    """These days were told as well. Returns the stretches that are missing now."""
+def half_told(session: Session, connection: Connection) -> list[Span]:
+    """The last fetched day, as a stretch, if nobody told of it once it was over: the fetch read it
+    while it was still going on. Empty when a file did tell (core/coverage.py)."""
+    last = connection.watermark
+    if last is None:
+        return []
+    files = (
+        select(Upload.choices)
+        .join(FetchRun, FetchRun.upload_id == Upload.id)
+        .where(
+            Upload.connection_id == connection.id,
+            FetchRun.result == "ok",
+            FetchRun.since <= last,
+            FetchRun.until >= last,
+        )
+    )
+    told = [
+        (date.fromisoformat(first), date.fromisoformat(end))
+        for choices in session.scalars(files)
+        for first, end in choices.get("told", ())
+    ]
+    return without([(last, last)], told)
+
+
+def cover(
+    session: Session,
+    connection: Connection,
+    spans: Iterable[Span],
+    *,
+    lapsed: Iterable[Span] = (),
+) -> list[Span]:
+    """These days were told as well; `lapsed` ones count no longer, unless they are among them.
+    Returns the stretches that are missing now."""
     before = covered(session, connection.id)
-    after = joined([*before, *spans])
+    after = joined([*without(before, lapsed), *spans])
     if after != before:
         session.execute(delete(Coverage).where(Coverage.connection_id == connection.id))
         _put(

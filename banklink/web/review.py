@@ -3,7 +3,6 @@ or removed, to be put back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -160,16 +159,57 @@ def _all(connection_id: int, count: int, newest: int) -> tuple[Button, ...]:
 
 @blueprint.post("/accept")
 def accept(connection_id: int) -> Response:
-    return _decide(connection_id, reviewing.accept)
+    try:
+        done = reviewing.accept(
+            house().services, connection_id, _numbers(connection_id), at(), actor=person().name
+        )
+    except Missing:
+        abort(404)
+    left = ""
+    if done.left and done.locked:
+        left = ngettext(
+            "The books are locked through %(locked)s, so %(n)s transaction was left waiting.",
+            "The books are locked through %(locked)s, so %(n)s transactions were left waiting.",
+            done.left,
+            locked=day(done.locked),
+        )
+    if done.taken:
+        n = done.taken
+        taken = ngettext("%(n)s transaction taken in.", "%(n)s transactions taken in.", n)
+        say("ok", " ".join(filter(None, (taken, left))))
+    else:
+        say("error", left or _decided_already())
+    return redirect(url_for(".page", connection_id=connection_id), 303)
 
 
 @blueprint.post("/reject")
 def reject(connection_id: int) -> Response:
-    return _decide(connection_id, reviewing.reject)
+    try:
+        n = reviewing.reject(
+            house().services, connection_id, _numbers(connection_id), at(), actor=person().name
+        )
+    except Missing:
+        abort(404)
+    if n:
+        say(
+            "ok",
+            ngettext(
+                "%(n)s transaction left out; it can be put back below.",
+                "%(n)s transactions left out; they can be put back below.",
+                n,
+            ),
+        )
+    else:
+        say("error", _decided_already())
+    return redirect(url_for(".page", connection_id=connection_id), 303)
 
 
-def _decide(connection_id: int, action: Callable[..., Any]) -> Response:
-    """About one (`id`), or about all that had been counted (`through`)."""
+def _decided_already() -> str:
+    return _("Somebody else decided about it meanwhile; this is how it stands now.")
+
+
+def _numbers(connection_id: int) -> list[int]:
+    """One (`id`), or all that had been counted (`through`)."""
     numbers = [number for number in request.form.getlist("id", type=int) if 0 < number < 2**62]
     through = request.form.get("through", type=int)
     if through is not None and 0 < through < 2**62:
@@ -184,25 +224,7 @@ def _decide(connection_id: int, action: Callable[..., Any]) -> Response:
                     )
                 )
             )
-    try:
-        n = action(house().services, connection_id, numbers, at(), actor=person().name)
-    except Missing:
-        abort(404)
-    if not n:
-        say("error", _("Somebody else decided about it meanwhile; this is how it stands now."))
-        return redirect(url_for(".page", connection_id=connection_id), 303)
-    if action is reviewing.accept:
-        say("ok", ngettext("%(n)s transaction taken in.", "%(n)s transactions taken in.", n))
-    else:
-        say(
-            "ok",
-            ngettext(
-                "%(n)s transaction left out; it can be put back below.",
-                "%(n)s transactions left out; they can be put back below.",
-                n,
-            ),
-        )
-    return redirect(url_for(".page", connection_id=connection_id), 303)
+    return numbers
 
 
 # -- left out or removed ------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, cast
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from sqlalchemy import bindparam, select
@@ -596,8 +596,14 @@ def _do(action: Any, connection_id: int, transaction_id: int) -> Response:
             say("ok", _("Put back; the transaction counts again."))
     except Missing:
         abort(404)
-    except Refused:
-        say("error", _("Somebody else decided about it meanwhile; this is how it stands now."))
+    except Refused as refused:
+        say(
+            "error",
+            _(
+                "The books are locked through %(locked)s.",
+                locked=day(cast(date, refused.params["locked"])),
+            ),
+        )
     back = request.form.get("back", "")
     if back == "review":
         return redirect(url_for("review.page", connection_id=connection_id, _anchor="aside"), 303)

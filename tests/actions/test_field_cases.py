@@ -19,6 +19,8 @@ from banklink.actions import fetch as fetching
 from banklink.actions import review
 from banklink.actions.fetch import Fetched, fetch
 from banklink.actions.observe import observe
+from banklink.actions.services import Refused
+from banklink.actions.take_in_file import take_back
 from banklink.actions.use_holder import use_holder
 from banklink.core.statuses import Action
 from banklink.providers.contract import (
@@ -34,6 +36,7 @@ from banklink.simulator import world as rules
 from banklink.simulator.model import BankAccount, BankBooking
 from banklink.store.models import (
     Account,
+    Administration,
     BookedDay,
     Connection,
     Coverage,
@@ -43,6 +46,7 @@ from banklink.store.models import (
     Sighting,
     Transaction,
 )
+from tests.support.statements import mt940
 
 from .conftest import (
     BAKERY,
@@ -56,6 +60,7 @@ from .conftest import (
     account,
     fails,
 )
+from .test_take_in_file import confirm, give
 
 YESTERDAY = TODAY - timedelta(days=1)
 
@@ -492,12 +497,44 @@ def test_p3_what_turns_up_before_the_watermark_at_a_renewal_waits_for_a_person(
     assert (-222, on_the_day) in {(each.amount, each.booked_on) for each in new}
     number = working.connection().id
     (waits,) = stored(working, "review")
-    assert review.accept(house.services, number, [waits.id], house.at(), actor=SANNE) == 1
-    assert review.accept(house.services, number, [waits.id], house.at(), actor=SANNE) == 0
+    assert review.accept(house.services, number, [waits.id], house.at(), actor=SANNE).taken == 1
+    assert review.accept(house.services, number, [waits.id], house.at(), actor=SANNE).taken == 0
     assert_whole(working)
     assert -111 in {each.amount for each in stored(working)}
     (told,) = working.events(kind="accepted")
     assert (told.actor, told.params["count"], told.params["since"]) == (SANNE, 1, late.isoformat())
+
+
+def test_what_lies_in_locked_books_neither_comes_nor_goes(working: Books) -> None:
+    house = working.house
+    house.days(2)
+    services, number = house.services, working.connection().id
+    locked = TODAY - timedelta(days=3)
+    house.book(BAKERY, locked, -111, text="Oude boeking")
+    house.book(BAKERY, locked, -112, text="Nog een")
+    house.book(BAKERY, locked + timedelta(days=1), -113, text="Daarna")
+    house.later(days=1)
+    renewed(working)
+    kept = next(each for each in stored(working) if each.booked_on <= locked)
+    gone = next(each for each in stored(working) if each.booked_on <= locked and each.id != kept.id)
+    review.remove(services, number, [gone.id], house.at(), actor=SANNE)
+    with services.store.write() as session:
+        session.get_one(Administration, working.id).lock_date = locked
+
+    done = review.accept(services, number, None, house.at(), actor=SANNE)
+    assert done == review.Accepted(1, 2, locked)
+    assert {each.amount for each in stored(working, "review")} == {-111, -112}
+    for refused, row in ((review.remove, kept), (review.restore, gone)):
+        with pytest.raises(Refused, match="locked"):
+            refused(services, number, [row.id], house.at(), actor=SANNE)
+    assert kept.id in {each.id for each in stored(working)}
+    assert gone.id in {each.id for each in stored(working, "removed")}
+    assert_whole(working)
+    assert review.reject(services, number, None, house.at(), actor=SANNE) == 2
+    (left, _) = stored(working, "rejected")
+    with pytest.raises(Refused, match="locked"):
+        review.restore(services, number, [left.id], house.at(), actor=SANNE)
+    assert_whole(working)
 
 
 def test_p3_what_is_left_out_never_comes_back_by_itself(working: Books) -> None:
@@ -817,6 +854,68 @@ def test_a_gap_is_asked_for_again_when_the_bank_gives_more(house: House) -> None
     assert spans(books) == [(start, today)]
     assert books.transactions() == house.booked(BAKERY, start, today)
     assert stored(books, "review") == [], "days that were missing go straight in"
+
+
+def spread(books: Books) -> set[date]:
+    """The days that count as covered."""
+    return {
+        first + timedelta(days=n)
+        for first, last in spans(books)
+        for n in range((last - first).days + 1)
+    }
+
+
+def the_bank_forgets(books: Books, days: int) -> None:
+    """From now on it gives nothing older than so many days."""
+    house = books.house
+    observe(house.services, books.grant().id, house.at())
+    with house.services.store.write() as session:
+        account = session.scalars(select(Account).where(Account.iban == BAKERY)).one()
+        account.history_from = house.at().today - timedelta(days=days)
+
+
+def test_p5_the_rest_of_a_day_that_was_read_while_it_went_on_is_missing(working: Books) -> None:
+    house = working.house
+    mark = working.connection().watermark
+    assert mark is not None
+    house.book(BAKERY, mark, -4321, text="Later die dag")
+    house.later(days=20)
+    the_bank_forgets(working, 10)
+    assert fetch(house.services, working.connection().id, house.at()).result == "ok"
+    assert -4321 not in {each.amount for each in stored(working)}
+    connection = working.connection()
+    assert (connection.gap_from, connection.gap_to) == (
+        mark, house.at().today - timedelta(days=11)
+    )  # fmt: skip
+    assert mark not in spread(working) and mark - timedelta(days=1) in spread(working)
+    (told,) = working.events(kind="gap")
+    assert told.params["since"] == mark.isoformat()
+    house.later(days=1)
+    the_bank_forgets(working, 60)
+    assert fetch(house.services, working.connection().id, house.at()).result == "ok"
+    assert (mark, -4321) in {(each.booked_on, each.amount) for each in stored(working)}
+    assert working.connection().gap_from is None and stored(working, "review") == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_p5_a_file_that_tells_of_that_day_when_it_is_over_will_do(
+    working: Books, kept: bool
+) -> None:
+    house = working.house
+    number, mark = working.connection().id, working.connection().watermark
+    assert mark is not None
+    house.later(days=20)
+    upload = give(working, mt940(
+        BAKERY, [(mark, "-43.21", "Bar", "Later die dag")],
+        opening=(mark - timedelta(days=1), "50.00"), closing=(mark, "6.79"),
+    ))  # fmt: skip
+    confirm(working, upload)
+    if not kept:
+        take_back(house.services, number, upload, house.at(), actor=SANNE)
+    the_bank_forgets(working, 10)
+    assert fetch(house.services, number, house.at()).result == "ok"
+    assert (mark in spread(working)) == kept
+    assert working.connection().gap_from == (mark + timedelta(days=1) if kept else mark)
 
 
 def test_days_of_a_locked_period_are_never_asked_for(house: House) -> None:

@@ -12,7 +12,6 @@ from tests.faults.judge import Verdict
 from tests.faults.rig import Rig
 
 KILLED = -9
-FEW = 3
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,8 @@ class Report:
 
 
 def kills(calls: Counter[str], most: Mapping[str, int] | None = None) -> list[Point]:
-    """Every call; or of each kind so many at `most`, evenly spread, the first and the last among
-    them. A kind that is not named: FEW."""
+    """Every call; or of each kind that is named so many at `most`, evenly spread, the first and the
+    last among them."""
     return [Point(name, number) for name in strace.POINTS for number in _some(calls, name, most)]
 
 
@@ -92,10 +91,12 @@ def refusals(calls: Counter[str], most: Mapping[str, int] | None = None) -> list
 
 def _some(calls: Counter[str], name: str, most: Mapping[str, int] | None) -> list[int]:
     count = calls[name]
-    if most is None or count <= most.get(name, FEW):
+    few = count if most is None else most.get(name, 0)
+    if few >= count:
         return list(range(1, count + 1))
-    steps = max(most.get(name, FEW) - 1, 1)
-    return sorted({1 + round(step * (count - 1) / steps) for step in range(steps + 1)})
+    if few < 2:
+        return [(count + 1) // 2] * few
+    return sorted({1 + round(step * (count - 1) / (few - 1)) for step in range(few)})
 
 
 def work(

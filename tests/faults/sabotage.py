@@ -84,6 +84,7 @@ def ledger_last(services: Services) -> Services:
                 )
         answer = ask(*args, **kwargs)
         if kwargs.get("cursor") is None and rows:
+            _something_else(services)
             _commit(
                 services,
                 "INSERT INTO accesses (account_id, endpoint, attended, at) VALUES (:a, :e, :t, :m)",
@@ -112,6 +113,7 @@ def redeemed_later(services: Services) -> Services:
             taken = session.scalar(text("SELECT max(consumed_at) FROM attempts"))
             session.execute(text("UPDATE attempts SET consumed_at = NULL"))
         answer = ask(*args, **kwargs)
+        _something_else(services)
         _commit(services, "UPDATE attempts SET consumed_at = :t", t=taken)
         return answer
 
@@ -128,6 +130,11 @@ def _synchronous(mode: str) -> Saboteur:
         return services
 
     return saboteur
+
+
+def _something_else(services: Services) -> None:
+    """A commit between the answer and what should have come before the question."""
+    _commit(services, "UPDATE administrations SET name = name || '.'")
 
 
 def _commit(services: Services, statement: str, **values: Any) -> None:

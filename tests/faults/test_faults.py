@@ -15,9 +15,16 @@ from tests.faults.strace import strace
 
 pytestmark = pytest.mark.usefixtures("tracer")
 
-FEW = {"pwrite64": 9, "fdatasync": 4, "sendto": 4, "recvfrom": 4, "writev": 2}
-EDGES = {"pwrite64": 0, "fdatasync": 99, "sendto": 99, "recvfrom": 99}
-"""Between commits and around calls: where the order of things shows."""
+FEW = {
+    "pwrite64": 4,
+    "fdatasync": 2,
+    "sendto": 2,
+    "recvfrom": 2,
+    "ftruncate": 1,
+    "unlink": 1,
+    "connect": 1,
+    "writev": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -62,23 +69,23 @@ def test_a_process_killed_at_any_system_call_loses_and_doubles_nothing(
 ) -> None:
     total = killed(rig(world), FEW)
     assert total.clean, total.wrong
-    assert total.met >= 20 and total.calls.keys() >= {"pwrite64", "fdatasync", "sendto", "recvfrom"}
+    assert total.met >= 10 and total.calls.keys() >= {"pwrite64", "fdatasync", "sendto", "recvfrom"}
 
 
 @pytest.mark.parametrize(
-    ("sabotage", "world"),
+    ("sabotage", "world", "where"),
     [
-        ("cursor_first", "first"),
-        ("watermark_first", "first"),
-        ("ledger_last", "overlap"),
-        ("without_sightings", "nameless"),
-        ("redeemed_later", "grant"),
+        ("cursor_first", "first", {"fdatasync": 6}),
+        ("watermark_first", "first", {"fdatasync": 4}),
+        ("ledger_last", "overlap", {"fdatasync": 99}),
+        ("without_sightings", "nameless", {"fdatasync": 99}),
+        ("redeemed_later", "grant", {"fdatasync": 99}),
     ],
 )
 def test_kills_show_a_build_that_does_things_in_the_wrong_order(
-    rig: Callable[[str], Rig], sabotage: str, world: str
+    rig: Callable[[str], Rig], sabotage: str, world: str, where: dict[str, int]
 ) -> None:
-    assert not killed(rig(world), EDGES, sabotage, enough=1).clean
+    assert not killed(rig(world), where, sabotage, enough=1).clean
 
 
 def test_a_disk_that_refuses_a_write_costs_nothing(rig: Callable[[str], Rig]) -> None:
@@ -86,11 +93,11 @@ def test_a_disk_that_refuses_a_write_costs_nothing(rig: Callable[[str], Rig]) ->
     _, calls = world.reference()
     total = Report("refused")
     for each in points.work(
-        world, points.refusals(calls, {"pwrite64": 8, "fdatasync": 4}), known=None, make_good=False
+        world, points.refusals(calls, {"pwrite64": 4, "fdatasync": 4}), known=None, make_good=False
     ):
         total.add(each)
     assert total.clean, total.wrong
-    assert total.met >= 12
+    assert total.met >= 7
 
 
 @pytest.mark.parametrize(
@@ -99,7 +106,7 @@ def test_a_disk_that_refuses_a_write_costs_nothing(rig: Callable[[str], Rig]) ->
 def test_a_power_loss_at_any_moment_takes_nothing_that_was_claimed(
     rig: Callable[[str], Rig], world: str, checkpoint: int | None
 ) -> None:
-    found = power.losses(rig(world), 60, checkpoint=checkpoint, resume=3)
+    found = power.losses(rig(world), 60, checkpoint=checkpoint, resume=1)
     assert found.clean, found.wrong
     assert found.images >= 50 and found.resumed
 
@@ -121,7 +128,7 @@ def test_on_a_full_disk_the_pages_are_read_and_with_room_it_goes_on() -> None:
 
 def test_the_server_killed_at_random_comes_to_the_same_books() -> None:
     total = Report("lives")
-    for each in lives.kills(lives.office, 6, seed=7):
+    for each in lives.kills(lives.office, 4, seed=7):
         total.add(each)
     assert total.clean, total.wrong
-    assert total.met == 6 and total.calls["completed"]
+    assert total.met == 4 and total.calls["completed"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any, ClassVar
@@ -39,6 +40,9 @@ from tests.state.bank import Bank, Manners, Text
 from tests.state.files import camt053, said_in_file
 from tests.state.house import BEGIN, BOOKS, CONNECTION, SUBJECTS, House, Killed
 from tests.state.oracle import File, Oracle, Row
+
+fetching = sys.modules[fetch.__module__]
+_KEPT = {name: vars(fetching)[name] for name in ("_AT_ONCE", "_NOT_LONGER")}
 
 SANNE = "Sanne"
 HERE = "192.0.2.7"
@@ -84,8 +88,8 @@ class Errors(logging.Handler):
 class Machine(RuleBasedStateMachine):
     house: ClassVar[House]
     steps: ClassVar[int] = 0
-    ids_stable: ClassVar[bool | None] = None
-    """What all banks of a walk are like; None: some so, some so."""
+    world: ClassVar[dict[str, Any]] = {}
+    """What `begin` is to take for given in every world of a walk, instead of drawing it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,6 +97,7 @@ class Machine(RuleBasedStateMachine):
         logging.getLogger("banklink").addHandler(self.errors)
 
     def teardown(self) -> None:
+        vars(fetching).update(_KEPT)
         logging.getLogger("banklink").removeHandler(self.errors)
 
     # -- one step -----------------------------------------------------------------------------
@@ -101,24 +106,31 @@ class Machine(RuleBasedStateMachine):
         stable=st.booleans(),
         frozen=st.booleans(),
         page=st.integers(1, 6),
+        at_once=st.sampled_from((1, 1, 4, 1000)),
         history=st.sampled_from((20, 60)),
         back=st.integers(0, 30),
         first=st.lists(
             st.tuples(st.integers(0, 30), amounts, texts, st.integers(1, 2)), max_size=8
         ),
     )
-    def begin(
+    def begin(self, **drawn: Any) -> None:
+        self._begin(**{**drawn, **self.world})
+
+    def _begin(
         self,
+        *,
         stable: bool,
         frozen: bool,
         page: int,
+        at_once: int,
         history: int,
         back: int,
         first: list[tuple[int, int, Text, int]],
     ) -> None:
-        ids_stable = stable if self.ids_stable is None else self.ids_stable
-        bank = self.bank = Bank(BEGIN, Manners(ids_stable, frozen))
+        bank = self.bank = Bank(BEGIN, Manners(stable, frozen))
         bank.page_size = page
+        # How many bookings are stored at once; never how long that took, which nobody can repeat.
+        vars(fetching).update(_AT_ONCE=at_once, _NOT_LONGER=float("inf"))
         for ago, amount, text, copies in first:
             bank.book(bank.today - timedelta(days=ago), amount, text, copies=copies)
         self.house.begin(bank)
@@ -538,6 +550,7 @@ class Machine(RuleBasedStateMachine):
         start = self.oracle.before.link.start
         assert start is not None
         wanted = date.fromisoformat(start) + timedelta(days=by)
+        self.oracle.start_moved = True
         with contextlib.suppress(Refused):
             change_start(
                 self.services,
@@ -591,10 +604,14 @@ class Machine(RuleBasedStateMachine):
 
     # -- decisions ----------------------------------------------------------------------------
 
-    def _decide(self, verb: Callable[..., int], row: Row, becomes: str) -> None:
+    def _decide(self, verb: Callable[..., Any], row: Row, becomes: str) -> None:
+        """In closed books nothing is taken in, removed or put back."""
+        locked = self.oracle.before.locked
+        closed = locked is not None and date.fromisoformat(row.day) <= locked
+        stays = closed and becomes != "rejected"
         self.act(
             lambda: verb(self.services, CONNECTION, [row.id], self.at, actor=SANNE),
-            decided={row.id: becomes},
+            decided={} if stays else {row.id: becomes},
         )
 
     @rule(place=places, takes=st.sampled_from((True, True, False)))
@@ -641,11 +658,11 @@ class Machine(RuleBasedStateMachine):
         self.act(lambda: self._move_start(by), attended=True)
 
 
-def only(*names: str) -> type[Machine]:
-    """The same machine with these rules alone, to come to a rare thing soon."""
+def only(*names: str, **world: Any) -> type[Machine]:
+    """The same machine with these rules alone, in such worlds, to come to a rare thing soon."""
     others = {
         name
         for name, member in vars(Machine).items()
         if hasattr(member, RULE_MARKER) and name not in names
     }
-    return type("Few", (Machine,), dict.fromkeys(others))
+    return type("Few", (Machine,), {**dict.fromkeys(others), "world": world})

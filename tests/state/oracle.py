@@ -148,12 +148,15 @@ class Oracle:
         self.out: set[int] = set()
         self.exported: set[int] = set()
         self.closed_at = 0
+        self.start_moved = False
         self.served: set[date] = set()
         self.owed: set[int] = set()
         self.last_authorisation: tuple[str, datetime] | None = None
         self.unattended: list[tuple[tuple[str, str], datetime]] = []
         self.file: File | None = None
-        self.before_file: tuple[int, set[date], set[int]] | None = None
+        self.over: set[date] = set()
+        """Days that a file told of when they were over."""
+        self.before_file: tuple[int, set[date], set[int], set[date]] | None = None
         self.before = self.stored()
 
     # -- what is stored -----------------------------------------------------------------------
@@ -227,6 +230,9 @@ class Oracle:
             listing = self._listing(run)
             first = max(date.fromisoformat(run.since), listing.first)
             last = min(date.fromisoformat(run.until), listing.last)
+            if begun.watermark is not None and begun.watermark < first <= last:
+                # That day was going on when it was served, and is not served again.
+                self.served -= {begun.watermark} - self.over
             self.served.update(days(first, last))
             self.owed.update(
                 number
@@ -254,9 +260,12 @@ class Oracle:
         ]
         return f"nobody came for {left}" if left else ""
 
-    def _begin(self, run: Run) -> Begun:
+    def _authorisation(self, run: Run) -> tuple[str, datetime] | None:
         share = next((each for each in self.bank.shares.values() if each.ref == run.scope), None)
-        authorisation = (share.ref, share.authorised_at) if share else None
+        return (share.ref, share.authorised_at) if share else None
+
+    def _begin(self, run: Run) -> Begun:
+        authorisation = self._authorisation(run)
         return Begun(
             self.last_authorisation is not None and authorisation != self.last_authorisation,
             set(self.before.covered),
@@ -266,12 +275,14 @@ class Oracle:
 
     def _file_is_in(self, run: Run, now: Stored) -> None:
         """Days that are over, from the start on and not locked, were told by this file."""
-        self.before_file = run.id, set(self.served), set(self.owed)
+        self.before_file = run.id, set(self.served), set(self.owed), set(self.over)
         start = day(now.link.start)
         assert self.file is not None and start is not None
         first = start if now.locked is None else max(start, now.locked + DAY)
         last = min(self.file.last, self.bank.today - DAY)
-        self.served.update(days(max(first, self.file.first), last))
+        told = set(days(max(first, self.file.first), last))
+        self.served |= told
+        self.over |= told
         self.owed.update(
             number for number in self.file.numbers if self.bank.bookings[number].day >= first
         )
@@ -307,8 +318,8 @@ class Oracle:
         everything else goes straight in, unless it may be there already."""
         for row in new:
             booked_on = date.fromisoformat(row.day)
-            if run.kind == "fetch" and now.locked is not None:
-                assert booked_on > now.locked, f"fetched into the locked period: {row}"
+            if now.locked is not None:
+                assert booked_on > now.locked, f"brought into the locked period: {row}"
             if row.doubtful:
                 assert any(
                     other.id != row.id and (other.day, other.amount) == (row.day, row.amount)
@@ -322,6 +333,8 @@ class Oracle:
                 continue
             elif booked_on == begun.watermark:
                 continue  # that day was not over when it was told
+            elif begun.authorisation != self._authorisation(run):
+                continue  # renewed while it was broken off: some came before, some after
             else:
                 late = begun.renewal and booked_on in begun.covered and booked_on < begun.watermark
             assert late == (row.state == "review"), (
@@ -353,7 +366,7 @@ class Oracle:
             if run not in self.undone:
                 self.undone.add(run)
                 assert self.before_file is not None and self.before_file[0] == run
-                _, self.served, self.owed = self.before_file
+                _, self.served, self.owed, self.over = self.before_file
 
     def _nothing_changes_by_itself(self, now: Stored, decided: Mapping[int, str]) -> None:
         for key, old in self.before.rows.items():
@@ -421,8 +434,9 @@ class Oracle:
 
     def _no_false_alarm(self, now: Stored) -> None:
         """Where the bank is right about what the account holds, and all it ever told of is booked,
-        nothing is said to be wrong."""
-        if now.link.unbalanced is None or self.bank.balance_wrong_by:
+        nothing is said to be wrong. What an earlier start day brings may have been booked before
+        or after a balance was said, which nobody can know any more."""
+        if now.link.unbalanced is None or self.bank.balance_wrong_by or self.start_moved:
             return
         if any(row.state != "booked" for row in now.rows.values()):
             return

@@ -17,18 +17,20 @@ from banklink.core import coverage, dedup
 from banklink.core.dedup import Kind
 from banklink.store import bookings
 from banklink.store.models import Transaction
-from tests.state.bank import Bank
+from tests.state.bank import Bank, Text
+from tests.state.machine import Machine, only
 
 Patch = pytest.MonkeyPatch
 Plant = Callable[[Patch], None]
-SABOTAGES: dict[str, tuple[Plant, tuple[str, ...]]] = {}
+SABOTAGES: dict[str, tuple[Plant, type[Machine]]] = {}
+COFFEE = Text("Koffiebar", None, "Koffie")
 
 
-def sabotage(*rules: str) -> Callable[[Plant], Plant]:
-    """`rules`: what happens in the world in which it does its harm."""
+def sabotage(*rules: str, **world: Any) -> Callable[[Plant], Plant]:
+    """`rules`: what happens in the `world` in which it does its harm."""
 
     def known(plant: Plant) -> Plant:
-        SABOTAGES[plant.__name__] = plant, rules
+        SABOTAGES[plant.__name__] = plant, only(*rules, **world)
         return plant
 
     return known
@@ -95,7 +97,7 @@ def nothing_is_reviewed(patch: Patch) -> None:
     patch.setattr(fetch._Job, "is_late", lambda _job, _day: False)
 
 
-@sabotage("renew", "wait_long", "press_refresh", "move_start")
+@sabotage("renew", "wait_long", "press_refresh", back=0)
 def more_days_are_covered_than_were_served(patch: Patch) -> None:
     real = bookings.cover
 
@@ -105,17 +107,19 @@ def more_days_are_covered_than_were_served(patch: Patch) -> None:
     patch.setattr(bookings, "cover", cover)
 
 
-@sabotage("book", "say_otherwise", "renew", "cut_pages", "press_refresh")
+@sabotage("book_yesterday", "say_otherwise", "press_refresh", stable=True, at_once=1, page=1)
 def what_waits_for_the_next_page_is_dropped(patch: Patch) -> None:
     patch.setattr(fetch, "_sealed", lambda _waiting: None)
 
 
-@sabotage("book", "book_the_same_again", "renew", "cut_pages", "crash")
+@sabotage(
+    "book_the_same_again", "crash", stable=False, at_once=1, page=1, first=[(1, -350, COFFEE, 2)]
+)
 def a_break_makes_forget_what_was_met(patch: Patch) -> None:
     patch.setattr(bookings, "_sighted", lambda *_args: None)
 
 
-@sabotage("book", "say_otherwise", "press_refresh")
+@sabotage("book_yesterday", "say_otherwise", "press_refresh", stable=True)
 def other_words_replace_what_is_stored(patch: Patch) -> None:
     real = bookings.take
 

@@ -8,7 +8,7 @@ from tests.state.walking import STEPS, walk
 
 
 class Fleeting(Machine):
-    ids_stable = False
+    world = {"stable": False}
 
 
 def test_what_is_stored_is_the_banks_truth_whatever_happens(house: House) -> None:

@@ -8,7 +8,7 @@ from tests.state.walking import STEPS, walk
 
 
 class Promising(Machine):
-    ids_stable = True
+    world = {"stable": True}
 
 
 def test_what_is_stored_is_the_banks_truth_whatever_happens(house: House) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import delete, func, select
 from banklink.core.calendar import AMSTERDAM
 from banklink.store.listing import PAGE
 from banklink.store.models import (
+    Administration,
     BookedDay,
     Connection,
     FetchRun,
@@ -417,6 +418,47 @@ def test_all_of_them_are_those_that_were_counted(
     page = page_of(visitor, f"/connections/{number}/review")
     assert len(cases(page, "waiting")) == 1
     assert "45 mutaties weggelaten" in words(page.select_one("#said"))  # type: ignore[arg-type]
+
+
+def test_in_locked_books_it_is_said_what_stays_as_it_is(
+    visitor: Visitor, house: TestHouse, books: Books
+) -> None:
+    number, locked = books.id("outage"), house.at().today - 90 * DAY
+    with house.services.store.write() as session:
+        connection = session.get_one(Connection, number)
+        hand = story.Hand(session, connection, story.run_of(session, connection, house.at()))
+        for day in (locked, locked + DAY):
+            hand.book(day, -7_001, state="review", review_reason="late")
+        hand.book(locked, -7_002)
+        session.flush()
+        books_id = connection.administration_id
+        kept, closed, free = (
+            session.scalars(
+                select(Transaction.id).where(Transaction.connection_id == number, *where)
+            ).one()
+            for where in (
+                (Transaction.booked_on == locked, Transaction.amount == -7_002),
+                (Transaction.booked_on == locked, Transaction.amount == -7_001),
+                (Transaction.booked_on == locked + DAY, Transaction.amount == -7_001),
+            )
+        )
+        session.get_one(Administration, books_id).lock_date = locked
+    try:
+        page = page_of(visitor, f"/connections/{number}/review")
+        press(visitor, page, page.select_one("#accept-all"))
+        assert (state_of(house, closed), state_of(house, free)) == ("review", "booked")
+        page = page_of(visitor, f"/connections/{number}/review")
+        said = words(page.select_one("#said"))  # type: ignore[arg-type]
+        assert "meegenomen. De boeken zijn afgesloten t/m" in said
+        assert "dus 1 mutatie is blijven wachten" in said
+        address = f"/connections/{number}/transactions/{kept}"
+        visitor.press(f"{address}/remove")
+        assert state_of(house, kept) == "booked"
+        said = words(page_of(visitor, address).select_one("#said"))  # type: ignore[arg-type]
+        assert "De boeken zijn afgesloten t/m" in said
+    finally:
+        with house.services.store.write() as session:
+            session.get_one(Administration, books_id).lock_date = None
 
 
 # -- days and balance ---------------------------------------------------------------------------
