@@ -217,7 +217,7 @@ class Bank:
             history_from=history_from,
             holds_from=holds,
             synced=self.tick,
-            synced_at=self.now,
+            synced_at=self._instant(),
             outage=False,
             names=names,
         )
@@ -232,7 +232,11 @@ class Bank:
     def _synchronise(self, share: Share) -> None:
         if share.outage or share.ended or self.now > share.valid_until:
             return
-        share.synced, share.synced_at = self.tick, self.now
+        share.synced, share.synced_at = self.tick, self._instant()
+
+    def _instant(self) -> datetime:
+        """Now; and another moment whenever something was booked in between."""
+        return self.now + timedelta(microseconds=self.tick)
 
     def forget_cursors(self) -> None:
         self.cursors.clear()

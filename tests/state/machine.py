@@ -550,6 +550,7 @@ class Machine(RuleBasedStateMachine):
         start = self.oracle.before.link.start
         assert start is not None
         wanted = date.fromisoformat(start) + timedelta(days=by)
+        self.oracle.start_moved = True
         with contextlib.suppress(Refused):
             change_start(
                 self.services,
@@ -604,18 +605,14 @@ class Machine(RuleBasedStateMachine):
     # -- decisions ----------------------------------------------------------------------------
 
     def _decide(self, verb: Callable[..., Any], row: Row, becomes: str) -> None:
-        """In locked books nothing comes and nothing goes."""
+        """In closed books nothing is taken in, removed or put back."""
         locked = self.oracle.before.locked
         closed = locked is not None and date.fromisoformat(row.day) <= locked
-        stays = closed and verb is not review.reject
-        answer = self.act(
+        stays = closed and becomes != "rejected"
+        self.act(
             lambda: verb(self.services, CONNECTION, [row.id], self.at, actor=SANNE),
             decided={} if stays else {row.id: becomes},
         )
-        if verb is review.accept:
-            assert (answer.taken, answer.left) == ((0, 1) if stays else (1, 0))
-        else:
-            assert isinstance(answer, Refused) == stays
 
     @rule(place=places, takes=st.sampled_from((True, True, False)))
     @precondition(lambda self: self.oracle.of_state("review"))

@@ -148,6 +148,7 @@ class Oracle:
         self.out: set[int] = set()
         self.exported: set[int] = set()
         self.closed_at = 0
+        self.start_moved = False
         self.served: set[date] = set()
         self.owed: set[int] = set()
         self.last_authorisation: tuple[str, datetime] | None = None
@@ -259,9 +260,12 @@ class Oracle:
         ]
         return f"nobody came for {left}" if left else ""
 
-    def _begin(self, run: Run) -> Begun:
+    def _authorisation(self, run: Run) -> tuple[str, datetime] | None:
         share = next((each for each in self.bank.shares.values() if each.ref == run.scope), None)
-        authorisation = (share.ref, share.authorised_at) if share else None
+        return (share.ref, share.authorised_at) if share else None
+
+    def _begin(self, run: Run) -> Begun:
+        authorisation = self._authorisation(run)
         return Begun(
             self.last_authorisation is not None and authorisation != self.last_authorisation,
             set(self.before.covered),
@@ -314,8 +318,8 @@ class Oracle:
         everything else goes straight in, unless it may be there already."""
         for row in new:
             booked_on = date.fromisoformat(row.day)
-            if run.kind == "fetch" and now.locked is not None:
-                assert booked_on > now.locked, f"fetched into the locked period: {row}"
+            if now.locked is not None:
+                assert booked_on > now.locked, f"brought into the locked period: {row}"
             if row.doubtful:
                 assert any(
                     other.id != row.id and (other.day, other.amount) == (row.day, row.amount)
@@ -329,6 +333,8 @@ class Oracle:
                 continue
             elif booked_on == begun.watermark:
                 continue  # that day was not over when it was told
+            elif begun.authorisation != self._authorisation(run):
+                continue  # renewed while it was broken off: some came before, some after
             else:
                 late = begun.renewal and booked_on in begun.covered and booked_on < begun.watermark
             assert late == (row.state == "review"), (
@@ -428,8 +434,9 @@ class Oracle:
 
     def _no_false_alarm(self, now: Stored) -> None:
         """Where the bank is right about what the account holds, and all it ever told of is booked,
-        nothing is said to be wrong."""
-        if now.link.unbalanced is None or self.bank.balance_wrong_by:
+        nothing is said to be wrong. What an earlier start day brings may have been booked before
+        or after a balance was said, which nobody can know any more."""
+        if now.link.unbalanced is None or self.bank.balance_wrong_by or self.start_moved:
             return
         if any(row.state != "booked" for row in now.rows.values()):
             return
