@@ -159,7 +159,8 @@ def _one(rig: Rig, place: Disk, room: int, report: Filled, sabotage: str | None)
     report.pages += pages
     if pages != [200, 200]:
         report.wrong.append(f"{room} bytes: the page answered {pages}: {rig.log()[-600:]}")
-    if not judge.complete(rig.folder, rig.world.connection, rig.world.now.date()):
+    day = rig.world.now.date()
+    if not judge.complete(rig.folder, rig.world.connection, day, let_go=False):
         report.wrong.append(f"{room} bytes: it did not go on by itself: {said}")
     verdict = rig.judge()
     if verdict.clean:

@@ -183,25 +183,23 @@ def in_the_end(folder: Path, bank: Path, *, connection: int, start: date) -> Ver
     return found
 
 
-def complete(folder: Path, connection: int, day: date) -> bool:
-    """Whether this connection works and has been fetched through `day`."""
+def complete(folder: Path, connection: int, day: date, *, let_go: bool = True) -> bool:
+    """Whether this connection works and has been fetched through `day`. `let_go`: and nobody holds
+    on to it any more, not even for a time that is over."""
     with opened(folder / DATABASE) as db:
         switch, watermark, failures, busy = db.execute(
             "SELECT switch, watermark, failures, fetch_until FROM connections WHERE id = ?",
             (connection,),
         ).fetchone()
-        open_runs = db.execute(
-            "SELECT count(*) FROM fetch_runs WHERE result IS NULL AND connection_id = ?",
-            (connection,),
-        ).fetchone()[0]
-        last = db.execute(
-            "SELECT result FROM fetch_runs WHERE connection_id = ? ORDER BY id DESC LIMIT 1",
-            (connection,),
-        ).fetchone()
-    done = last is not None and last[0] == "ok" and not open_runs and busy is None
-    return bool(
-        switch == "on" and watermark and watermark >= day.isoformat() and done and not failures
-    )
+        results = [
+            result
+            for (result,) in db.execute(
+                "SELECT result FROM fetch_runs WHERE connection_id = ? ORDER BY id", (connection,)
+            )
+        ]
+    done = bool(results) and None not in results and results[-1] == "ok" and not failures
+    fetched = switch == "on" and watermark is not None and watermark >= day.isoformat()
+    return bool(done and fetched and not (let_go and busy is not None))
 
 
 def stored(db: sqlite3.Connection, connection: int, first: str, last: str) -> Counter[Booking]:
