@@ -106,6 +106,15 @@ class Rig:
         self._bank.hear()
         self._victim = Told("tests.faults.victim", environment(world, self.folder, **ponto(world)))
         self.real = self.now = world.real
+        self.reset()
+        self._victim.tell(warm={"steps": [*world.act, *world.again], **self._times()})
+
+    def _times(self) -> dict[str, str]:
+        return {"real": self.real.isoformat(), "now": self.now.isoformat()}
+
+    def become(self, world: World) -> None:
+        """Go on with other books, made like the first (prepare)."""
+        self.world = world
 
     def close(self) -> None:
         self._victim.close()
@@ -166,8 +175,7 @@ class Rig:
         answer = self._victim.tell(
             run={
                 "steps": list(steps),
-                "real": self.real.isoformat(),
-                "now": self.now.isoformat(),
+                **self._times(),
                 "sabotage": sabotage,
                 "checkpoint": checkpoint,
                 "nameless": bool(self.world.extra.get("nameless")),

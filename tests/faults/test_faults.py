@@ -3,18 +3,20 @@ and every broken build. README.md says what each can and cannot see."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 
 import pytest
 
 from tests.faults import full, lives, points, power
 from tests.faults.points import Report
-from tests.faults.rig import Rig, rigged
+from tests.faults.rig import Rig
 from tests.faults.strace import strace
+from tests.faults.world import prepare, scratch
 
 pytestmark = pytest.mark.usefixtures("tracer")
 
+WORLDS = ("first", "overlap", "renewal", "grant", "nameless")
 FEW = {
     "pwrite64": 3,
     "ftruncate": 1,
@@ -34,16 +36,23 @@ def tracer() -> str:
 
 @pytest.fixture(scope="module")
 def rig() -> Iterator[Callable[[str], Rig]]:
-    """One for each world, made when it is first asked for."""
-    made: dict[str, Rig] = {}
-    with ExitStack() as stack:
+    """One for all: it goes over to the books that are asked for. They are made beforehand, while
+    nobody else is at the bank's port."""
+    root = scratch()
+    try:
+        first = prepare("first", root)
+        worlds = {name: prepare(name, root, first) for name in WORLDS if name != "first"}
+        worlds["first"] = first
+        found = Rig(first, root)
 
-        def find(name: str) -> Rig:
-            if name not in made:
-                made[name] = stack.enter_context(rigged(name))
-            return made[name]
+        def become(name: str) -> Rig:
+            found.become(worlds[name])
+            return found
 
-        yield find
+        yield become
+        found.close()
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def killed(
@@ -63,7 +72,7 @@ def killed(
     return total
 
 
-@pytest.mark.parametrize("world", ["first", "overlap", "renewal", "grant", "nameless"])
+@pytest.mark.parametrize("world", WORLDS)
 def test_a_process_killed_at_any_system_call_loses_and_doubles_nothing(
     rig: Callable[[str], Rig], world: str
 ) -> None:

@@ -4,6 +4,7 @@ Started as `python -m tests.faults.victim`, with the settings in the environment
 builds everything once and then forks for every run, which takes milliseconds instead of a second.
 Lines of JSON on standard input, each answered by a line:
 
+    {"warm": {steps, real, now}}                                -> {"warm": true}
     {"run": {steps, real, now, sabotage, gate, notes, result}}  -> {"pid": …}, waiting at its gate
     {"wait": pid}                                               -> {"status": …}
 
@@ -158,6 +159,9 @@ def main() -> None:
             if pid == 0:
                 _live(parts, settings.data, told["run"])
             _say({"pid": pid})
+        elif "warm" in told:
+            _warm(parts, told["warm"])
+            _say({"warm": True})
         else:
             _, status = os.waitpid(told["wait"], 0)
             _say({"status": os.waitstatus_to_exitcode(status)})
@@ -172,6 +176,18 @@ def _import_the_rest() -> None:
     for module, name, value in SET:
         assert hasattr(module, name)
         setattr(module, name, value)
+
+
+def _warm(parts: composition.Banklink, run: dict[str, Any]) -> None:
+    """Do it once here: what is worked out when it is first needed is known to all that are forked.
+    Nothing stays open."""
+    hand = Hand(parts, parts.services, Told(run["real"], run["now"]))
+    for verb, arguments in run["steps"]:
+        hand.do(verb, arguments)
+    for provider in parts.services.providers.values():
+        provider.close()
+        vars(provider).pop("_client", None)
+    parts.services.store.engine.dispose()
 
 
 def _say(what: dict[str, Any]) -> None:

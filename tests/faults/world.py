@@ -109,11 +109,14 @@ def _house(folder: Path, ports: Ports) -> Iterator[House]:
         yield house
 
 
-def prepare(name: str, root: Path, ports: Ports | None = None) -> World:
-    """Make the books called `name` in a folder below `root`."""
-    if ports is None:
-        ports = Ports(*free_ports())
+def prepare(name: str, root: Path, like: World | None = None) -> World:
+    """Make the books called `name` in a folder below `root`. `like`: with the ports and the keys of
+    this one, so that the same processes can go on with them."""
+    ports = like.ports if like else Ports(*free_ports())
     folder = root / f"{name}-prepared"
+    folder.mkdir()
+    for key in like.folder.glob("*.key") if like else ():
+        shutil.copy(key, folder)
     with _house(folder, ports) as house:
         books, start, act, again, extra = MAKERS[name](house)
         connection = books.connection().id
@@ -134,15 +137,15 @@ Made = tuple[Books, date, list[Step], list[Step], dict[str, Any]]
 
 
 def _first(house: House) -> Made:
-    """Shared and authorised, not yet switched on: that is done now, and 380 days come in."""
+    """Shared and authorised, not yet switched on: that is done now, and 250 days come in."""
     books = house.books(
-        jan=[account(BAKERY, since=400, valid=500, opened_days_ago=400)],
+        jan=[account(BAKERY, since=270, valid=400, opened_days_ago=270)],
         shares={"jan": [BAKERY]},
         journals=[BAKERY],
     )
     _equal(house, TODAY - timedelta(days=3), 30)
     _equal(house, TODAY - timedelta(days=200), 5)
-    start = TODAY - timedelta(days=380)
+    start = TODAY - timedelta(days=250)
     act = [["activate", {"holder": books.holder(), "start": start.isoformat()}]]
     return books, start, act, [*act, ["jobs", {}]], {}
 
