@@ -32,6 +32,7 @@ from sqlalchemy.orm import Session
 from banklink.actions import balances, consents, ledger
 from banklink.actions.credentials import ask
 from banklink.actions.observe import back_off, observe
+from banklink.actions.pace import Pace
 from banklink.actions.services import Missing, Services
 from banklink.actions.settle import hold, plan_reminders, settle, trouble_over
 from banklink.core.calendar import Moment, amsterdam_day
@@ -78,12 +79,12 @@ PATIENCE = timedelta(seconds=10)
 """So long somebody who waits is kept waiting; then the job goes on."""
 
 _A_MOMENT = 0.02
-"""Seconds that a page at most waits while people are being answered."""
+"""Seconds that the next piece of work at most waits while people are being answered."""
 
 _LEASE = timedelta(minutes=10)
 _RESUME_WITHIN = timedelta(hours=24)
 _MOST_PAGES = 10_000
-_AT_ONCE = 1_000
+_AT_ONCE, _AT_ONCE_BESIDE_PEOPLE = 1_000, 500
 """Bookings that are stored in one transaction: few enough that nobody waits long for it."""
 _NOT_LONGER = 1.0
 """Seconds after which what has come is stored, and can be seen."""
@@ -494,8 +495,7 @@ def _pages(services: Services, turn: _Turn, job: _Job, at: Moment, actor: str | 
     seen = {cursor}
     batch = _Batch()
     for _ in range(_MOST_PAGES):
-        if not turn.is_attended:
-            services.pace.give_way(_A_MOMENT)
+        _give_way(services, turn)
         try:
             page = page_of(services, job.grant_id, job.reading.scope, cursor, at)
             if page.cursor is not None and page.cursor in seen:
@@ -505,7 +505,8 @@ def _pages(services: Services, turn: _Turn, job: _Job, at: Moment, actor: str | 
                 _store(services, turn, job, batch, at, actor)
             raise
         batch.add(page, job.since)
-        if batch.is_last or batch.is_full or turn.is_over:
+        if batch.is_last or batch.is_full(services.pace) or turn.is_over:
+            _give_way(services, turn)
             done = _store(services, turn, job, batch, at, actor)
             if done is not None:
                 if batch.is_last:
@@ -515,6 +516,12 @@ def _pages(services: Services, turn: _Turn, job: _Job, at: Moment, actor: str | 
         cursor = page.cursor
         seen.add(cursor)
     raise ContractViolation("too_many_pages")
+
+
+def _give_way(services: Services, turn: _Turn) -> None:
+    """To people, unless one of them waits for this."""
+    if not turn.is_attended:
+        services.pace.give_way(_A_MOMENT)
 
 
 class _Batch:
@@ -543,9 +550,9 @@ class _Batch:
         self.came += came
         self.odd += odd
 
-    @property
-    def is_full(self) -> bool:
-        return len(self.came) >= _AT_ONCE or time.monotonic() - self._began > _NOT_LONGER
+    def is_full(self, pace: Pace) -> bool:
+        most = min(_AT_ONCE, _AT_ONCE_BESIDE_PEOPLE) if pace.is_busy else _AT_ONCE
+        return len(self.came) >= most or time.monotonic() - self._began > _NOT_LONGER
 
 
 def _store(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_LATELY = 5.0
+"""Seconds."""
 
 
 class Pace:
@@ -15,6 +20,12 @@ class Pace:
         self._changed = threading.Lock()
         self._nobody = threading.Event()
         self._nobody.set()
+        self._last = -math.inf
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody was answered lately, so that the next one may come at any time."""
+        return not self._nobody.is_set() or time.monotonic() - self._last < _LATELY
 
     @contextmanager
     def somebody(self) -> Iterator[None]:
@@ -27,6 +38,7 @@ class Pace:
         finally:
             with self._changed:
                 self._waiting -= 1
+                self._last = time.monotonic()
                 if not self._waiting:
                     self._nobody.set()
 

@@ -263,7 +263,21 @@ def _statements(*, plain: bool, some: bool, several: bool = False) -> _Statement
         )
         .order_by(Invitation.id)
     )
-    if some:
+    if several:  # each with its own: two lists would be tried in every combination
+        spot = (
+            (Connection.iban == Journal.iban)
+            & (Connection.currency == Journal.currency)
+            & (Connection.administration_id == Journal.administration_id)
+        )
+        journals = select(*of(Journal)).join(Connection, spot).where(Connection.id.in_(ids))
+        spot = (
+            (Connection.iban == Account.iban)
+            & (Connection.currency == Account.currency)
+            & (Connection.administration_id == Grant.administration_id)
+        )
+        accounts = accounts.join(Connection, spot).where(Connection.id.in_(ids))
+        asked = asked.where(InvitationAccount.connection_id.in_(ids))
+    elif some:
         connections = connections.where(Connection.id.in_(ids))
         journals = journals.where(Journal.iban.in_(ibans))
         accounts = accounts.where(Account.iban.in_(ibans))

@@ -35,6 +35,21 @@ def test_long_work_waits_while_somebody_is_answered_and_no_longer_than_it_should
     ]
 
 
+def test_people_are_expected_for_a_while_after_one_was_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [1_000.0]
+    monkeypatch.setattr("banklink.actions.pace.time.monotonic", lambda: clock[0])
+    pace = Pace()
+    assert not pace.is_busy
+    with pace.somebody():
+        clock[0] += 60
+        assert pace.is_busy
+    assert pace.is_busy
+    clock[0] += 60
+    assert not pace.is_busy
+
+
 def test_a_page_that_fails_is_no_longer_waited_for() -> None:
     pace = Pace()
     with pytest.raises(ZeroDivisionError), pace.somebody():

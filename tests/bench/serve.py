@@ -29,7 +29,7 @@ def main() -> None:
         composition.serve_in_thread(parts.web, "127.0.0.1", settings.port, threads=8, demo=False),
         composition.serve_in_thread(floors, "127.0.0.1", port, threads=8),
     ]
-    composition.calm_collector()
+    composition.settle_down()
     say({"port": settings.port, "floor": port})
     from tests.bench.together import Ingest
 

@@ -3,6 +3,7 @@ and how much of its rate the fetch keeps."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 import time
@@ -19,6 +20,8 @@ from tests.bench.shelf import A_DAY, Shelf, bodies, ready, services_with
 from tests.bench.visit import Served, served
 
 _ROWS = 50_000
+_BREATH = 0.03
+"""Seconds between two things that people ask for: still more than twenty of them a second."""
 _LIMITS = {"page": 10, "fragment": 8, "write": 20}
 """Milliseconds that the slowest in a hundred may come later."""
 
@@ -87,6 +90,7 @@ def _round(work: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[fl
     for _ in range(rounds):
         for name, each in work.items():
             times[name].append(timed(each))
+            time.sleep(_BREATH)
     return times
 
 
@@ -99,21 +103,14 @@ def _fragment(there: Served) -> Callable[[], object]:
 
 
 def _write(there: Served) -> Callable[[], None]:
-    """A row is switched off and on again, as its buttons do it."""
-    row = there.browser.get("/connections/2/row").decode()
-    (token,) = set(re.findall(r'name="csrf_token" value="([^"]+)"', row))
-    state = {"version": re.search(r'data-version="(\d+)"', row)[1], "verb": "switch-off"}  # type: ignore[index]
+    """A form that stores what was typed, and nothing more: one's own name."""
+    page = there.browser.get("/account").decode()
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', page)[0]
+    names = itertools.cycle(("Sanne", "Sanne Jansen"))
 
     def write() -> None:
-        status, answer = there.browser.ask(
-            "POST",
-            f"/connections/2/{state['verb']}",
-            {"csrf_token": token, "version": state["version"]},
-            HX_Request="true",
-            HX_Current_URL=f"http://localhost:{there.port}/?administration=1",
-        )
-        assert status == 200, status
-        state["version"] = re.search(r'data-version="(\d+)"', answer.decode())[1]  # type: ignore[index]
-        state["verb"] = "undo" if state["verb"] == "switch-off" else "switch-off"
+        typed = {"csrf_token": token, "name": next(names), "locale": "nl"}
+        status, _ = there.browser.ask("POST", "/account", typed)
+        assert status == 303, status
 
     return write
