@@ -33,6 +33,7 @@ from banklink import demo
 from banklink.actions import people
 from banklink.actions.services import Office, Services
 from banklink.actions.shelf import Shelf
+from banklink.actions.sweep import let_go
 from banklink.clock import Clock, SystemClock
 from banklink.mail.smtp import Post, Smtp
 from banklink.providers.contract import BankProvider
@@ -381,6 +382,8 @@ def run(settings: Settings) -> None:
         _look_at_port("127.0.0.1", settings.simulator_port)
     banklink = build(settings)
     of_its_kind(banklink)
+    if lock is not None:
+        let_go(banklink.services)
     servers = []
     if banklink.simulator is not None:
         servers.append(

@@ -596,8 +596,8 @@ def _connection(session: Session, administration_id: int, example: Example) -> C
 
 def demo_user(services: Services) -> User | None:
     """The bookkeeper the demo is signed in as: its owner, and administrator everywhere."""
-    with services.store.read() as session:
-        found = read_all(session, _DEMO_USER, {}, User, plain=True)
+    with services.store.look() as database:
+        found = read_all(database, _DEMO_USER, {}, User, plain=True)
     return found[0] if found else None
 
 

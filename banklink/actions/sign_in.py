@@ -118,9 +118,9 @@ def begin(session: Session, user_id: int, at: Moment, agent: str) -> str:
 def signed_in(services: Services, token: str, at: Moment, *, attended: bool) -> SignedIn | None:
     """Whose token this is, None when it is nobody's any more. `attended`: somebody is at the desk,
     so that the session is no longer idle."""
-    with services.store.read() as session:
+    with services.store.look() as database:
         given = {"token": digest(token), "now": at.real, "idle_since": at.real - IDLE}
-        found = read_all(session, _SIGNED_IN, given, User, UserSession, plain=True)
+        found = read_all(database, _SIGNED_IN, given, User, UserSession, plain=True)
     if not found:
         return None
     known = SignedIn(*found[0])

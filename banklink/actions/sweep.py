@@ -1,4 +1,5 @@
-"""Sweep: departures from which nobody came back count as abandoned (domain.md A2.7)."""
+"""Sweep: departures from which nobody came back count as abandoned (domain.md A2.7), and what a
+process that is gone held on to is let go."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from banklink.actions.services import Services
 from banklink.core.calendar import Moment
 from banklink.core.statuses import Action
 from banklink.store.facts import ATTEMPT_RUNS
-from banklink.store.models import Attempt
+from banklink.store.models import Attempt, Connection, Grant
 
 
 def sweep(services: Services, at: Moment) -> int:
@@ -44,3 +45,16 @@ def sweep(services: Services, at: Moment) -> int:
             )
         )
         return swept.rowcount
+
+
+def let_go(services: Services) -> None:
+    """At a start where no other process can be running: whoever was fetching, refreshing or taking
+    something in is gone, so nobody has to wait until their time is up."""
+    with services.store.write() as session:
+        for held in (Connection.fetch_until, Grant.refresh_until, Attempt.finishing_until):
+            session.execute(
+                update(held.class_)
+                .where(held.is_not(None))
+                .values({held.key: None})
+                .execution_options(synchronize_session=False)
+            )

@@ -242,7 +242,7 @@ def _content_policy(clients: Iterable[Client]) -> str:
 
 def _signing_key(path: Path) -> str:
     """The key that signs cookies, beside the database and readable by its owner only."""
-    if not path.exists():
+    if not path.exists() or not path.stat().st_size:  # a crash may have left it empty
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(48), encoding="ascii")

@@ -44,6 +44,12 @@ class Store:
         with Session(self._reader, expire_on_commit=False, autoflush=False) as session:
             yield session
 
+    @contextmanager
+    def look(self) -> Iterator[Connection]:
+        """A reading of plain rows only, for what every request asks: it costs half a session."""
+        with self._reader.connect() as connection:
+            yield connection
+
     def scrub(self) -> None:
         """After something was deleted for good. SQLite keeps what was overwritten in its log until
         that is emptied, which a long reader may put off; PostgreSQL sees to it by itself."""

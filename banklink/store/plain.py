@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select
+from sqlalchemy import ColumnElement, Connection, Select
 from sqlalchemy.orm import Session
 
 _NOT_TO_BE_SEEN = frozenset({"credentials"})
@@ -26,7 +26,7 @@ def plain_columns(model: Any) -> list[ColumnElement[Any]]:
 
 
 def read_all(
-    session: Session,
+    source: Session | Connection,
     statement: Select[Any],
     given: Mapping[str, Any],
     *models: Any,
@@ -35,10 +35,11 @@ def read_all(
     """What the statement selects, which are these models (or, `plain`, their columns): a list of
     them, or of pairs."""
     if not plain:
-        found = session.execute(statement, given)
+        found = source.execute(statement, given)
         return list(found.scalars() if len(models) == 1 else found)
     kinds = [_kind(model) for model in models]
-    rows = session.connection().execute(statement, given).all()
+    database = source.connection() if isinstance(source, Session) else source
+    rows = database.execute(statement, given).all()
     if len(kinds) == 1:
         return [*map(kinds[0]._make, rows)]
     first, second = kinds

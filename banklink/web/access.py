@@ -235,10 +235,10 @@ def _role(person_id: int) -> str | None:
     """The person's role where the address leads, None when that is not theirs or is not there."""
     named = request.view_args or {}
     given = {name: named[name] for name in _LEADING & named.keys()}
-    with house().services.store.read() as session:
-        asked = _role_where(frozenset(given))
-        role: str | None = session.connection().scalar(asked, {"user": person_id, **given})
-        return role
+    asked = _role_where(frozenset(given))
+    with house().services.store.look() as database:
+        role: str | None = database.scalar(asked, {"user": person_id, **given})
+    return role
 
 
 _LEADING = frozenset({"connection_id", "administration_id"})

@@ -15,7 +15,7 @@ from banklink.store.models import Administration, Membership, UserSession
 from banklink.translations import LOCALES
 from banklink.web import signing
 from banklink.web.context import Person, at, house, person
-from banklink.web.i18n import _, moment, when
+from banklink.web.i18n import _, moment, speak, when
 from banklink.web.people_words import ROLE_NAMES, errors_by_field, new_password_field, too_many
 from banklink.web.said import said, say
 from banklink.web.viewmodel import Button, Choice, Field, Form, Link
@@ -206,7 +206,8 @@ def save() -> Answer:
         acting.change_account(house().services, person().id, **typed)
     except Refused as error:
         return _account_page(422, typed, error)
-    session["locale"] = g.locale = typed["locale"]
+    session["locale"] = typed["locale"]
+    speak(typed["locale"])
     session.permanent = True
     say("ok", _("Saved."))
     return redirect(url_for("account.page"), 303)

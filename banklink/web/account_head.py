@@ -6,13 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flask import abort, current_app, g, url_for
+from flask import abort, current_app, g
 from sqlalchemy import bindparam, select, true
 from sqlalchemy.orm import Session
 
 from banklink.store.asides import waiting_for
 from banklink.store.models import Account, Connection, FetchRun, Grant, Journal, Membership
 from banklink.store.plain import plain_columns, read_all
+from banklink.web.addresses import path_to
 from banklink.web.context import at, may_change, person
 from banklink.web.i18n import _, iban
 from banklink.web.progress import progress
@@ -103,7 +104,7 @@ def head(session: Session, connection: Connection, current: str) -> Head:
             AccountTab(
                 key=key,
                 label=labels[key],
-                url=url_for(f"{key}.page", connection_id=number),
+                url=path_to(f"{key}.page", connection_id=number),
                 current=key == current,
                 count=counts.get(key),
             )
@@ -114,7 +115,7 @@ def head(session: Session, connection: Connection, current: str) -> Head:
         ),
         actions=_elsewhere(number),
         progress=under_way[0] if under_way else None,
-        progress_url=url_for("fetches.progress", connection_id=number)
+        progress_url=path_to("fetches.progress", connection_id=number)
         if under_way and under_way[1]
         else None,
     )
@@ -139,10 +140,10 @@ def _elsewhere(number: int) -> tuple[Link, ...]:
     found = []
     if may_change() and "uploads.page" in current_app.view_functions:
         found.append(
-            Link(label=_("Upload a statement"), url=url_for("uploads.page", connection_id=number))
+            Link(label=_("Upload a statement"), url=path_to("uploads.page", connection_id=number))
         )
     if "exports.page" in current_app.view_functions:
-        found.append(Link(label=_("Statements"), url=url_for("exports.page", connection_id=number)))
+        found.append(Link(label=_("Statements"), url=path_to("exports.page", connection_id=number)))
     return tuple(found)
 
 
@@ -151,7 +152,7 @@ def upload_address(number: int, first: str, last: str) -> str | None:
     if not may_change() or "uploads.page" not in current_app.view_functions:
         return None
     days: dict[str, Any] = {"from": first, "to": last}
-    return url_for("uploads.page", connection_id=number, **days)
+    return path_to("uploads.page", connection_id=number, **days)
 
 
 def why(run: FetchRun) -> str:

@@ -20,7 +20,7 @@ from banklink.store import exports
 from banklink.store.facts import Record, record
 from banklink.store.models import Export
 from banklink.web.context import MOST, at, house, may_change, person, reader
-from banklink.web.i18n import _, day, locale, moment, money, ngettext, number
+from banklink.web.i18n import _, day, locale, moment, money, ngettext, number, speak
 from banklink.web.rows import row_address, row_view
 from banklink.web.said import said, say
 from banklink.web.viewmodel import Button, Choice, Field, Form, Link
@@ -566,7 +566,7 @@ def download(connection_id: int, number: int, format: str) -> Answer:
         except Missing:
             abort(404)
     mine = locale()
-    g.locale = export.locale
+    speak(export.locale)
     words = Words(
         head=[_(each) for each in HEAD],
         remarks=_remarks(export, found.connection.currency),
@@ -576,7 +576,7 @@ def download(connection_id: int, number: int, format: str) -> Answer:
     try:
         pieces = exporting.file_of(store, export, format, words)
     except DoesNotFit:
-        g.locale = mine
+        speak(mine)
         return _again(connection_id, "", {}, Refused("does_not_fit"))
     return Response(
         pieces,

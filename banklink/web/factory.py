@@ -72,7 +72,7 @@ from banklink.web import (
 )
 from banklink.web.addresses import is_htmx, path_to
 from banklink.web.context import House, at
-from banklink.web.i18n import _, day, gettext, ngettext
+from banklink.web.i18n import _, day, fall_silent, gettext, ngettext, speak
 from banklink.web.kept import filled
 from banklink.web.sections import sections
 from banklink.web.viewmodel import Link
@@ -97,7 +97,8 @@ def create_database(settings: Settings, secret_key: str) -> tuple[Flask, Store]:
         SQLALCHEMY_ENGINE_OPTIONS={
             "pool_size": 20,
             "max_overflow": 10,
-            "pool_pre_ping": True,
+            # A file does not go away between two requests, as a server may.
+            "pool_pre_ping": not settings.database_url.startswith("sqlite:"),
             "hide_parameters": True,  # an error names the statement, never what was in it
         },
         SESSION_COOKIE_NAME="__Host-banklink" if https else "banklink",
@@ -105,6 +106,7 @@ def create_database(settings: Settings, secret_key: str) -> tuple[Flask, Store]:
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=https,
         PERMANENT_SESSION_LIFETIME=60 * 60 * 24 * 180,
+        SESSION_REFRESH_EACH_REQUEST=False,  # _keep_cookie does, once a day
         WTF_CSRF_TIME_LIMIT=None,
         MAX_CONTENT_LENGTH=1024 * 1024,
     )
@@ -126,6 +128,7 @@ def furnish(app: Flask, house: House) -> Flask:
     )
     app.jinja_env.globals.update(asset=_asset, _=_translate)
     app.before_request(_who)
+    app.teardown_request(fall_silent)
     app.before_request(_room)
     csrf = CSRFProtect(app)
     csrf.exempt(reminders.stop)  # why that is safe stands there
@@ -215,7 +218,7 @@ _OPEN = frozenset({"healthz", "static", "htmx", "badge"})
 def _who() -> BaseResponse | None:
     house: House = _house()
     chosen = session.get("locale")
-    g.locale = chosen if chosen in LOCALES else house.settings.locale
+    speak(chosen if chosen in LOCALES else house.settings.locale)
     if request.endpoint in _OPEN:
         return None
     if house.settings.demo and not _only_here():
@@ -224,8 +227,17 @@ def _who() -> BaseResponse | None:
     if not house.settings.demo and not _our_name():
         g.shut = True
         abort(421)
+    _keep_cookie()
     g.person = house.load_user() if house.load_user else signing.load_person()
     return access.guard()
+
+
+def _keep_cookie() -> None:
+    """A cookie that is kept is kept on as long as it is used. Signing it anew with every answer
+    would cost more than asking who is there."""
+    today = at().real.date().isoformat()
+    if session.permanent and session.get("cookie_of") != today:
+        session["cookie_of"] = today
 
 
 def _room() -> None:
@@ -363,6 +375,7 @@ def _badge(number: int) -> Response:
     return response
 
 
+@cache
 def _asset(name: str) -> str:
     return url_for("static", filename=name, v=_fingerprint(name))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -14,9 +15,21 @@ from banklink.core.calendar import AMSTERDAM, amsterdam_day
 from banklink.core.money import to_decimal
 from banklink.translations import DEFAULT_LOCALE, catalogue
 
+_LOCALE: ContextVar[str] = ContextVar("locale", default=DEFAULT_LOCALE)
+
 
 def locale() -> str:
-    return getattr(g, "locale", DEFAULT_LOCALE)
+    return _LOCALE.get()
+
+
+def speak(where: str) -> None:
+    """From here on in this request; the next one begins anew. A page asks hundreds of times."""
+    g.locale = where
+    _LOCALE.set(where)
+
+
+def fall_silent(_error: BaseException | None = None) -> None:
+    _LOCALE.set(DEFAULT_LOCALE)
 
 
 def gettext(message: str, **params: object) -> str:
@@ -127,6 +140,7 @@ def ago(instant: datetime, now: datetime) -> str:
     )
 
 
+@lru_cache(maxsize=4096)
 def iban(value: str) -> str:
     """Groups of four, held together by no-break spaces."""
     return "\u00a0".join(value[i : i + 4] for i in range(0, len(value), 4))

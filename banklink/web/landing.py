@@ -23,7 +23,7 @@ from banklink.translations import LOCALES
 from banklink.web import consent_words, signing
 from banklink.web.consent_words import ConsentText, masked
 from banklink.web.context import at, browser, house
-from banklink.web.i18n import _, day_of, locale
+from banklink.web.i18n import _, day_of, locale, speak
 from banklink.web.limits import Limit
 from banklink.web.viewmodel import Choice, Link
 
@@ -100,7 +100,7 @@ def page(token: str) -> Answer:
 def _speak(found: Request) -> None:
     """In the language the mail was in, until the reader chooses another."""
     if session.get("locale") not in LOCALES:
-        g.locale = found.invitation.locale
+        speak(found.invitation.locale)
 
 
 def _page(token: str, found: Request, error: str | None = None, status: int = 200) -> Answer:

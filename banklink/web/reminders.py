@@ -10,7 +10,7 @@ from banklink.actions import unsubscribe
 from banklink.actions.services import Missing
 from banklink.translations import LOCALES
 from banklink.web.context import at, house
-from banklink.web.i18n import _
+from banklink.web.i18n import _, speak
 from banklink.web.people_words import form_page
 from banklink.web.viewmodel import Form, Notice
 
@@ -64,7 +64,7 @@ def resume(token: str) -> Answer:
 
 def _in_their_language(reader: unsubscribe.Reader) -> None:
     if reader.locale in LOCALES and "locale" not in session:
-        g.locale = reader.locale
+        speak(reader.locale)
 
 
 def _stop_form(token: str) -> Form:

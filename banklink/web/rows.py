@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 
-from flask import url_for
-
 from banklink.actions.come_back import can_finish, started_in
 from banklink.actions.invite import MISSING
 from banklink.actions.settle import WAITING
@@ -30,7 +28,7 @@ from banklink.core.texts import N_
 from banklink.store.asides import NOTHING
 from banklink.store.facts import Asked, Record
 from banklink.store.models import Attempt
-from banklink.web.addresses import Listing, help_address, listing, path_to
+from banklink.web.addresses import Listing, help_address, listing, path_to, with_query
 from banklink.web.asked import words
 from banklink.web.called import called, withdraw_button
 from banklink.web.i18n import _, clock_time, day, day_of, iban, money, ngettext, soon, when
@@ -179,13 +177,13 @@ def _row_url(record: Record, part: Listing, panel: str | None) -> str:
 
 def row_address(administration_id: int, connection_id: int, panel: str | None = None) -> str:
     """The whole list, at this row: for who comes from elsewhere."""
-    return url_for(
-        "maintenance.page",
+    address = with_query(
+        path_to("maintenance.page"),
         administration=administration_id,
         connection=connection_id,
         open=panel,
-        _anchor=f"connection-{connection_id}",
     )
+    return f"{address}#connection-{connection_id}"
 
 
 def upload_address(connection_id: int) -> str:

@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, select
 
 from banklink.store.models import Membership
 from banklink.web.access import ROLES, Who
+from banklink.web.addresses import path_to, with_query
 from banklink.web.context import house, remember, the_default
 from banklink.web.i18n import _
 from banklink.web.viewmodel import Link
@@ -38,7 +39,7 @@ def sections() -> tuple[Link, ...]:
         links.append(
             Link(
                 label=_("All administrations"),
-                url=url_for("office.page"),
+                url=path_to("office.page"),
                 current=here in ("office", "office_requests"),
             )
         )
@@ -46,42 +47,42 @@ def sections() -> tuple[Link, ...]:
         links.append(
             Link(
                 label=_("Bank connections"),
-                url=url_for("maintenance.page", administration=administration_id),
+                url=with_query(path_to("maintenance.page"), administration=administration_id),
                 current=here in _OF_CONNECTIONS,
             )
         )
         links.append(
             Link(
                 label=_("Journals"),
-                url=url_for("journals.page", administration_id=administration_id),
+                url=path_to("journals.page", administration_id=administration_id),
                 current=here == "journals",
             )
         )
         links.append(
             Link(
                 label=house().settings.provider_name,
-                url=url_for("holders.page", administration=administration_id),
+                url=with_query(path_to("holders.page"), administration=administration_id),
                 current=here in ("holders", "consents"),
             )
         )
         links.append(
             Link(
                 label=_("People"),
-                url=url_for("people.members", administration_id=administration_id),
+                url=path_to("people.members", administration_id=administration_id),
                 current=here == "people",
             )
         )
     links += _settings(administration_id, may, here, owner=person.is_owner)
-    links.append(Link(label=_("Help"), url=url_for("help.page"), current=here == "help"))
+    links.append(Link(label=_("Help"), url=path_to("help.page"), current=here == "help"))
     return tuple(links)
 
 
 def _settings(administration_id: int | None, may: Who, here: str, *, owner: bool) -> list[Link]:
     current = here in ("books", "provider", "start", "everybody", "outbox")
     if administration_id is not None and may >= Who.ADMINISTRATOR:
-        url = url_for("books.settings", administration_id=administration_id)
+        url = path_to("books.settings", administration_id=administration_id)
     elif owner:
-        url = url_for("books.page")
+        url = path_to("books.page")
     else:
         return []
     return [Link(label=_("Settings"), url=url, current=current)]
@@ -118,8 +119,8 @@ def _here(person_id: int) -> tuple[int | None, str | None]:
         remember(known)
         return known, g.role
     asked = request.args.get("administration", type=int)
-    with house().services.store.read() as session:
-        mine = session.connection().execute(_MINE, {"user": person_id}).all()
+    with house().services.store.look() as database:
+        mine = database.execute(_MINE, {"user": person_id}).all()
     roles = {each[0]: each[1] for each in mine}
     g.several = len(roles) > 1
     here = asked if asked in roles else the_default(list(roles))

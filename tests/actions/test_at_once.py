@@ -18,6 +18,7 @@ from banklink.actions.depart import hashed
 from banklink.actions.fetch import fetch
 from banklink.actions.observe import observe
 from banklink.actions.services import Missing, Refused
+from banklink.actions.sweep import let_go
 from banklink.actions.switch_off import switch_off, undo
 from banklink.core.statuses import Action
 from banklink.store.models import Attempt, Connection, Journal
@@ -324,3 +325,16 @@ def test_a_button_without_effect_does_not_make_other_pages_stale(house: House) -
     books.activate()
     with nothing_changes(house.services):
         undo(house.services, number, house.at(), version=None, actor=SANNE)
+
+
+def test_what_a_killed_server_held_on_to_is_let_go_by_the_next(house: House) -> None:
+    """Not after its ten minutes: somebody is looking at a first fetch that stands still."""
+    books = house.books(
+        jan=[account(BAKERY, since=40)], shares={"jan": [BAKERY]}, journals=[BAKERY]
+    )
+    books.activate()
+    connection, at = books.connection().id, house.at()
+    books.set(fetch_until=at.real + timedelta(minutes=9))
+    assert fetch(books.services, connection, at).result == "busy"
+    let_go(books.services)
+    assert fetch(books.services, connection, at).result == "ok"

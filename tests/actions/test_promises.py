@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from banklink import jobs
+from banklink.actions import fetch as fetching
 from banklink.actions.activate import arm
 from banklink.actions.come_back import finish
 from banklink.actions.credentials import ask
@@ -286,7 +287,10 @@ def test_two_equal_coffees_on_one_day_stay_two(house: House, working: Books) -> 
     assert len(coffees) == 2
 
 
-def test_a_crash_between_two_pages_loses_and_doubles_nothing(house: House) -> None:
+def test_a_crash_between_two_pages_loses_and_doubles_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "_AT_ONCE", 1)  # so that the first page is stored by itself
     books = house.books(
         jan=[account(BAKERY, since=40)], shares={"jan": [BAKERY]}, journals=[BAKERY]
     )

@@ -520,7 +520,7 @@ def test_a_page_of_transactions_that_is_being_stored_is_stored_before_access_end
 ) -> None:
     """Never after: whatever is in the books was read while that was allowed."""
     house, order = linked.house, []
-    store_page = fetching._store_page
+    store_page = fetching._store_batch
 
     def withdraw_now() -> None:
         end(linked)
@@ -528,13 +528,13 @@ def test_a_page_of_transactions_that_is_being_stored_is_stored_before_access_end
 
     other = threading.Thread(target=withdraw_now)
 
-    def slow(*args: Any) -> int:
+    def slow(*args: Any) -> bool:
         other.start()
         other.join(0.7)
         order.append("page stored")
         return store_page(*args)
 
-    monkeypatch.setattr(fetching, "_store_page", slow)
+    monkeypatch.setattr(fetching, "_store_batch", slow)
     house.later(hours=6)
     fetch(house.services, linked.connection().id, house.at())
     other.join(30)

@@ -11,12 +11,13 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flask import Flask, abort, g, request, template_rendered, url_for
+from flask import Flask, abort, request, template_rendered, url_for
 from sqlalchemy import Select, event, select
 
 import app as composition
 from banklink.store.models import User, UserSession
 from banklink.web.factory import _static
+from banklink.web.i18n import speak
 from tests.bench.data import TOKEN
 
 _USER, _SESSION = User.__table__, UserSession.__table__
@@ -76,7 +77,7 @@ def bare(parts: composition.Banklink, pages: dict[str, Page]) -> Flask:
 
     def view(name: str) -> str:
         page, now = pages[name], datetime.now(UTC)
-        g.locale = "nl"
+        speak("nl")
         token = hashlib.sha256(request.cookies.get("banklink-session", "").encode()).hexdigest()
         with reader.connect() as connection:
             person = connection.execute(

@@ -2,9 +2,8 @@
 until everything is there; then from the beginning.
 
 `office`: for real, without the demo; the bank is another process and lives on. `demo`: both sides in
-the one process, and a browser that reads the page all the while. Between two lives time passes: what
-somebody who was killed held on to is let go, the ledger of accesses forgets a day, and everything is
-due. Nothing else is touched.
+the one process, and a browser that reads the page all the while. Between two lives time passes: the
+ledger of accesses forgets a day, and everything is due. Nothing else is touched.
 """
 
 from __future__ import annotations
@@ -42,8 +41,7 @@ UNDISTURBED = 90.0
 _TIME_PASSES = (
     "UPDATE connections SET next_fetch_at = '2020-01-01 00:00:00.000000'"
     " WHERE next_fetch_at IS NOT NULL",
-    "UPDATE connections SET fetch_until = NULL, limited_until = NULL",
-    "UPDATE grants SET refresh_until = NULL",
+    "UPDATE connections SET limited_until = NULL",
     "UPDATE grants SET next_check_at = '2020-01-01 00:00:00.000000' WHERE next_check_at IS NOT NULL",
     "UPDATE accesses SET at = strftime('%Y-%m-%d %H:%M:%f000', at, '-25 hours')",
 )

@@ -270,7 +270,7 @@ def losses(
     report = Losses(rig.world.name)
     disk, done = Disk(rig.world.folder), 0
     moments = [int(number * len(happened) / count) for number in range(count)]
-    goes_on = {number * count // resume for number in range(resume)} if resume else set()
+    goes_on = {(2 * number + 1) * count // (2 * resume) for number in range(resume)}
     for number, moment in enumerate(moments):
         while done < moment:
             disk.take(happened[done])

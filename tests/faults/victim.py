@@ -26,13 +26,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import event
 
 import app as composition
 from banklink import jobs
-from banklink.actions import fetch
+from banklink.actions import check, fetch
 from banklink.actions.activate import activate
 from banklink.actions.come_back import can_finish, come_back, finish
 from banklink.actions.depart import depart
@@ -45,9 +46,14 @@ from banklink.store.models import Account, Attempt, Connection, Grant
 from tests.faults import judge
 from tests.faults.sabotage import SABOTAGES, nameless
 
-SMALL = ((ponto, "_PAGE", 30), (fetch, "_AT_ONCE", 31), (fetch, "_NOT_LONGER", 3600.0))
-"""Small pages, and two of them in a transaction however slow the machine is: so a first fetch has
-many of both, and the same every time."""
+SET = (
+    (ponto, "_PAGE", 30),
+    (fetch, "_AT_ONCE", 31),
+    (fetch, "time", SimpleNamespace(monotonic=lambda: 0.0)),
+    (check, "monotonic", lambda: 0.0),
+)
+"""Small pages, and two of them in a transaction, so that a first fetch has many of both; and no time
+goes by, however slow the machine is, so that every run is the same."""
 
 _PR_SET_PTRACER, _ANY = 0x59616D61, ctypes.c_ulong(-1)
 
@@ -163,7 +169,7 @@ def _import_the_rest() -> None:
     import authlib.integrations.base_client
     import authlib.integrations.httpx_client  # type: ignore[import-untyped]  # noqa: F401
 
-    for module, name, value in SMALL:
+    for module, name, value in SET:
         assert hasattr(module, name)
         setattr(module, name, value)
 

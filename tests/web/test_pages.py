@@ -24,10 +24,11 @@ def both(request: pytest.FixtureRequest, reader: Visitor) -> Visitor:
 
 
 def overlays(row: Any) -> list[str]:
-    """The keys of the overlays of a row, without *armed*, which is no overlay of the table."""
+    """The keys of the overlays of a row, without what else stands in their place: *armed*, and what
+    waits for a decision."""
     classes = [name for each in row.select("ul.overlays > li") for name in each["class"]]
     keys = [name.removeprefix("overlay-") for name in classes if name.startswith("overlay-")]
-    return [key for key in keys if key != "armed"]
+    return [key for key in keys if key not in ("armed", "review")]
 
 
 # -- the list -----------------------------------------------------------------------------------
@@ -51,6 +52,8 @@ def test_there_is_one_row_per_example_and_it_says_what_the_example_expects(
         expected[iban].name: (row["data-key"], tuple(overlays(row))) for iban, row in found.items()
     }
     assert said == {each.name: (each.row, each.overlays) for each in expected.values()}
+    waits = {expected[iban].name for iban, row in found.items() if row.select(".overlay-review")}
+    assert waits == {"gap"}
 
 
 def test_what_is_broken_stands_first(reader: Visitor) -> None:

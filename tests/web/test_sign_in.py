@@ -337,7 +337,7 @@ def test_no_secret_no_forgery_and_nothing_large_is_kept(office: Office) -> None:
     for size in range(200, 2_000, 50):
         answer = olga.press("/provider", {"client_id": token_hex(size)})
         cookies = answer.headers.getlist("Set-Cookie")
-        largest = max(largest, *(len(each.partition(";")[0]) for each in cookies))
+        largest = max([largest, *(len(each.partition(";")[0]) for each in cookies)])
     assert 2_000 < largest < 4_000, "a browser drops a larger cookie, and with it all the rest"
 
 
@@ -516,3 +516,21 @@ def test_what_one_page_says_can_be_said_by_any_other(office: Office, sanne: Gues
     page = sanne.get("/books")
     assert page.status_code == 200
     assert "Opgeslagen." in words(soup(page).main) or "Bewaard." in words(soup(page).main)
+
+
+def test_the_browser_s_own_cookie_is_renewed_once_a_day(office: Office) -> None:
+    office.user("olga@kantoor.nl", owner=True)
+    olga = office.signed_in("olga@kantoor.nl")
+
+    def renewed() -> bool:
+        cookies = olga.get("/account").headers.getlist("Set-Cookie")
+        return any(each.startswith("banklink=") for each in cookies)
+
+    renewed()
+    assert not renewed()
+    days = []
+    for _ in range(5):
+        office.clock.later += timedelta(hours=11)
+        days.append(renewed())
+        assert not renewed()
+    assert 2 <= sum(days) <= 3, days
