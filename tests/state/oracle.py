@@ -208,12 +208,13 @@ class Oracle:
 
     def _runs_are_honest(self, now: Stored) -> None:
         """What completed since the last look was served by the bank; from then on it is owed."""
+        known, through = set(self.before.covered), self.before.watermark
         new_rows = [row for key, row in now.rows.items() if key not in self.before.rows]
         for run in self._runs():
             if run.id in self.judged:
                 continue
             if run.id not in self.begun:
-                self.begun[run.id] = self._begin(run)
+                self.begun[run.id] = self._begin(run, known, through)
             begun = self.begun[run.id]
             self._right_tray(run, begun, [row for row in new_rows if row.run == run.id], now)
             if run.result is None:
@@ -234,6 +235,8 @@ class Oracle:
                 # That day was going on when it was served, and is not served again.
                 self.served -= {begun.watermark} - self.over
             self.served.update(days(first, last))
+            # What a second one knew that began in the same step.
+            known, through = known | set(days(first, last)), max(through or last, last)
             self.owed.update(
                 number
                 for number in listing.numbers
@@ -264,12 +267,12 @@ class Oracle:
         share = next((each for each in self.bank.shares.values() if each.ref == run.scope), None)
         return (share.ref, share.authorised_at) if share else None
 
-    def _begin(self, run: Run) -> Begun:
+    def _begin(self, run: Run, covered: set[date], watermark: date | None) -> Begun:
         authorisation = self._authorisation(run)
         return Begun(
             self.last_authorisation is not None and authorisation != self.last_authorisation,
-            set(self.before.covered),
-            self.before.watermark,
+            covered,
+            watermark,
             authorisation,
         )
 
