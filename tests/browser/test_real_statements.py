@@ -122,7 +122,7 @@ def hands(browser: Browser, house: TestHouse) -> Iterator[Person]:
 def _summary(hands: Person, account: str) -> str:
     hands.home()
     hands.choose(account, "details")
-    hands.press(hands.row(account).locator('[data-action="transactions"]'))
+    hands.press(hands.row(account).locator('tr.panel [data-action="transactions"]'))
     count, total = (
         hands.page.locator(f".sums .{each} b").inner_text() for each in ("count", "net")
     )

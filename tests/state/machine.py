@@ -501,7 +501,8 @@ class Machine(RuleBasedStateMachine):
             each.amount for each in self.bank.bookings if each.day < first
         )
         data = camt053(first, last, told, opening=opening, wordy=wordy)
-        self.oracle.file = File(frozenset(each.number for each in told), first, last)
+        numbers = frozenset(each.number for each in told)
+        self.oracle.file = File(numbers, first, last, self.bank.tick)
 
         def give() -> None:
             number = keep(

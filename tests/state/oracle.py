@@ -111,11 +111,13 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What a file that is being taken in tells: these bookings, and everything of these days."""
+    """What a file that is being taken in tells: these bookings, and everything of these days. Its
+    balances are of all that the bank has written down (`made`: the tick of the bank)."""
 
     numbers: frozenset[int]
     first: date
     last: date
+    made: int
 
 
 @dataclass(slots=True)
@@ -445,6 +447,8 @@ class Oracle:
             return
         first_said = self.bank.first_said or 0
         heard = max(share.synced for share in self.bank.shares.values())
+        if self.file is not None:
+            heard = max(heard, self.file.made)
         booked = Counter((row.day, row.amount) for row in now.rows.values())
         wanted = Counter(
             (each.day.isoformat(), each.amount)
