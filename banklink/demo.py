@@ -8,7 +8,7 @@ What no longer works today is written as the facts it left behind.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
@@ -512,18 +512,29 @@ def _tell_end(
             settle(session, administration_id, night, only=[connection_id])
 
 
+def _fetched_at(session: Session, connection: Connection, moment: datetime) -> None:
+    """The last fetch was then, in the row, in the log and in the history alike."""
+    connection.last_success = moment
+    run = session.scalars(
+        select(FetchRun)
+        .where(FetchRun.connection_id == connection.id, FetchRun.result == "ok")
+        .order_by(FetchRun.id.desc())
+    ).first()
+    if run is not None:
+        run.started_at = run.finished_at = moment
+    told = session.scalars(
+        select(Event)
+        .where(Event.connection_id == connection.id, Event.kind == "fetched")
+        .order_by(Event.id.desc())
+    ).first()
+    if told is not None:
+        told.at = moment
+
+
 def _finish(session: Session, administration_id: int, example: Example, at: Moment) -> None:
     connection = _connection(session, administration_id, example)
     if example.on is not None and example.row == "r6":
-        hours = example.fetched_hours or 0
-        connection.last_success = at.now - timedelta(hours=hours)
-        news = session.scalar(
-            select(func.count(Transaction.id)).where(
-                Transaction.connection_id == connection.id,
-                Transaction.booked_on >= at.today - timedelta(days=2),
-            )
-        )
-        connection.last_new = news or 0
+        _fetched_at(session, connection, at.now - timedelta(hours=example.fetched_hours or 0))
     for side in example.sides:
         grant = _grant_of(session, administration_id, side.holder)
         row = _account_row(session, grant, example)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -105,6 +106,13 @@ def _forms(text: str | Sequence[str] | None) -> tuple[str, ...]:
 
 def test_every_sentence_has_its_dutch_and_no_dutch_is_left_over() -> None:
     assert incomplete(dutch(), msgids()) == {}
+
+
+def test_every_sentence_stands_in_the_catalogue_once() -> None:
+    """Of two the reader of the file keeps the last, and the other is mended in vain."""
+    text = (FOLDER / "nl" / "LC_MESSAGES" / "banklink.po").read_text()
+    counted = Counter(re.findall(r'^((?:msgctxt .+\n)?msgid ".+")$', text, re.MULTILINE))
+    assert [msgid for msgid, times in counted.items() if times > 1] == []
 
 
 def test_the_sources_are_really_read() -> None:

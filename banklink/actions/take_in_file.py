@@ -522,26 +522,33 @@ def run_of(session: Session, upload_id: int) -> FetchRun | None:
     return session.scalar(select(FetchRun).where(FetchRun.upload_id == upload_id))
 
 
-def can_take_back(session: Session, upload: Upload) -> bool:
-    """As long as nothing came in beside it or since, and nothing went out: a fetch that met its
-    rows took them for granted, and would not bring them again."""
+def why_not_back(session: Session, upload: Upload) -> str | None:
+    """`undo_late` once something came in beside it or since, or went out: a fetch that met its rows
+    took them for granted, and would not bring them again. `undo_locked` where it brought days of
+    books that were locked since. None: it can be taken back."""
     run = run_of(session, upload.id)
     if run is None or run.result != "ok" or not upload.choices.get("alone"):
-        return False
+        return "undo_late"
     since = select(FetchRun.id).where(
         FetchRun.connection_id == run.connection_id, FetchRun.id > run.id
     )
     sent = select(Export.id).where(
         Export.connection_id == run.connection_id, Export.created_at >= run.started_at
     )
-    return session.scalar(since.limit(1)) is None and session.scalar(sent.limit(1)) is None
+    if any(session.scalar(each.limit(1)) is not None for each in (since, sent)):
+        return "undo_late"
+    locked = _lock_date(session, session.get_one(Connection, run.connection_id))
+    told = (date.fromisoformat(first) for first, _last in upload.choices["days"])
+    first = min(filter(None, (run.oldest, *told)), default=None)
+    return "undo_locked" if locked and first and first <= locked else None
 
 
 def take_back(
     services: Services, connection_id: int, upload_id: int, at: Moment, *, actor: str
 ) -> int:
     """Everything the file brought goes out of the books again, as if it had never come; returns how
-    many booked transactions. Raises Missing, and Refused `undo_late`."""
+    many booked transactions. Raises Missing, and Refused as
+    `why_not_back` says."""
     with services.store.write() as session:
         taking_place(session, at)
         upload = of_connection(session, connection_id, upload_id)
@@ -552,8 +559,8 @@ def take_back(
         run = run_of(session, upload_id)
         if run is None:
             raise Missing
-        if not can_take_back(session, upload):
-            raise Refused("undo_late")
+        if why_not := why_not_back(session, upload):
+            raise Refused(why_not)
         brought = (
             Transaction.connection_id == connection_id,
             Transaction.booked_on.between(run.oldest or run.since, run.newest or run.until),

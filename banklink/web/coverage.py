@@ -111,6 +111,7 @@ def _month(
     end = max((each for each in ends if month.first <= each <= last), default=None)
     missing = month.missing
     currency = connection.currency
+    told = bool(booked) or month.count(Kind.FETCHED, Kind.NOTHING) > 0
     return {
         "key": f"{month.first:%Y-%m}",
         "name": format_date(month.first, "LLLL y", locale=locale()),
@@ -122,10 +123,10 @@ def _month(
         )
         if missing
         else None,
-        "count": ngettext("%(n)s transaction", "%(n)s transactions", count),
+        "count": ngettext("%(n)s transaction", "%(n)s transactions", count) if told else None,
         "url": _list_of(connection, month.first, month.last),
-        "in": money(sum(each.credit for each in booked), currency),
-        "out": money(sum(each.debit for each in booked), currency),
+        "in": money(sum(each.credit for each in booked), currency) if told else "–",
+        "out": money(sum(each.debit for each in booked), currency) if told else "–",
         "end": money(ends[end], currency) if end is not None else None,
         "end_day": day(end) if end is not None and end != month.last else None,
         "alarm": any(month.first <= each.on <= month.last for each in alarms),

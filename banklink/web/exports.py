@@ -229,7 +229,7 @@ def _days(first: date, last: date) -> str:
 
 
 def _bookings(count: int) -> str:
-    return ngettext("%(n)s booking", "%(n)s bookings", count)
+    return ngettext("%(n)s transaction", "%(n)s transactions", count)
 
 
 def _remarks(each: Export, currency: str, now: tuple[int, int] | None = None) -> tuple[str, ...]:
@@ -261,8 +261,8 @@ def _remarks(each: Export, currency: str, now: tuple[int, int] | None = None) ->
     if each.notes["review"]:
         found.append(
             ngettext(
-                "%(n)s booking waited for a decision and is not in it.",
-                "%(n)s bookings waited for a decision and are not in it.",
+                "%(n)s transaction waited for a decision and is not in it.",
+                "%(n)s transactions waited for a decision and are not in it.",
                 each.notes["review"],
             )
         )
@@ -270,8 +270,8 @@ def _remarks(each: Export, currency: str, now: tuple[int, int] | None = None) ->
         last, apart = each.notes["apart"]
         found.append(
             _(
-                "Opens %(amount)s apart from where statement %(number)s closed: bookings of those"
-                " days came or went since.",
+                "Opens %(amount)s apart from where statement %(number)s closed: transactions of"
+                " those days came or went since.",
                 amount=money(apart, currency),
                 number=number(last),
             )
@@ -311,8 +311,8 @@ def _new_form(
         )
     if back:
         taken = ngettext(
-            "%(n)s booking went out before and was removed since; it is taken back.",
-            "%(n)s bookings went out before and were removed since; they are taken back.",
+            "%(n)s transaction went out before and was removed since; it is taken back.",
+            "%(n)s transactions went out before and were removed since; they are taken back.",
             back,
         )
         intro = f"{intro} {taken}" if count > back else taken
@@ -591,8 +591,9 @@ def _name(found: Record, export: Export, format: str) -> str:
     """Account, days and numbers: so that files sort, and nobody takes in the same one twice."""
     account = "".join(each for each in found.connection.iban if each.isascii() and each.isalnum())
     last = export.number + export.statements - 1
+    suffix = FORMATS[format].suffix
     kind = format.replace("camt.053.001.", "camt053-") if format.startswith("camt") else format
     return (
         f"{account}-{found.connection.currency}_{export.since}_{export.until}"
-        f"_{export.number}-{last}_{kind}.{FORMATS[format].suffix}"
+        f"_{export.number}-{last}{'' if kind == suffix else f'_{kind}'}.{suffix}"
     )

@@ -81,7 +81,7 @@ def _text(event: Event, holders: Mapping[int, str], invited: Mapping[int, str]) 
             actor=params["actor"],
         )
     if event.kind == "exported":
-        params["bookings"] = ngettext("%(n)s booking", "%(n)s bookings", params["count"])
+        params["bookings"] = ngettext("%(n)s transaction", "%(n)s transactions", params["count"])
     if event.kind == "status":
         row = BY_KEY.get(params["to"])
         params["status"] = _(row.chip) if row else params["to"]

@@ -83,6 +83,10 @@ UNREADABLE: dict[str, str] = {
         "Something came in after this file, so it can no longer be taken back as a whole. Single"
         " transactions can be removed in the list."
     ),
+    "undo_locked": N_(
+        "Days of this file have been locked since, so what it brought stays in the books. Unlock"
+        " them first if it must go out."
+    ),
 }
 
 _OTHERS: dict[str, str] = {
@@ -94,8 +98,8 @@ _OTHERS: dict[str, str] = {
     "ofx": N_("This is OFX."),
     "json": N_("This is JSON."),
     "html": N_("This is a web page: perhaps your bank had signed you out before the download."),
-    "mt942": N_("This is MT942, which tells a part of a day; those bookings come again."),
-    "camt.052": N_("This is camt.052, which tells a part of a day; those bookings come again."),
+    "mt942": N_("This is MT942, which tells a part of a day; those transactions come again."),
+    "camt.052": N_("This is camt.052, which tells a part of a day; those transactions come again."),
     "camt.054": N_("This is camt.054: single payments, not a statement."),
     "pain.001": N_("This is a file with payments to make, not a statement."),
     "pain.002": N_("This is a report on payments, not a statement."),
@@ -211,9 +215,24 @@ def counts(found: Look) -> list[tuple[str, str]]:
     return said
 
 
+def is_for_nothing(found: Look) -> bool:
+    """Whether no day and no transaction of the file counts in these books."""
+    return not (found.new or found.doubts or found.known or found.takes)
+
+
 def notes(found: Look, connection: Connection) -> list[Notice]:
     """What a person should know before they confirm."""
     notes = []
+    if is_for_nothing(found):
+        notes.append(
+            (
+                "info",
+                _(
+                    "All of this file lies before the start date or in the locked period, so there"
+                    " is nothing to take in. Change these first if it belongs in the books."
+                ),
+            )
+        )
     for name, reckoned, stated in found.off:
         values = {
             "reckoned": amount(reckoned, connection.currency),

@@ -265,10 +265,11 @@ def _lacking(found: Look, connection_id: int) -> tuple[str, Link] | None:
     )
 
 
-def _submit(found: Look) -> str:
+def _submit(found: Look) -> str | None:
+    """None: there is nothing to confirm, all of the file is of days that do not count here."""
     if found.new:
         return ngettext("Take in %(n)s transaction", "Take in %(n)s transactions", len(found.new))
-    return _("Confirm")
+    return None if words.is_for_nothing(found) else _("Confirm")
 
 
 def _line(each: Booking | Transaction, **more: object) -> LineView:
@@ -499,7 +500,7 @@ def _done_page(connection_id: int, upload: Upload) -> str:
         record = one_record(session, connection_id)
         row = row_view(record, reader())
         run = taking.run_of(session, upload.id)
-        late = not taking.can_take_back(session, upload)
+        late = taking.why_not_back(session, upload)
     assert upload.confirmed_at is not None
     by = (run.actor if run else None) or _("the program")
     return render_template(
@@ -515,7 +516,7 @@ def _done_page(connection_id: int, upload: Upload) -> str:
         if run
         else [],
         back_again=run is not None and run.result == "undone",
-        late=_(words.UNREADABLE["undo_late"]) if late else None,
+        late=_(words.UNREADABLE[late]) if late else None,
         undo_url=url_for("uploads.undo", connection_id=connection_id, upload_id=upload.id),
         transactions=url_for(
             "transactions.page", connection_id=connection_id, run=run.id, state="all"

@@ -492,6 +492,20 @@ def test_every_months_words_say_what_its_picture_shows(
     assert "Ontbreekt" in lost and str(hole.day) in lost
 
 
+def test_a_month_of_which_nothing_was_told_has_no_amounts_instead_of_zeros(
+    visitor: Visitor, house: TestHouse, long: int
+) -> None:
+    start = house.at().today - 300 * DAY
+    with house.services.store.write() as session:
+        session.get_one(Connection, long).start_date = start
+    months = page_of(visitor, f"/connections/{long}/coverage").select("table.months tbody tr")
+    newest, oldest = months[0], months[-1]
+    assert oldest["id"] == f"month-{start:%Y-%m}"
+    assert [words(each) for each in oldest.select("td.amount:not(.end)")] == ["–", "–"]
+    assert "mutatie" not in words(oldest) and not oldest.select("th a")
+    assert "€" in words(newest) and "mutaties" in words(newest.th)  # type: ignore[arg-type]
+
+
 def test_the_pictures_have_names_and_the_same_in_words(visitor: Visitor, told: int) -> None:
     page = page_of(visitor, f"/connections/{told}/coverage")
     pictures = page.select("svg[role=img]")

@@ -283,6 +283,22 @@ def test_it_cannot_be_taken_back_once_something_came_in_after_it(desk: Desk) -> 
     assert len(desk.booked()) == 4
 
 
+def test_it_cannot_be_taken_back_out_of_books_that_were_locked_since(desk: Desk) -> None:
+    address, _ = desk.look(file(desk))
+    desk.confirm(address)
+    first = desk.booked()[0][0]
+    with desk.house.services.store.write() as session:
+        session.get_one(Administration, 1).lock_date = first
+    try:
+        assert "have been locked since" in text(desk.visitor.get(address))
+        assert "have been locked since" in desk.says(desk.press(f"{address}/undo"))
+        assert len(desk.booked()) == 3
+    finally:
+        with desk.house.services.store.write() as session:
+            session.get_one(Administration, 1).lock_date = None
+    assert "3 transactions of the file are out" in desk.says(desk.press(f"{address}/undo"))
+
+
 # -- days -----------------------------------------------------------------------------------------
 
 
@@ -306,6 +322,19 @@ def test_bookings_before_the_start_date_and_in_the_locked_period_stay_out_and_ar
             session.get_one(Administration, 1).lock_date = None
     assert [day for day, _ in desk.booked()] == [desk.day(57), desk.day(5)]
     assert desk.covered()[0][0] == desk.day(57)
+
+
+def test_a_file_of_days_before_the_start_date_only_offers_nothing_to_confirm(desk: Desk) -> None:
+    lines = [(desk.day(ago), "-1.00", "x", "y") for ago in (70, 65)]
+    ends = {"opening": (desk.day(71), "100.00"), "closing": (desk.day(64), "98.00")}
+    _, page = desk.look(mt940(desk.iban, lines, **ends))
+    assert "so there is nothing to take in" in text(page)
+    assert soup(page).select("#cancel") and not soup(page).select("#confirm")
+    lines.append((desk.day(60), "-1.00", "x", "y"))
+    ends["closing"] = desk.day(60), "97.00"
+    _, page = desk.look(mt940(desk.iban, lines, **ends))
+    assert "so there is nothing to take in" not in text(page)
+    assert soup(page).select("#confirm")
 
 
 def test_a_person_may_say_of_which_days_the_file_is_everything(desk: Desk) -> None:
