@@ -84,7 +84,7 @@ _A_MOMENT = 0.02
 _LEASE = timedelta(minutes=10)
 _RESUME_WITHIN = timedelta(hours=24)
 _MOST_PAGES = 10_000
-_AT_ONCE, _AT_ONCE_BESIDE_PEOPLE = 1_000, 500
+_AT_ONCE, _AT_ONCE_BESIDE_PEOPLE = 2_000, 500
 """Bookings that are stored in one transaction: few enough that nobody waits long for it."""
 _NOT_LONGER = 1.0
 """Seconds after which what has come is stored, and can be seen."""

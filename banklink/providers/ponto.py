@@ -23,7 +23,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from functools import cached_property, lru_cache, wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeGuard, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import httpx2
@@ -849,7 +849,7 @@ def _is_web_address(url: str) -> bool:
 
 def _text(mapping: Mapping[str, Any], key: str) -> str:
     value = mapping.get(key)
-    if type(value) is str and value.isalnum() and len(value) <= _MOST_LETTERS and value.isascii():
+    if _is_plain(value) and not value.isspace() and 0 < len(value) <= _MOST_LETTERS:
         return value
     text = _storable(value)
     if text is None or not text.strip() or text != value or len(text) > _MOST_LETTERS:
@@ -977,7 +977,7 @@ def _id(item: Mapping[str, Any]) -> str:
 def _reference(value: object) -> str | None:
     if value is None:
         return None
-    text = (_words(value) or "").strip()
+    text = value.strip() if _is_plain(value) else (_words(value) or "").strip()
     return text if text and text.upper() != _NO_REFERENCE else None
 
 
@@ -1000,7 +1000,9 @@ def _evidence(value: Any, depth: int = 3) -> Any:
 
 def _booked_words(value: object) -> str | None:
     """A text of a booking: part of its identity, so anything but a text is refused, not dropped."""
-    if value is not None and not isinstance(value, str):
+    if value is None or _is_plain(value):
+        return value
+    if not isinstance(value, str):
         raise ContractViolation("booking_text_not_a_text")
     return _storable(value)
 
@@ -1011,10 +1013,15 @@ def _words(value: object) -> str | None:
     return text if text and text.strip() else None
 
 
+def _is_plain(value: object) -> TypeGuard[str]:
+    """Nearly every text: nothing in it that a database, or a person, might not take."""
+    return type(value) is str and value.isascii() and value.isprintable()
+
+
 def _storable(text: object) -> str | None:
     """A text as every database takes it: no NUL, no half characters."""
     if not isinstance(text, str):
         return None
-    if text.isascii() and "\x00" not in text:
+    if _is_plain(text):
         return text
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
