@@ -208,6 +208,10 @@ def _claim_many(services: Services, connection_id: int, at: Moment) -> None:
     after: exports.Key | None = exports.START
     while after is not None:
         with services.store.write() as session:
+            _held(session, connection_id)
+            mine = exports.unfinished(session, connection_id)
+            if mine is None or mine.id != number:  # who pressed too has finished it meanwhile
+                return
             after = exports.claim_some(session, connection_id, number, after)
 
 

@@ -6,7 +6,7 @@ import random
 import threading
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -465,6 +465,30 @@ def test_very_many_are_taken_some_at_a_time_and_a_crash_in_between_loses_none(
     assert len(books.amounts(only)) == only.count
     with pytest.raises(Refused):
         books.new()
+
+
+def test_who_presses_while_very_many_are_taken_gets_what_is_left(
+    books: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one to end makes the statements; nothing is put into them afterwards."""
+    monkeypatch.setattr(exports, "AT_ONCE", 10)
+    books.take({"booked_on": october(1 + n % 7), "amount": n} for n in range(1, 46))
+    store, pieces, made = books.services.store, iter(range(100)), []
+    write = store.write
+
+    @contextmanager
+    def interrupted() -> Iterator[Any]:
+        with write() as session:
+            yield session
+        if next(pieces) == 1:
+            monkeypatch.setattr(store, "write", write)
+            made.append(books.new())
+            books.book(october(9), 500)
+
+    monkeypatch.setattr(store, "write", interrupted)
+    late = books.new()
+    assert sorted(books.amounts(made[0])) == list(range(1, 46))
+    assert books.amounts(late) == [500] and late.number == made[0].number + made[0].statements
 
 
 # -- real statements ----------------------------------------------------------------------------
