@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from banklink.actions.choose_journal import printable
 from banklink.actions.days import typed_day
 from banklink.actions.services import Missing, Refused, Services, Stale
+from banklink.actions.settle import hold
 from banklink.core.calendar import Moment
 from banklink.core.facts import Switch
 from banklink.store.bookings import note_missing
@@ -62,7 +63,8 @@ def change(
     """`seen` is what the person saw: when it is no longer so, someone else was first (Stale).
     Raises Refused, Missing."""
     with services.store.write() as session:
-        found = session.get(Administration, administration_id, with_for_update=True)
+        hold(session, administration_id)
+        found = session.get(Administration, administration_id)
         if found is None:
             raise Missing
         if as_typed(found) != seen:
@@ -73,7 +75,8 @@ def change(
         if moved:  # days of a locked period are not missing
             session.flush()
             mine = Connection.administration_id == administration_id
-            for each in session.scalars(select(Connection).where(mine).with_for_update()):
+            wanted = select(Connection).where(mine).order_by(Connection.id).with_for_update()
+            for each in session.scalars(wanted):
                 note_missing(session, each)
 
 

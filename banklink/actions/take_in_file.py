@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from banklink.actions import balances
@@ -37,6 +37,7 @@ from banklink.store.models import (
     Connection,
     Coverage,
     Export,
+    ExportMark,
     FetchRun,
     Remark,
     Transaction,
@@ -532,15 +533,39 @@ def why_not_back(session: Session, upload: Upload) -> str | None:
     since = select(FetchRun.id).where(
         FetchRun.connection_id == run.connection_id, FetchRun.id > run.id
     )
-    sent = select(Export.id).where(
-        Export.connection_id == run.connection_id, Export.created_at >= run.started_at
-    )
-    if any(session.scalar(each.limit(1)) is not None for each in (since, sent)):
+    if session.scalar(since.limit(1)) is not None or _went_out(session, run):
         return "undo_late"
     locked = _lock_date(session, session.get_one(Connection, run.connection_id))
     told = (date.fromisoformat(first) for first, _last in upload.choices["days"])
     first = min(filter(None, (run.oldest, *told)), default=None)
     return "undo_locked" if locked and first and first <= locked else None
+
+
+def _brought(run: FetchRun) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Transaction.connection_id == run.connection_id,
+        Transaction.booked_on.between(run.oldest or run.since, run.newest or run.until),
+        Transaction.run_id == run.id,
+    )
+
+
+def _went_out(session: Session, run: FetchRun) -> bool:
+    """Whether a row of the file is in an export, by the rows themselves: an export that began
+    earlier may have taken them all the same."""
+    rows = select(Transaction.id).where(*_brought(run))
+    marked = select(ExportMark.transaction_id).where(ExportMark.transaction_id.in_(rows))
+    first = session.scalar(select(func.min(Transaction.id)).where(*_brought(run)))
+    period = select(Export.id).where(
+        Export.connection_id == run.connection_id,
+        Export.kind == "period",
+        Export.last_id >= (first or 0),
+        Export.since <= (run.newest or run.until),
+        Export.until >= (run.oldest or run.since),
+    )
+    asked = [rows.where(Transaction.export_id.is_not(None)), marked]
+    if first is not None:
+        asked.append(period)
+    return any(session.scalar(each.limit(1)) is not None for each in asked)
 
 
 def take_back(
@@ -551,9 +576,9 @@ def take_back(
     `why_not_back` says."""
     with services.store.write() as session:
         taking_place(session, at)
-        upload = of_connection(session, connection_id, upload_id)
-        connection = session.get_one(Connection, connection_id)
-        hold(session, connection.administration_id)
+        of_connection(session, connection_id, upload_id)
+        hold(session, session.get_one(Connection, connection_id).administration_id)
+        session.expire_all()  # what was read before it was held may have changed
         connection = session.get_one(Connection, connection_id, with_for_update=True)
         upload = of_connection(session, connection_id, upload_id, with_for_update=True)
         run = run_of(session, upload_id)
@@ -561,11 +586,7 @@ def take_back(
             raise Missing
         if why_not := why_not_back(session, upload):
             raise Refused(why_not)
-        brought = (
-            Transaction.connection_id == connection_id,
-            Transaction.booked_on.between(run.oldest or run.since, run.newest or run.until),
-            Transaction.run_id == run.id,
-        )
+        brought = _brought(run)
         booked = list(
             session.scalars(select(Transaction.id).where(*brought, Transaction.state == "booked"))
         )

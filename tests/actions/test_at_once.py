@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+import time
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -12,6 +14,7 @@ from sqlalchemy import select
 
 from banklink import jobs
 from banklink.actions.activate import arm, disarm
+from banklink.actions.administrations import as_typed, change
 from banklink.actions.choose_journal import add_journal
 from banklink.actions.come_back import can_finish, finish
 from banklink.actions.depart import hashed
@@ -21,7 +24,8 @@ from banklink.actions.services import Missing, Refused
 from banklink.actions.sweep import let_go
 from banklink.actions.switch_off import switch_off, undo
 from banklink.core.statuses import Action
-from banklink.store.models import Attempt, Connection, Journal
+from banklink.store.facts import add_event
+from banklink.store.models import Administration, Attempt, Connection, Journal
 
 from .conftest import (
     BAKERY,
@@ -111,6 +115,32 @@ def test_people_and_jobs_at_the_same_account_never_wait_in_a_circle(house: House
         house.later(hours=7)
         answers = at_once(12, lambda number: ways[number % 6]())
         assert [each for each in answers if isinstance(each, BaseException)] == []
+
+
+def test_locking_books_and_the_end_of_a_fetch_never_wait_in_a_circle(house: House) -> None:
+    books = house.books(jan=[account(BAKERY, since=10)], shares={"jan": [BAKERY]},
+                        journals=[BAKERY])  # fmt: skip
+    books.activate()
+    at, held = house.at(), threading.Event()
+
+    def fetch_ends() -> None:
+        """As actions/fetch.py does it: the connection first, then its history."""
+        with house.services.store.write() as session:
+            connection = session.get_one(Connection, books.connection().id, with_for_update=True)
+            held.set()
+            time.sleep(0.3)
+            add_event(session, connection, "fetched", at, added=0)
+
+    def lock() -> None:
+        assert held.wait(10)
+        with house.services.store.read() as session:
+            seen = as_typed(session.get_one(Administration, books.id))
+        day = (at.today - timedelta(days=30)).isoformat()
+        typed = dataclasses.replace(seen, lock_date=day)
+        change(house.services, books.id, at, typed=typed, seen=seen, user_id=0)
+
+    answers = at_once(2, lambda number: (fetch_ends, lock)[number]())
+    assert [each for each in answers if isinstance(each, BaseException)] == []
 
 
 def test_a_second_worker_leaves_alone_what_the_first_has_taken_since_it_looked(

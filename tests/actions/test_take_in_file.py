@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from banklink.actions.export import export_new, export_period
 from banklink.actions.fetch import fetch
 from banklink.actions.observe import observe
 from banklink.actions.services import Refused
@@ -345,6 +346,39 @@ def test_a_fetch_under_way_keeps_a_file_from_being_taken_back(books: Books) -> N
     confirm(books, number)
     with pytest.raises(Refused, match="undo_late"):
         take_back(house.services, connection_id, number, house.at(), actor=SANNE)
+
+
+@pytest.mark.parametrize("goes_out", ["new", "period"])
+def test_a_file_that_an_export_took_along_stays_whenever_that_began(
+    books: Books, goes_out: str
+) -> None:
+    """The export was asked for before the file came, and got to the rows after it."""
+    house, connection = books.house, books.connection().id
+    data = missing(books)
+    asked = house.at()
+    house.later(hours=1)
+    number = give(books, data)
+    confirm(books, number)
+    first = min(day for day, _ in rows(books))
+    how: dict[str, Any] = {"format": "csv", "locale": "nl"}
+    if goes_out == "new":
+        export_new(house.services, connection, asked, **how)
+    else:
+        export_period(house.services, connection, asked, since=first, until=asked.today, **how)
+    with pytest.raises(Refused, match="undo_late"):
+        take_back(house.services, connection, number, house.at(), actor=SANNE)
+
+
+def test_a_period_that_went_out_before_keeps_no_file_in(books: Books) -> None:
+    house, connection = books.house, books.connection().id
+    data, today = missing(books), house.at().today
+    export_period(
+        house.services, connection, house.at(), format="csv", locale="nl",
+        since=today - timedelta(days=30), until=today,
+    )  # fmt: skip
+    number = give(books, data)
+    confirm(books, number)
+    assert take_back(house.services, connection, number, house.at(), actor=SANNE) == 5
 
 
 def test_what_changed_between_looking_and_confirming_counts(books: Books) -> None:
