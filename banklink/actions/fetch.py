@@ -37,7 +37,7 @@ from banklink.actions.services import Missing, Services
 from banklink.actions.settle import hold, plan_reminders, settle, trouble_over
 from banklink.core.calendar import Moment, amsterdam_day
 from banklink.core.coverage import OVERLAP, Span, Window, fetch_window, first_wanted, without
-from banklink.core.dedup import Booking, booking
+from banklink.core.dedup import Booking, booking, repeated
 from banklink.core.facts import Grant as GrantState
 from banklink.core.facts import Trouble
 from banklink.core.money import to_minor
@@ -83,7 +83,7 @@ _A_MOMENT = 0.02
 
 _LEASE = timedelta(minutes=10)
 _RESUME_WITHIN = timedelta(hours=24)
-_MOST_PAGES = 10_000
+_MOST_PAGES = 100_000
 _AT_ONCE, _AT_ONCE_BESIDE_PEOPLE = 2_000, 500
 """Bookings that are stored in one transaction: few enough that nobody waits long for it."""
 _NOT_LONGER = 1.0
@@ -107,8 +107,9 @@ class _Job:
     """One reading of one account. `start`: as it was when the reading began. `late_before`: what is
     new on days before this one goes to the review tray, if it is in `told`. `resumed_at`: the day
     on which the run was interrupted. `met`, `open_day`: rows of the day that the last page ended
-    in, which the next one goes on with. `before`: how many were new in a reading that had to begin
-    again.
+    in, which the next one goes on with. `former`: the bookings of that page, where ids prove
+    nothing but were never caught naming two bookings; else None. `before`: how many were new in a
+    reading that had to begin again.
     """
 
     administration_id: int
@@ -127,6 +128,7 @@ class _Job:
     resumed_at: date | None
     met: dict[int, date] = field(default_factory=dict)
     open_day: date | None = None
+    former: Sequence[Booking] | None = None
     before: int = 0
 
     def is_late(self, day: date) -> bool:
@@ -441,6 +443,7 @@ def _begin(
         late_before=connection.watermark if renewed else None,
         told=told,
         resumed_at=run.oldest if resumed else None,
+        former=None if trusted or bookings.were_reused(session, connection.id) else (),
     )
 
 
@@ -504,7 +507,7 @@ def _pages(services: Services, turn: _Turn, job: _Job, at: Moment, actor: str | 
             if batch.pages:  # what came before it stays
                 _store(services, turn, job, batch, at, actor)
             raise
-        batch.add(page, job.since)
+        batch.add(page, job)
         if batch.is_last or batch.is_full(services.pace) or turn.is_over:
             _give_way(services, turn)
             done = _store(services, turn, job, batch, at, actor)
@@ -536,17 +539,22 @@ class _Batch:
         self.last_day: date | None = None
         self.synchronized_at: datetime | None = None
         self.is_last = False
+        self.again = 0
 
-    def add(self, page: Page, since: date) -> None:
+    def add(self, page: Page, job: _Job) -> None:
         self.pages += 1
         self.cursor = page.cursor
         self.synchronized_at = self.synchronized_at or page.synchronized_at
-        if page.transactions:
-            self.last_day = page.transactions[-1].booked_on
-        self.is_last = page.cursor is None or (
-            bool(page.transactions) and page.transactions[-1].booked_on < since
-        )
-        came, odd = _readable(page, since)
+        days = [each.booked_on for each in page.transactions]
+        if days:
+            self.last_day = days[-1]
+        # All of them, not the last one: an old booking among new ones ends nothing.
+        self.is_last = page.cursor is None or (bool(days) and max(days) < job.since)
+        came, odd = _readable(page, job.since)
+        if job.former is not None:
+            again = repeated(job.former, came)
+            self.again += again
+            job.former, came = came or job.former, came[again:]
         self.came += came
         self.odd += odd
 
@@ -561,12 +569,7 @@ def _store(
     """In one transaction. Returns what the fetch came to, if it is over."""
     done = None
     with services.store.write() as session:
-        # Access withdrawn while the pages were under way: they come too late.
-        # One that is being withdrawn waits until they are stored.
-        state = session.scalar(
-            select(Grant.state).where(Grant.id == job.grant_id).with_for_update(read=True)
-        )
-        if state != GrantState.ACTIVE:
+        if not _is_granted(session, job):
             raise GrantRevoked("grant_not_active")
         turn.renew(session)
         _refuse_closed(session, job)
@@ -581,6 +584,15 @@ def _store(
     if not going_well:
         raise CursorRefused("ids_prove_nothing")
     return done
+
+
+def _is_granted(session: Session, job: _Job) -> bool:
+    """False where access was withdrawn while something was under way: it comes too late. One that
+    is being withdrawn waits until that is stored."""
+    state = session.scalar(
+        select(Grant.state).where(Grant.id == job.grant_id).with_for_update(read=True)
+    )
+    return state == GrantState.ACTIVE
 
 
 def _refuse_closed(session: Session, job: _Job) -> None:
@@ -638,9 +650,9 @@ def _store_batch(session: Session, job: _Job, run: FetchRun, batch: _Batch, at: 
     run.cursor, run.waiting = batch.cursor, _sealed(taken.waiting)
     run.synchronized_at = run.synchronized_at or batch.synchronized_at
     run.pages += batch.pages
-    run.seen += len(came)
+    run.seen += len(came) + batch.again
     run.added += taken.added
-    run.known += taken.known
+    run.known += taken.known + batch.again
     run.changed += taken.changed
     run.reviewed += taken.reviewed
     run.unreadable += len(batch.odd)
@@ -767,7 +779,7 @@ def _take_pending(services: Services, turn: _Turn, job: _Job, at: Moment) -> Non
         session.execute(
             delete(PendingTransaction).where(PendingTransaction.connection_id == job.connection_id)
         )
-        if rows:
+        if rows and _is_granted(session, job):
             session.execute(insert(PendingTransaction), rows)
 
 

@@ -354,6 +354,21 @@ class _Page:
             self.met.add(row.key)
 
 
+def repeated(former: Sequence[Booking], page: Sequence[Booking]) -> int:
+    """How many bookings at the begin of a page are the end of the one before once more, because the
+    list moved on while it was read. For ids that prove nothing later but tell the bookings of one
+    reading apart; where they do not even do that on these two pages, it is 0."""
+    ends, begins = ([(each.id, each.fingerprint) for each in some] for some in (former, page))
+    for some in (ends, begins):
+        ids = [id_ for id_, _ in some]
+        if len(set(ids)) < len(ids) or not all(id_.strip() for id_ in ids):
+            return 0
+    if not begins or begins[0] not in ends:
+        return 0
+    same = len(ends) - ends.index(begins[0])
+    return same if ends[-same:] == begins[:same] else 0
+
+
 def _day_and_amount(each: Booking | Stored) -> tuple[date, int, str]:
     return each.booked_on, each.amount, each.currency
 

@@ -509,6 +509,9 @@ def remark_unreadable(
     )
 
 
+_RENUMBERED = "renumbered:"
+
+
 def remark_caught(session: Session, reading: Reading, found: Look, at: Moment) -> None:
     """Why the bank's ids are doubted from now on. An id that named two bookings is told with the
     one that is kept; that known ones came under other ids is one event, told once with how many."""
@@ -541,8 +544,18 @@ def remark_caught(session: Session, reading: Reading, found: Look, at: Moment) -
             transaction_id=key if row is not None else None,
         )
     if renumbered:
-        mark = f"renumbered:{reading.run_id}"
+        mark = f"{_RENUMBERED}{reading.run_id}"
         remark(session, reading, "id_reused", mark, {"renumbered": renumbered}, at)
+
+
+def were_reused(session: Session, connection_id: int) -> bool:
+    """Whether an id of this connection was caught naming two bookings, and not merely changing."""
+    caught = select(Remark.id).where(
+        Remark.connection_id == connection_id,
+        Remark.kind == "id_reused",
+        Remark.mark.not_like(f"{_RENUMBERED}%"),
+    )
+    return session.scalar(caught.limit(1)) is not None
 
 
 # -- one row at a time --------------------------------------------------------------------------

@@ -62,7 +62,8 @@ from .conftest import (
 )
 from .test_take_in_file import confirm, give
 
-YESTERDAY = TODAY - timedelta(days=1)
+DAY = timedelta(days=1)
+YESTERDAY = TODAY - DAY
 
 
 @pytest.fixture(autouse=True)
@@ -420,6 +421,56 @@ def test_12_data_that_changes_while_paging_is_read_again_from_the_first_page(
     assert asked[0] is None and asked[2] is None
     assert books.transactions() == house.booked(BAKERY, TODAY - timedelta(days=240), TODAY)
     assert books.connection().failures == 0
+
+
+@pytest.mark.parametrize("size", [1, 3, 4])
+@pytest.mark.parametrize("at_once", [1, 1000])
+def test_12_a_page_that_begins_with_the_end_of_the_former_one_doubles_nothing(
+    empty: Books, size: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where ids were doubted because a bank gave other ones: within one list they tell."""
+    monkeypatch.setattr(fetching, "_AT_ONCE", at_once)
+    rows = [
+        {"remittance": f"Koffie {n // 2}", "booked_on": TODAY - DAY * (n // 4)} for n in range(9)
+    ]
+    assert show(empty, *rows).added == 9
+    assert show(empty, *({**each, "id": f"n{n}"} for n, each in enumerate(rows))).added == 0
+    assert empty.connection().ids_doubted_at is not None
+    more = [{"remittance": "Nieuw", "booked_on": TODAY, "id": f"m{n}"} for n in range(5)]
+    shown = Shows(*more, *({**each, "id": f"n{n}"} for n, each in enumerate(rows)), size=size)
+
+    def shifting(_ask: Any, *_args: Any, cursor: str | None, **_more: Any) -> Page:
+        """Each page begins one earlier than where the former ended; the third is the second anew."""
+        page, again = (int(each) for each in (cursor or "0/0").split("/"))
+        rows = sorted(shown.rows, key=lambda row: row.booked_on, reverse=True)
+        begin = max(page * size - (1 if size > 1 else 0), 0)
+        follows = f"{page}/1" if page == 1 and not again else f"{page + 1}/0"
+        return Page(rows[begin : page * size + size], follows if begin + size < len(rows) else None)
+
+    empty.house.provider.instead["transactions"] = shifting
+    done = refetch(empty)
+    assert (done.result, done.added, len(stored(empty))) == ("ok", 5, 14)
+
+
+def test_12_equal_bookings_whose_ids_were_reused_are_counted_on_every_page(empty: Books) -> None:
+    """There nobody can tell a page that overlaps from one more coffee: none is lost."""
+    show(empty, {"id": "9"}, {"id": "9", "amount": Decimal("-9.99")})
+    assert empty.connection().ids_doubted_at is not None
+    assert (
+        show(empty, *[{"id": "9"}] * 4, {"id": "9", "amount": Decimal("-9.99")}, size=1).added == 3
+    )
+
+
+def test_an_old_booking_at_the_end_of_a_page_hides_none_behind_it(empty: Books) -> None:
+    old = {"id": "old", "booked_on": TODAY - 400 * DAY, "remittance": "Verdwaald"}
+    shown = Shows({"id": "a", "booked_on": TODAY}, old, {"id": "b", "remittance": "Gisteren"})
+
+    def as_they_came(_ask: Any, *_args: Any, cursor: str | None, **_more: Any) -> Page:
+        at = int(cursor or 0)
+        return Page(shown.rows[at : at + 2], str(at + 2) if at + 2 < 3 else None)
+
+    empty.house.provider.instead["transactions"] = as_they_came
+    assert (refetch(empty).result, len(stored(empty))) == ("ok", 2)
 
 
 def test_12_a_provider_that_never_gets_further_is_an_outage_and_not_a_loop(working: Books) -> None:
@@ -824,7 +875,7 @@ def test_the_log_tells_why_what_was_asked_and_what_came(working: Books) -> None:
         "activated", start, start, TODAY,
     )  # fmt: skip
     assert (first.seen, first.added, first.known, first.pages) == (
-        len(working.transactions()), len(working.transactions()), 0, 1,
+        len(working.transactions()), len(working.transactions()), 0, 2,
     )  # fmt: skip
     house.later(hours=7)
     house.jobs()
