@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, cast
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
@@ -40,6 +40,7 @@ from banklink.store.models import (
     Transaction,
     TransactionAlias,
     Upload,
+    Utc,
 )
 from banklink.store.plain import plain_columns, read_all
 from banklink.web.account_head import connection_here, head, why
@@ -53,6 +54,7 @@ from banklink.web.viewmodel import Button, Choice, Field, Link
 blueprint = Blueprint("transactions", __name__, url_prefix="/connections/<int:connection_id>")
 
 _PENDING_SHOWN = 100
+_ANNOUNCED_FOR = timedelta(days=2)
 _IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{6,30}", re.IGNORECASE)
 _FILTERS = ("q", "from", "to", "way", "least", "most", "via", "run", "state")
 _STATES = {
@@ -279,14 +281,20 @@ def _summary(sums: Totals, currency: str, plain: bool) -> list[tuple[str, str, s
 
 _PENDING = (
     select(*plain_columns(PendingTransaction))
-    .where(PendingTransaction.connection_id == bindparam("connection"))
+    .where(
+        PendingTransaction.connection_id == bindparam("connection"),
+        PendingTransaction.seen_at > bindparam("since", type_=Utc()),
+    )
     .order_by(PendingTransaction.expected_on.desc(), PendingTransaction.id)
     .limit(_PENDING_SHOWN)
 )
 
 
 def _pending(session: Session, connection: Connection) -> list[dict[str, Any]]:
-    given = {"connection": connection.id}
+    """What the bank announced lately. Where nothing is read any more, it may have come since."""
+    if connection.switch != "on":
+        return []
+    given = {"connection": connection.id, "since": at().now - _ANNOUNCED_FOR}
     rows = read_all(session, _PENDING, given, PendingTransaction, plain=True)
     return [
         {

@@ -19,6 +19,7 @@ from banklink.store.models import (
     BookedDay,
     Connection,
     FetchRun,
+    PendingTransaction,
     Remark,
     Transaction,
 )
@@ -271,6 +272,20 @@ def test_announced_ones_stand_apart_and_count_nowhere(
 
 
 # -- one of them --------------------------------------------------------------------------------
+
+
+def test_what_was_announced_long_ago_is_no_longer_said(
+    visitor: Visitor, house: TestHouse, told: int
+) -> None:
+    """Where announcements cannot be read any more, nobody knows whether they have come."""
+    mine = PendingTransaction.connection_id == told
+    assert page_of(visitor, f"/connections/{told}/transactions").select("#pending")
+    for back in (3 * DAY, -3 * DAY):
+        with house.services.store.write() as session:
+            for each in session.scalars(select(PendingTransaction).where(mine)):
+                each.seen_at -= back
+        if back > timedelta(0):
+            assert not page_of(visitor, f"/connections/{told}/transactions").select("#pending")
 
 
 def test_a_row_tells_all_that_is_known_of_it_and_can_be_taken_out_and_put_back(
