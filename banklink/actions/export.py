@@ -25,7 +25,7 @@ from banklink.actions.services import Missing, Refused, Services
 from banklink.core.calendar import FIRST_DAY, Moment
 from banklink.core.money import to_minor, typed_amount
 from banklink.statements.export import FORMATS, DoesNotFit, write
-from banklink.statements.outgoing import Entry, Outgoing, Part
+from banklink.statements.outgoing import EDITION, Entry, Outgoing, Part
 from banklink.store import exports
 from banklink.store.database import Store
 from banklink.store.exports import DaySum, Line
@@ -125,7 +125,7 @@ def export_period(
         days = exports.day_sums(session, export)
         lost = exports.missing(session, connection_id, since, until)
         if not days and lost == [(since, until)]:
-            raise Refused("nothing_fetched", field="since")
+            raise Refused("nothing_fetched", field="period")
         _finish(session, connection, export, days, at)
         if near is not None and near.until + _DAY == since and near.basis == basis:
             apart = export.opening - near.opening - near.total
@@ -285,6 +285,7 @@ def _finish(
     export.notes = {
         "missing": [[first.isoformat(), last.isoformat()] for first, last in lost],
         "review": review or 0,
+        "edition": EDITION,
     }
     if (most := FORMATS[export.format].most) is not None and _largest(export, days) > most:
         raise Refused("does_not_fit", field="format")
@@ -339,6 +340,11 @@ def find(session: Session, connection_id: int, number: int) -> Export:
     return found
 
 
+def edition(export: Export) -> int:
+    """The way of writing it was made in; the first ones do not say."""
+    return int(export.notes.get("edition", 1))
+
+
 def file_of(store: Store, export: Export, format: str, words: Words) -> Iterator[bytes]:
     """The file, piece by piece. Raises DoesNotFit at once, before any of it."""
     with store.read() as session:
@@ -358,6 +364,7 @@ def file_of(store: Store, export: Export, format: str, words: Words) -> Iterator
         remarks=words.remarks,
         head=words.head,
         mark=words.mark,
+        edition=edition(export),
     )
     return write(format, outgoing)
 
@@ -377,10 +384,11 @@ def _entries(store: Store, export: Export, words: Words) -> Iterator[Any]:
 def _apart(line: Line, export: Export, words: Words) -> Entry:
     number, booked_on, value_on, amount, name, account, text, end_to_end, mark = line
     back = mark == "back"
+    # A booking that comes a second time needs a reference of its own: packages tell by it what they
+    # have already. The letter keeps a spreadsheet from reading 5-3 as a day of March.
+    letter = "" if edition(export) == 1 else "C"
     return Entry(
-        # A booking that comes a second time needs a reference of its own: packages tell by it what
-        # they have already.
-        f"{number}-{export.number}",
+        f"{letter}{number}-{export.number}",
         booked_on,
         value_on,
         -amount if back else amount,
@@ -439,6 +447,7 @@ def _largest(export: Export, days: Sequence[DaySum]) -> int:
 __all__ = [
     "DoesNotFit",
     "Words",
+    "edition",
     "export_new",
     "export_period",
     "file_of",

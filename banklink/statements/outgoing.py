@@ -11,6 +11,11 @@ from typing import NamedTuple
 
 from banklink.core.money import exponent
 
+EDITION = 2
+"""The way files are written now. What was made in an earlier one stays the same file for ever. In
+the first, the reference of a correction began with a digit, as a day does, and long numbers stood
+bare in a sheet."""
+
 _PIECE = 32 * 1024
 _BATCH = 500
 
@@ -57,7 +62,7 @@ class Outgoing:
     """A file. `key` names it among all of ours; `remarks` are sentences about the whole of it.
     `known`: whether the balances are the account's, or counted from 0. `head`: the titles of the
     columns, `mark` the decimal sign of a sheet. `largest`: the largest of all amounts, balances and
-    sums in it, without their sign."""
+    sums in it, without their sign. `edition`: the way of writing it was made in."""
 
     key: str
     account: str
@@ -69,6 +74,7 @@ class Outgoing:
     remarks: Sequence[str] = ()
     head: Sequence[str] = field(default=())
     mark: str = ","
+    edition: int = EDITION
 
 
 def in_pieces(texts: Iterable[str]) -> Iterator[str]:

@@ -719,7 +719,8 @@ class Export(Model):
     where that balance comes from; stated by the bank or a file, typed by a person, or zero, because
     none was known. `floor`: the last day of the one before; what is booked up to it comes late.
     `last_id`: the last booking there was. `notes`: days that are missing (`missing`), how many
-    waited for a decision (`review`). `format` and `locale`: how it was asked for first.
+    waited for a decision (`review`), in which way its file is written (`edition`; none is the
+    first). `format` and `locale`: how it was asked for first.
     """
 
     __tablename__ = "exports"

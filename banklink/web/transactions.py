@@ -474,13 +474,13 @@ def _facts(each: Transaction) -> list[tuple[str, str]]:
     facts += [
         (_("Counterparty"), each.counterparty_name or _("not said")),
         (
-            _("Their account"),
+            _("Account of the counterparty"),
             iban(each.counterparty_iban) if each.counterparty_iban else _("not said"),
         ),
         (_("Description"), each.remittance or _("not said")),
     ]
     if each.end_to_end_id:
-        facts.append((_("Payer's reference"), each.end_to_end_id))
+        facts.append((_("Reference of the payment"), each.end_to_end_id))
     return facts
 
 

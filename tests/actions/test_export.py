@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from banklink.actions.export import file_of
 from banklink.actions.services import Missing, Refused
 from banklink.core.money import to_minor
 from banklink.statements import read_statements
+from banklink.statements.outgoing import EDITION
 from banklink.store import exports
 from banklink.store.exports import waiting
+from banklink.store.models import Export
 from tests.statements import DATA
 from tests.support.house import running
 from tests.support.ledger import WORDS, Ledger, ledger
@@ -147,6 +150,30 @@ def test_what_was_removed_after_it_went_out_is_taken_back_and_comes_again(books:
     ]
     assert len(set(references)) == len(references)
     assert books.file(first) == data
+
+
+@pytest.mark.parametrize("edition", [1, EDITION])
+def test_a_sheet_takes_no_reference_for_a_day_or_a_figure_and_old_files_stay_what_they_were(
+    books: Ledger, edition: int
+) -> None:
+    long, short = "1234567890123456", "12345678901"
+    (number,) = books.book(october(1), 500, end_to_end_id=long, remittance=short)
+    first = books.new()
+    books.decide("removed", number)
+    second = books.new()
+    if edition == 1:  # as those are that were made before editions were counted
+        with books.services.store.write() as session:
+            for each in session.scalars(select(Export).where(Export.id.in_((first.id, second.id)))):
+                each.notes = {key: each.notes[key] for key in ("missing", "review")}
+        first, second = books.export(first.number), books.export(second.number)
+    letter, sign = ("", "") if edition == 1 else ("C", "'")
+    line = books.file(first, "csv").decode().splitlines()[1]
+    assert line.endswith(f";{short};{sign}{long};{number}")
+    reference = f"{letter}{number}-{second.number}"
+    assert books.file(second, "csv").decode().splitlines()[1].endswith(f";{reference}")
+    for format in (*CAMT, "mt940"):
+        text = books.file(second, format).decode()
+        assert reference in text and f"'{long}" not in text
 
 
 def test_removed_and_put_back_in_between_nothing_goes_out(books: Ledger) -> None:
@@ -284,6 +311,8 @@ def test_a_period_that_cannot_be_is_refused(
     with pytest.raises(Refused) as refused:
         books.period(since, until)
     assert refused.value.code == code
+    if code == "nothing_fetched":  # the days may have been chosen by their name: shown there
+        assert refused.value.field == "period"
 
 
 def test_missing_days_and_waiting_bookings_are_noted(books: Ledger) -> None:
@@ -298,6 +327,7 @@ def test_missing_days_and_waiting_bookings_are_noted(books: Ledger) -> None:
             ["2026-11-21", "2026-11-23"],
         ],
         "review": 1,
+        "edition": EDITION,
     }
 
 
