@@ -10,7 +10,9 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from banklink.store.models import Export
 from tests.support.ledger import Ledger, run_for
 from tests.support.office import Guest, Office, opened
 from tests.support.outgoing import read, valid
@@ -251,6 +253,18 @@ def test_a_file_speaks_the_language_it_was_made_in(
     guest.press("/language", {"locale": "en", "next": "/"})
     assert guest.get(address).data == data and b"Boekdatum" in data
     assert "Statements" in words(soup(guest.get(page(books))).h1)
+
+
+def test_a_sheet_of_before_keeps_the_titles_it_had(
+    office: Office, books: Ledger, guest: Guest
+) -> None:
+    books.book(today(office), 1250)
+    address = files(pressed(guest, books, "new", format="csv"))[0]
+    assert "Tegenrekening;Omschrijving;Betalingskenmerk;" in guest.get(address).text
+    with office.services.store.write() as session:
+        (export,) = session.scalars(select(Export).where(Export.connection_id == books.connection))
+        export.notes = {key: export.notes[key] for key in ("missing", "review")}
+    assert "Rekening tegenpartij;Omschrijving;Hun kenmerk;" in guest.get(address).text
 
 
 def test_the_row_leads_to_the_statements_and_its_history_tells_who_made_them(
