@@ -125,7 +125,7 @@ def export_period(
         days = exports.day_sums(session, export)
         lost = exports.missing(session, connection_id, since, until)
         if not days and lost == [(since, until)]:
-            raise Refused("nothing_fetched", field="since")
+            raise Refused("nothing_fetched", field="period")
         _finish(session, connection, export, days, at)
         if near is not None and near.until + _DAY == since and near.basis == basis:
             apart = export.opening - near.opening - near.total
@@ -381,10 +381,10 @@ def _entries(store: Store, export: Export, words: Words) -> Iterator[Any]:
 def _apart(line: Line, export: Export, words: Words) -> Entry:
     number, booked_on, value_on, amount, name, account, text, end_to_end, mark = line
     back = mark == "back"
+    # A booking that comes a second time needs a reference of its own: packages tell by it what they
+    # have already. The letter keeps a spreadsheet from reading 5-3 as a day of March.
     return Entry(
-        # A booking that comes a second time needs a reference of its own: packages tell by it what
-        # they have already.
-        f"{number}-{export.number}",
+        f"C{number}-{export.number}",
         booked_on,
         value_on,
         -amount if back else amount,

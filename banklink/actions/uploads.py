@@ -157,7 +157,9 @@ def name_columns(
         upload = of_connection(session, connection_id, upload_id, with_for_update=True)
         if upload.content is not None:
             upload.format = file.format
-            upload.choices = {**upload.choices, "columns": columns}
+            if upload.choices.get("columns") != columns:
+                # What was said of its bookings and days was said of another reading of it.
+                upload.choices = {"columns": columns}
 
 
 def choose(services: Services, connection_id: int, upload_id: int, choices: dict[str, Any]) -> None:

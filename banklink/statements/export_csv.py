@@ -1,14 +1,17 @@
 """Writes entries as a sheet: a line for each, with the statement it is in and the balance after it.
-Amounts are numbers; a text that a spreadsheet would take for a formula is told to be a text."""
+Amounts are numbers; a text that a spreadsheet would take for a formula, or for a number of which it
+keeps the first fifteen digits, is told to be a text."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from banklink.statements.outgoing import Outgoing, decimals, plain
 from banklink.statements.sheet import Cell, Figure, sheet
 
 _BATCH = 400
+_LONG = re.compile(r"[0-9]{12,}")
 
 
 def pieces(outgoing: Outgoing) -> Iterator[str]:
@@ -38,10 +41,10 @@ def _blocks(outgoing: Outgoing) -> Iterator[list[tuple[Cell, ...]]]:
                     value_on,
                     figure(minor),
                     figure(balance) if outgoing.known else None,
-                    plain(name),
-                    account,
-                    plain(text),
-                    plain(end_to_end),
+                    _whole(name),
+                    _whole(account),
+                    _whole(text),
+                    _whole(end_to_end),
                     reference,
                 )
             )
@@ -50,3 +53,10 @@ def _blocks(outgoing: Outgoing) -> Iterator[list[tuple[Cell, ...]]]:
                 block = []
     if block:
         yield block
+
+
+def _whole(text: str | None) -> str:
+    """Of a long number a spreadsheet keeps what fits into a figure, and a payment's reference is
+    then another one."""
+    said = plain(text)
+    return f"'{said}" if _LONG.fullmatch(said) else said

@@ -136,6 +136,7 @@ ACCESS: dict[str, Who] = {
     "uploads.page": Who.BOOKKEEPER,
     "uploads.give": Who.BOOKKEEPER,
     "uploads.look": Who.BOOKKEEPER,
+    "uploads.which_columns": Who.BOOKKEEPER,
     "uploads.columns": Who.BOOKKEEPER,
     "uploads.confirm": Who.BOOKKEEPER,
     "uploads.cancel": Who.BOOKKEEPER,

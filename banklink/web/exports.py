@@ -76,9 +76,9 @@ HEAD = (
     N_("Amount"),
     N_("Balance after"),
     N_("Counterparty"),
-    N_("Counterparty account"),
+    N_("Account of the counterparty"),
     N_("Description"),
-    N_("Their reference"),
+    N_("Reference of the payment"),
     N_("Number"),
 )
 
@@ -238,10 +238,12 @@ def _remarks(each: Export, currency: str, now: tuple[int, int] | None = None) ->
     found = []
     if now is not None and now != (each.count, each.total):
         found.append(
-            _(
-                "Changed since: these days now hold %(bookings)s, together %(total)s. Make them"
-                " anew to get that.",
-                bookings=_bookings(now[0]),
+            ngettext(
+                "Changed since: on these days there is now %(n)s transaction, together %(total)s."
+                " Make them anew to get that.",
+                "Changed since: on these days there are now %(n)s transactions, together %(total)s."
+                " Make them anew to get that.",
+                now[0],
                 total=money(now[1], currency),
             )
         )
@@ -297,10 +299,12 @@ def _new_form(
     values = typed if mine and typed else {}
     wrong = error if mine else None
     if former is None:
-        intro = _(
-            "%(bookings)s have not gone out this way yet. What is in a statement once is never in"
-            " the next; it opens where the one before closed.",
-            bookings=_bookings(count),
+        intro = ngettext(
+            "%(n)s transaction has not gone out this way yet. What is in a statement once is never"
+            " in the next; it opens where the one before closed.",
+            "%(n)s transactions have not gone out this way yet. What is in a statement once is"
+            " never in the next; it opens where the one before closed.",
+            count,
         )
     else:
         intro = _(
@@ -532,8 +536,10 @@ def _made(connection_id: int, made: int) -> Answer:
     label = _("Download %(format)s", format=NAMES[export.format])
     say(
         "ok",
-        _(
+        ngettext(
+            "Ready: statement %(numbers)s, %(bookings)s.",
             "Ready: statements %(numbers)s, %(bookings)s.",
+            export.statements,
             numbers=_numbers(export),
             bookings=_bookings(export.count),
         ),

@@ -361,9 +361,11 @@ def _stored(each: Transaction) -> dict[str, str]:
         _("Value date"): day(each.value_on) if each.value_on else "",
         _("Amount"): money(each.amount, each.currency),
         _("Counterparty"): each.counterparty_name or "",
-        _("Their account"): iban(each.counterparty_iban) if each.counterparty_iban else "",
+        _("Account of the counterparty"): iban(each.counterparty_iban)
+        if each.counterparty_iban
+        else "",
         _("Description"): each.remittance,
-        _("Payer's reference"): each.end_to_end_id or "",
+        _("Reference of the payment"): each.end_to_end_id or "",
     }
     return {name: text for name, text in found.items() if text}
 
@@ -375,9 +377,9 @@ def _content(content: dict[str, Any], currency: str) -> dict[str, str]:
         "value_on": _("Value date"),
         "amount": _("Amount"),
         "counterparty_name": _("Counterparty"),
-        "counterparty_iban": _("Their account"),
+        "counterparty_iban": _("Account of the counterparty"),
         "remittance": _("Description"),
-        "end_to_end_id": _("Payer's reference"),
+        "end_to_end_id": _("Reference of the payment"),
     }
     found: dict[str, str] = {}
     for sent, value in _flat(content.get("sent", content)):

@@ -104,11 +104,22 @@ class Asked:
         return url_for(".page", connection_id=connection_id, **{**kept, **position})  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True, slots=True)
+class OneRun:
+    """The list is of one fetch or file only: which, that in a sentence, and the list of all."""
+
+    number: int
+    text: str
+    drop: Link
+
+
 # -- what is asked for --------------------------------------------------------------------------
 
 
 def asked_for(args: MultiDict[str, str], connection: Connection) -> Asked:
     typed = {key: args.get(key, "").strip()[:100] for key in _FILTERS}
+    numbers = {key: _number(typed[key]) for key in ("via", "run")}
+    typed |= {key: "" if n is None else str(n) for key, n in numbers.items()}
     wrong: dict[str, str] = {}
     currency = connection.currency
     first, last = (_day(typed, key, wrong) for key in ("from", "to"))
@@ -132,8 +143,8 @@ def asked_for(args: MultiDict[str, str], connection: Connection) -> Asked:
             sign={"in": 1, "out": -1}.get(typed["way"], 0),
             least=least,
             most=most,
-            holder=_number(typed["via"]),
-            run=_number(typed["run"]),
+            holder=numbers["via"],
+            run=numbers["run"],
             states=_STATES[state],
         ),
         wrong,
@@ -210,7 +221,8 @@ def page(connection_id: int) -> str:
         sums, found = look(session, asked.wanted, position)
         plain = asked.wanted == Wanted(connection_id=connection_id)
         pending = _pending(session, connection) if plain and not found.newer else []
-        holders = _holders(session, connection, {each.holder_id for each in found.rows})
+        named = {each.holder_id for each in found.rows} | _asked_via(session, asked.wanted)
+        holders = _holders(session, connection, named)
         return render_template(
             "transactions/list.html",
             head=head(session, connection, "transactions"),
@@ -222,6 +234,7 @@ def page(connection_id: int) -> str:
             search=asked.typed["q"],
             fields=_fields(asked, holders),
             open=asked.narrowed,
+            one_run=_one_run(session, asked),
             address=path_to("transactions.page", connection_id=connection_id),
             pages=_pages(asked, found, connection_id),
             empty=_nothing(plain, connection),
@@ -339,6 +352,40 @@ def _holders(
     return {number: called(names[number], number) for number in sorted(names)}
 
 
+def _asked_via(session: Session, wanted: Wanted) -> set[int | None]:
+    """Whom is asked for, where they ever brought something here: they stay a choice when none of
+    theirs is found. Of anybody else a number in the address must not tell the name."""
+    if not wanted.holder:
+        return set()
+    brought = FetchRun.connection_id == wanted.connection_id, FetchRun.holder_id == wanted.holder
+    return {*session.scalars(select(FetchRun.holder_id).where(*brought).limit(1))}
+
+
+def _one_run(session: Session, asked: Asked) -> OneRun | None:
+    """What the list is narrowed to when somebody comes from a fetch or a file: no field shows it,
+    and totals that are not of the whole account must not look as if they were."""
+    number = asked.wanted.run
+    if number is None:
+        return None
+    run = session.get(FetchRun, number)
+    if run is None or run.connection_id != asked.wanted.connection_id:
+        text = _(
+            "You see only what came in at one fetch or with one file, which is not known here."
+        )
+    elif run.kind == "file":
+        upload = session.get(Upload, run.upload_id) if run.upload_id else None
+        text = _(
+            "You see only what came in with the file %(name)s on %(date)s.",
+            name=upload.name if upload else "–",
+            date=moment(run.started_at),
+        )
+    else:
+        text = _("You see only what came in at the fetch of %(date)s.", date=moment(run.started_at))
+    everything = asked.address(asked.wanted.connection_id, run=None)
+    drop = Link(label=_("Show the rest too"), url=everything)
+    return OneRun(number, text, drop)
+
+
 def _fields(asked: Asked, holders: dict[int, str]) -> tuple[Field, ...]:
     typed, wrong = asked.typed, asked.wrong
 
@@ -347,6 +394,8 @@ def _fields(asked: Asked, holders: dict[int, str]) -> tuple[Field, ...]:
             Choice(value=value, label=label, checked=typed[key] == value) for value, label in wanted
         )
 
+    via = asked.wanted.holder
+    unknown = [(str(via), called(None, via))] if via and via not in holders else []
     fields = [
         Field(
             name="from", label=_("From"), type="date", value=typed["from"],
@@ -377,6 +426,7 @@ def _fields(asked: Asked, holders: dict[int, str]) -> tuple[Field, ...]:
                 "via",
                 ("", _("Everybody and files")),
                 *((str(number), name) for number, name in holders.items()),
+                *unknown,
                 ("0", _("Files only")),
             ),
         ),
@@ -482,13 +532,13 @@ def _facts(each: Transaction) -> list[tuple[str, str]]:
     facts += [
         (_("Counterparty"), each.counterparty_name or _("not said")),
         (
-            _("Their account"),
+            _("Account of the counterparty"),
             iban(each.counterparty_iban) if each.counterparty_iban else _("not said"),
         ),
         (_("Description"), each.remittance or _("not said")),
     ]
     if each.end_to_end_id:
-        facts.append((_("Payer's reference"), each.end_to_end_id))
+        facts.append((_("Reference of the payment"), each.end_to_end_id))
     return facts
 
 

@@ -40,6 +40,9 @@ UNREADABLE: dict[str, str] = {
     "column_wrong": N_(
         "Line %(line)s: “%(text)s” is no %(column)s. Choose another column, or mend the file."
     ),
+    "cell_wrong": N_(
+        "Line %(line)s: “%(text)s” is no %(column)s. Download the file again, or mend that line."
+    ),
     "gone": N_(
         "A file is kept for one day until it is confirmed; this one is no longer there. Upload it"
         " again."
@@ -133,8 +136,11 @@ def stretch(days: tuple[date, date]) -> str:
     return _("%(first)s up to and including %(last)s", first=day(first), last=day(last))
 
 
-def sentence(error: StatementError | Refused, connection: Connection) -> str:
-    """What is wrong with the file, where, and what to do about it."""
+def sentence(
+    error: StatementError | Refused, connection: Connection, *, chosen: bool = False
+) -> str:
+    """What is wrong with the file, where, and what to do about it. `chosen`: a person says which
+    column is what; of a bank's layout, which is known, there is nothing to choose."""
     params: dict[str, Any] = {
         "iban": iban(connection.iban),
         "currency": connection.currency,
@@ -156,6 +162,7 @@ def sentence(error: StatementError | Refused, connection: Connection) -> str:
         params["currencies"] = listed(params["currencies"])
     if code == "column_wrong":
         params["column"] = _(COLUMNS[str(params["column"])])
+        code = code if chosen else "cell_wrong"
     for name in ("line", "statement"):
         if isinstance(params.get(name), int):
             params[name] = number(params[name])

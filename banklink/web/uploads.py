@@ -247,6 +247,7 @@ def _look_page(
                 name: url_for(f"uploads.{name}", connection_id=connection_id, upload_id=upload.id)
                 for name in ("confirm", "cancel")
             },
+            columns="columns" in upload.choices,
             back=_back(row, connection),
         ),
         422 if error else 200,
@@ -307,6 +308,15 @@ def _doubt(each: Doubt) -> LineView:
 # -- which column is what -------------------------------------------------------------------------
 
 
+@blueprint.get("/uploads/<int:upload_id>/columns")
+def which_columns(connection_id: int, upload_id: int) -> Answer:
+    """Once more, for a choice that turned out wrong when its bookings were there to see."""
+    upload = _upload(connection_id, upload_id)
+    if upload.content is None or "columns" not in upload.choices:
+        return redirect(_address(connection_id, upload_id), 303)
+    return _columns_page(connection_id, upload)
+
+
 @blueprint.post("/uploads/<int:upload_id>/columns")
 def columns(connection_id: int, upload_id: int) -> Answer:
     upload = _upload(connection_id, upload_id)
@@ -333,11 +343,12 @@ def _columns_page(
 ) -> Answer:
     assert upload.content is not None
     table = read_table(upload.content)
-    picked = guess(table) if chosen is None else chosen
+    former = upload.choices.get("columns")
+    picked = chosen if chosen is not None else former or guess(table)
     with house().services.store.read() as session:
         record = one_record(session, connection_id)
         row = row_view(record, reader())
-    said = words.sentence(error, record.connection) if error else None
+    said = words.sentence(error, record.connection, chosen=True) if error else None
     field = error.field if isinstance(error, Refused) else None
     if isinstance(error, StatementError):
         field = str(error.params.get("column", ""))
@@ -347,6 +358,11 @@ def _columns_page(
         intro=_(
             "This is a table of a kind that is not known here. Say which column holds what; what"
             " stands below is a guess."
+        )
+        if former is None
+        else _(
+            "This is what was chosen before. Other columns make other transactions of the file, so"
+            " what you said about those has to be said again then."
         ),
         url=url_for("uploads.columns", connection_id=connection_id, upload_id=upload.id),
         version=0,
@@ -363,7 +379,7 @@ def _columns_page(
             for name in FIELDS
         ),
         submit=_("Look first"),
-        cancel=_back(row, record.connection),
+        cancel=_back(row, record.connection) if former is None else _unchanged(upload),
     )
     page = render_template(
         "uploads/columns.html",
@@ -380,6 +396,12 @@ def _columns_page(
         ],
     )
     return (page, 422) if error else page
+
+
+def _unchanged(upload: Upload) -> Button:
+    label = _("Back to what it would bring")
+    url = _address(upload.connection_id, upload.id)
+    return Button(action="cancel", label=label, name=label, method="get", url=url)
 
 
 def _offered(table: Table, picked: int | None) -> tuple[Choice, ...]:
@@ -399,9 +421,10 @@ def _offered(table: Table, picked: int | None) -> tuple[Choice, ...]:
 def confirm(connection_id: int, upload_id: int) -> Answer:
     upload = _upload(connection_id, upload_id)
     typed = _typed()
-    if request.form.get("do") == "keep":
+    if (do := request.form.get("do")) in ("keep", "columns"):
         actions.choose(house().services, connection_id, upload_id, typed)
-        return redirect(_address(connection_id, upload_id), 303)
+        endpoint = "uploads.look" if do == "keep" else "uploads.which_columns"
+        return redirect(url_for(endpoint, connection_id=connection_id, upload_id=upload_id), 303)
     try:
         done = taking.take_in(
             house().services, connection_id, upload_id, at(), typed=typed, actor=person().name

@@ -149,6 +149,21 @@ def test_what_was_removed_after_it_went_out_is_taken_back_and_comes_again(books:
     assert books.file(first) == data
 
 
+def test_a_sheet_takes_no_reference_for_a_day_or_a_figure(books: Ledger) -> None:
+    long, short = "1234567890123456", "12345678901"
+    (number,) = books.book(october(1), 500, end_to_end_id=long, remittance=short)
+    first = books.new()
+    books.decide("removed", number)
+    second = books.new()
+    line = books.file(first, "csv").decode().splitlines()[1]
+    assert line.endswith(f";{short};'{long};{number}")
+    reference = f"C{number}-{second.number}"
+    assert books.file(second, "csv").decode().splitlines()[1].endswith(f";{reference}")
+    for format in (*CAMT, "mt940"):
+        text = books.file(second, format).decode()
+        assert reference in text and f"'{long}" not in text
+
+
 def test_removed_and_put_back_in_between_nothing_goes_out(books: Ledger) -> None:
     (number,) = books.book(october(1), 5)
     books.new()
@@ -284,6 +299,8 @@ def test_a_period_that_cannot_be_is_refused(
     with pytest.raises(Refused) as refused:
         books.period(since, until)
     assert refused.value.code == code
+    if code == "nothing_fetched":  # the days may have been chosen by their name: shown there
+        assert refused.value.field == "period"
 
 
 def test_missing_days_and_waiting_bookings_are_noted(books: Ledger) -> None:

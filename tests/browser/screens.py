@@ -705,6 +705,7 @@ BANKLINK: tuple[Screen[Person], ...] = (
     Screen("upload-look", upload_ways.looked),
     Screen("upload-days-wrong", upload_ways.days_wrong, "#take"),
     Screen("upload-columns", upload_ways.columns),
+    Screen("upload-columns-again", upload_ways.columns_again),
     Screen("upload-columns-wrong", upload_ways.columns_wrong, "main"),
     Screen("upload-done", upload_ways.done),
     Screen("journals", _at("{books}/journals")),

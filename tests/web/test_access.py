@@ -128,6 +128,7 @@ TABLE = {
     "GET /connections/<connection_id>/upload": "bookkeeper",
     "POST /connections/<connection_id>/upload": "bookkeeper",
     "GET /connections/<connection_id>/uploads/<upload_id>": "bookkeeper",
+    "GET /connections/<connection_id>/uploads/<upload_id>/columns": "bookkeeper",
     "POST /connections/<connection_id>/uploads/<upload_id>/columns": "bookkeeper",
     "POST /connections/<connection_id>/uploads/<upload_id>/confirm": "bookkeeper",
     "POST /connections/<connection_id>/uploads/<upload_id>/cancel": "bookkeeper",

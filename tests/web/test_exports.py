@@ -71,7 +71,7 @@ def test_what_is_new_is_made_with_a_press_and_downloaded_with_another(
     books.book(today(office) - timedelta(days=1), 1250, -250)
     assert "2 mutaties zijn nog niet op deze manier" in guest.get(page(books)).text
     text = pressed(guest, books, "new")
-    assert "Klaar: afschriften 1, 2 mutaties." in text
+    assert "Klaar: afschrift 1, 2 mutaties." in text
     assert "€ 100,00" in text.replace("\xa0", " ") and "€ 110,00" in text.replace("\xa0", " ")
     answer = guest.get(files(text)[0])
     assert answer.mimetype == "application/xml"
@@ -170,6 +170,7 @@ def test_a_period_is_last_month_unless_something_else_is_chosen(
         ({"period": "between", "since": "2026-01-02", "until": "2199-01-01"}, "until", "Kies vandaag"),
         ({"period": "between", "since": "1800-01-02", "until": "2026-01-01"}, "since", "1 jan 1990"),
         ({"period": "never"}, "period", "Kies een periode"),
+        ({"period": "last_month"}, "period", "Voor geen van deze dagen"),
         ({"period": "this_month", "format": "pdf"}, "format", "Kies een van de formaten"),
         ({"period": "this_month", "opening": "veel"}, "opening", "geen bedrag"),
     ],
@@ -216,6 +217,15 @@ def test_a_period_that_changed_since_says_so(office: Office, books: Ledger, gues
     text = guest.get(page(books)).text.replace("\xa0", " ")
     assert "Sindsdien veranderd: op deze dagen staan nu 2 mutaties, samen € 0,12." in text
     assert "veranderd" not in guest.get(files(text)[0]).text
+
+
+def test_one_is_one(office: Office, books: Ledger, guest: Guest) -> None:
+    (first,) = books.book(today(office), 5)
+    assert "1 mutatie is nog niet op deze manier" in guest.get(page(books)).text
+    books.book(today(office), 7)
+    assert "Klaar: afschrift 1, 2 mutaties." in pressed(guest, books, "period", period="this_month")
+    books.decide("removed", first)
+    assert "op deze dagen staat nu 1 mutatie, samen" in guest.get(page(books)).text
 
 
 def test_what_goes_back_is_told_before_it_is_made(

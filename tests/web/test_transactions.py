@@ -19,6 +19,7 @@ from banklink.store.models import (
     BookedDay,
     Connection,
     FetchRun,
+    Holder,
     PendingTransaction,
     Remark,
     Transaction,
@@ -225,6 +226,50 @@ def test_the_totals_are_those_of_what_is_found(
     ):
         minor = int(re.sub(r"[^\d-]", "", shown[key]))
         assert minor == total, key
+
+
+def test_what_came_in_at_once_stays_alone_while_searching_and_says_so(
+    visitor: Visitor, house: TestHouse, long: int
+) -> None:
+    with house.services.store.read() as session:
+        of_here = select(FetchRun).where(FetchRun.connection_id == long)
+        file = session.scalars(of_here.where(FetchRun.kind == "file")).one().id
+        elsewhere = session.scalars(
+            select(FetchRun.id).where(FetchRun.connection_id != long).limit(1)
+        ).one()
+    start = f"/connections/{long}/transactions"
+    page = page_of(visitor, f"{start}?run={file}&state=all")
+    assert "alleen wat binnenkwam met het bestand" in words(page.select_one("#one-run"))  # type: ignore[arg-type]
+    kept = page.select_one("form#find input[name=run]")
+    assert kept is not None and kept["value"] == str(file)
+    found = page_of(visitor, f"{start}?q=een&run={file}&state=all")
+    assert texts(found) == ["Uit een bestand"]
+    all_runs = found.select_one("#all-runs")
+    assert all_runs is not None and str(all_runs["href"]) == f"{start}?q=een&state=all"
+    assert not page_of(visitor, str(all_runs["href"])).select("#one-run, input[name=run]")
+    foreign = page_of(visitor, f"{start}?run={elsewhere}")
+    assert "hier niet bekend" in words(foreign.select_one("#one-run"))  # type: ignore[arg-type]
+    assert texts(foreign) == []
+
+
+def test_whom_is_asked_for_stays_chosen_when_nothing_of_theirs_is_found(
+    visitor: Visitor, house: TestHouse, long: int
+) -> None:
+    def chosen(via: int) -> str:
+        page = page_of(visitor, f"/connections/{long}/transactions?q=nergens&via={via}")
+        (option,) = page.select("#filter-via option[selected]")
+        assert option["value"] == str(via)
+        return words(option)
+
+    with house.services.store.write() as session:
+        session.add(stranger := Holder(provider="p", subject="x", name="Iemand van elders"))
+        former = Holder(provider="p", subject="y", name="Vroegere rekeninghouder")
+        session.add(former)
+        session.flush()
+        story.run_of(session, session.get_one(Connection, long), house.at(), holder_id=former.id)
+        numbers = former.id, stranger.id
+    assert chosen(numbers[0]) == "Vroegere rekeninghouder"
+    assert chosen(numbers[1]) == f"Verwijderde rekeninghouder {numbers[1]}"
 
 
 def test_what_cannot_be_read_is_said_at_its_field_and_not_looked_at(

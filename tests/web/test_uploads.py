@@ -592,6 +592,49 @@ def test_a_person_says_which_column_is_what(desk: Desk) -> None:
     assert desk.booked() == [(desk.day(58), -250), (desk.day(57), 100250)]
 
 
+def test_a_column_that_was_chosen_wrong_is_put_right_from_what_it_would_bring(desk: Desk) -> None:
+    data = (
+        "Wanneer;Rente;Hoeveel;Wie\n"
+        f"{desk.day(58):%d/%m/%Y};{desk.day(29):%d/%m/%Y};-2,50;Bar\n"
+        f"{desk.day(57):%d/%m/%Y};{desk.day(28):%d/%m/%Y};1.002,50;Bar\n"
+    ).encode()
+    address, _page = desk.look(data, "eigen.csv")
+    chosen = {"column_booked": "1", "column_amount": "2", "column_name": "3"}
+    desk.press(f"{address}/columns", **chosen)
+    looked = soup(desk.visitor.get(address))
+    assert looked.select_one("#take button#columns[name=do][value=columns]")
+    names = {str(each["name"]) for each in looked.select("#take input[type=radio]")}
+    assert names, "these are days that were complete"
+    way = desk.confirm(address, do="columns", first=desk.day(27).isoformat(), row_1="new")
+    assert way.status_code == 303 and way.location == f"{address}/columns"
+    again = soup(desk.visitor.get(way.location))
+    picked = {str(each.parent["name"]): each["value"] for each in again.select(  # type: ignore[index]
+        ".which-column option[selected]") if each["value"]}  # fmt: skip
+    assert picked == chosen
+    desk.press(f"{address}/columns", **chosen)
+    kept = soup(desk.visitor.get(address))
+    assert kept.select_one(f"#first[value='{desk.day(27)}']")
+    assert kept.select_one("input[name=row_1][value=new][checked]")
+    desk.press(f"{address}/columns", **{**chosen, "column_booked": "0", "column_value": "1"})
+    assert soup(desk.visitor.get(address)).select_one(f"#first[value='{desk.day(58)}']")
+    desk.confirm(address)
+    assert desk.booked() == [(desk.day(58), -250), (desk.day(57), 100250)]
+    assert desk.visitor.get(f"{address}/columns").location == address
+
+
+def test_in_a_layout_that_is_known_there_is_no_column_to_choose(desk: Desk) -> None:
+    data = (
+        '"Datum";"Naam / Omschrijving";"Rekening";"Tegenrekening";"Code";"Af Bij";'
+        '"Bedrag (EUR)";"Mutatiesoort";"Mededelingen"\n'
+        f'"{desk.day(58):%Y%m%d}";"Bar";"{desk.iban}";"";"BA";"Af";"{{}}";"Betaalautomaat";"x"\n'
+    )
+    said = refusal(desk.give(data.format("veel").encode()))
+    assert "Line 2: “veel” is no amount. Download the file again" in said
+    address, page = desk.look(data.format("2,50").encode(), "ing.csv")
+    assert not soup(page).select("#columns")
+    assert desk.visitor.get(f"{address}/columns").location == address
+
+
 # -- files that cannot be used --------------------------------------------------------------------
 
 
