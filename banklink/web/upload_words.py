@@ -288,6 +288,17 @@ def notes(found: Look, connection: Connection) -> list[Notice]:
         notes.append(
             ("info", _("In the file this account is called %(name)s.", name=found.part.older))
         )
+    if found.part.copies:
+        notes.append(
+            (
+                "info",
+                ngettext(
+                    "%(n)s statement is in the file a second time; it counts once.",
+                    "%(n)s statements are in the file a second time; each counts once.",
+                    found.part.copies,
+                ),
+            )
+        )
     if found.removed:
         notes.append(
             (

@@ -546,6 +546,23 @@ def test_of_several_accounts_only_the_own_one_is_taken(desk: Desk, office: Offic
     assert other.booked() == []
 
 
+@pytest.mark.parametrize("form", ["mt940", "camt053"])
+def test_a_statement_that_is_twice_in_a_file_counts_once(desk: Desk, form: str) -> None:
+    data = file(desk)
+    twice = data + data
+    if form == "camt053":
+        lines = [(desk.day(55), "-17.50", "Bar", "Pas"), (desk.day(54), "17.50", "Bar", "Pas")]
+        data = camt053(desk.iban, lines, period=(desk.day(56), desk.day(53)))
+        start, end = data.index(b"<Stmt>"), data.index(b"</BkToCstmrStmt>")
+        twice = data[:end] + data[start:]
+    once = text(desk.look(data)[1])
+    address, page = desk.look(twice, "twice.sta")
+    assert "1 statement is in the file a second time; it counts once." in text(page)
+    assert "a second time" not in once
+    desk.confirm(address)
+    assert len(desk.booked()) == (3 if form == "mt940" else 2)
+
+
 def test_the_number_from_before_there_were_ibans_is_the_same_account(desk: Desk) -> None:
     data = file(desk).replace(desk.iban.encode(), desk.iban[-10:].lstrip("0").zfill(5).encode())
     page = desk.look(data)[1]
