@@ -609,6 +609,16 @@ def test_a_person_says_which_column_is_what(desk: Desk) -> None:
     assert desk.booked() == [(desk.day(58), -250), (desk.day(57), 100250)]
 
 
+def test_how_dates_and_amounts_were_read_is_said_where_nothing_tells(desk: Desk) -> None:
+    year = desk.today.year - 1
+    data = f"Wanneer;Hoeveel;Wat\n03/04/{year};12.500;Koffie\n".encode()
+    address, _ = desk.look(data, "us.csv")
+    desk.press(f"{address}/columns", column_booked="0", column_amount="1", column_description="2")
+    said = text(desk.visitor.get(address))
+    assert f"“03/04/{year}” was read as 3 Apr {year}" in said
+    assert "“12.500” was read as €12,500.00" in said
+
+
 # -- files that cannot be used --------------------------------------------------------------------
 
 
@@ -645,6 +655,16 @@ def test_a_file_that_is_no_statement_is_named_and_nothing_is_stored(
     before = desk.stored()
     said = refusal(desk.give(data))
     assert says in said
+    assert desk.stored() == before
+
+
+def test_a_table_whose_cells_are_not_certain_is_refused_with_its_line(desk: Desk) -> None:
+    before = desk.stored()
+    line = (desk.day(5), "1.00", "x", "y")
+    more = table([line, (desk.day(5), "1.00", "x", 'a";"b')], desk.iban)
+    assert "Line 3 has more cells" in refusal(desk.give(more))
+    open_quote = table([line, line, line], desk.iban).replace(b'"y"\n"', b'"y\n', 1)
+    assert "In line 2 a quotation mark" in refusal(desk.give(open_quote))
     assert desk.stored() == before
 
 
