@@ -78,6 +78,8 @@ class StatementError(ValueError):
     |                  |                               | what: a person has to say it            |
     | `column_wrong`   | `column`, `line`, `text`      | a cell that is no date or no amount     |
     | `cut_line`       | `line`                        | a table whose last line breaks off      |
+    | `quote_open`     | `line`                        | a quote in a table that swallows lines  |
+    | `cells_many`     | `line`                        | a row with more cells than columns      |
     """
 
     def __init__(self, code: str, **params: str | int) -> None:

@@ -26,6 +26,7 @@ _BALANCE = tags.BalanceBase()
 
 _FIELD = re.compile(r":(13D?|2[015]P?|28C?|34F|60[FM]?|61|62[FM]?|6[45]|86|90[CD]|NS):")
 _AMOUNT = re.compile(r"\d{1,15}(?:,\d*)?", re.ASCII)
+_NO_TYPE = re.compile(r"\s*[^A-Za-z\s]", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _IBAN = r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}"
 _ACCOUNT = re.compile(rf"{_IBAN}|P?\d{{7,10}}", re.ASCII)
@@ -219,12 +220,15 @@ def _account_reference(text: str, currency: str) -> str:
 
 
 def _balance(item: _Field, block: _Block) -> Balance:
+    stated = item.lines[0].strip()
     try:
-        parts = _BALANCE.parse(Transactions(), item.lines[0].strip())
+        parts = _BALANCE.parse(Transactions(), stated)
         currency = str(parts["currency"])
         if not _CURRENCY.fullmatch(currency):
             raise ValueError
         amount = _amount(parts["amount"])
+        if not stated.endswith(str(parts["amount"])):  # the grammar takes what it can of 1.987,50
+            raise ValueError
         on = _day(parts["year"], parts["month"], parts["day"])
     except (RuntimeError, ValueError):
         raise _wrong(item, block) from None
@@ -248,6 +252,9 @@ def _booking(item: _Field, details: list[str], currency: str, block: _Block) -> 
     try:
         parts = _LINE.parse(Transactions(), item.lines[0].strip())
         amount = _amount(parts["amount"])
+        # The grammar takes what it can of 1.012,50, and the rest for a reference.
+        if parts["id"] is None and _NO_TYPE.match(parts["customer_reference"] or ""):
+            raise ValueError
         value_on = _day(parts["year"], parts["month"], parts["day"])
         booked_on = _entry_day(value_on, parts["entry_month"], parts["entry_day"])
     except (RuntimeError, ValueError):

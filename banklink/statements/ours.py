@@ -22,25 +22,33 @@ _AHEAD = timedelta(days=62)
 class Part:
     """`own`: of the account. `others`: references of other accounts in the file. `currencies`: in
     which others the same account is there. `unsaid`: the file does not say whose it is. `older`:
-    how it writes the account, where that is not the IBAN."""
+    how it writes the account, where that is not the IBAN. `copies`: how many statements with
+    bookings were left out because the very same one is there already."""
 
     own: tuple[Statement, ...]
     others: tuple[str, ...]
     currencies: tuple[str, ...]
     unsaid: bool
     older: str | None
+    copies: int = 0
 
 
 def part_of(statements: Iterable[Statement], iban: str, currency: str) -> Part:
-    own, others, currencies = [], [], []
+    """A statement that is there twice, as when two downloads were put into one file, counts once:
+    two real ones differ in their number, their balances or a booking."""
+    others, currencies = [], []
+    own: dict[Statement, None] = {}
     written: set[str] = set()
+    copies = 0
     for each in statements:
         if each.account_reference and not same_account(each.account_reference, iban):
             others.append(each.account_reference)
         elif each.currency != currency:
             currencies.append(each.currency)
+        elif each in own:
+            copies += bool(each.bookings)
         else:
-            own.append(each)
+            own[each] = None
             written.add(each.account_reference)
     older = next((name for name in sorted(written) if name and name != iban), None)
     return Part(
@@ -49,6 +57,7 @@ def part_of(statements: Iterable[Statement], iban: str, currency: str) -> Part:
         tuple(dict.fromkeys(currencies)),
         "" in written,
         older,
+        copies,
     )
 
 

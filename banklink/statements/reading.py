@@ -10,7 +10,7 @@ whether it can be used is decided where the account is known (actions/take_in_fi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -26,7 +26,8 @@ _DAY = timedelta(days=1)
 class File:
     """`format`: mt940, camt053 or csv. `bank`: whose layout a table has. `guessed`: the encoding
     where the file did not say. `garbled`: a word whose letters were spoiled before it came here.
-    `loose`: its last line is not ended, so it may have been cut off."""
+    `loose`: its last line is not ended, so it may have been cut off. `day` and `amount`: a cell of
+    a table that may be read in two ways, and how it was."""
 
     format: str
     statements: tuple[Statement, ...]
@@ -34,6 +35,8 @@ class File:
     guessed: str | None = None
     garbled: str | None = None
     loose: bool = False
+    day: tuple[str, date] | None = None
+    amount: tuple[str, Decimal] | None = None
 
 
 def read_file(data: bytes, *, currency: str, columns: Columns | None = None) -> File:
@@ -58,25 +61,20 @@ def read_file(data: bytes, *, currency: str, columns: Columns | None = None) -> 
     known = table.columns or columns
     if known is None:
         raise StatementError("columns_unknown")
-    return _told(
-        "csv",
-        statement_csv.read(table, known, currency),
+    way = statement_csv.way_of(table, known, currency)
+    return replace(
+        _told("csv", statement_csv.read(table, known, currency, way)),
         bank=table.bank,
         guessed=table.guessed,
         loose=table.loose,
+        day=way.day,
+        amount=way.amount,
     )
 
 
-def _told(
-    form: str,
-    statements: Sequence[Statement],
-    *,
-    bank: str | None = None,
-    guessed: str | None = None,
-    loose: bool = False,
-) -> File:
+def _told(form: str, statements: Sequence[Statement]) -> File:
     texts = (text for each in statements for text in _texts(each.bookings))
-    return File(form, tuple(statements), bank, guessed, garbled(texts), loose)
+    return File(form, tuple(statements), garbled=garbled(texts))
 
 
 def _texts(bookings: Sequence[Booking]) -> Iterator[str]:

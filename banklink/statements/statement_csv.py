@@ -1,10 +1,11 @@
 """Bank statements as a table of text: what a bank's website offers as CSV or TAB.
 
     table = read_table(data)
-    statements = read(table, table.columns or asked)
+    columns = table.columns or asked
+    statements = read(table, columns, "EUR", way_of(table, columns, "EUR"))
 
 There is no standard. Layouts of Dutch banks that are known for certain are read by themselves, by
-their titles (ING, Rabobank, Knab, bunq) or, where there are none, by their cells (ABN AMRO,
+their titles (ING, Rabobank, Knab, bunq) or, where there are none, by their cells (ABN AMRO, ASN,
 Triodos). Of any other table a person says which column is what; `guess` proposes it. A wrong guess
 would store wrong money, so no guess is ever taken without being looked at.
 """
@@ -17,11 +18,13 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
 
+from banklink.core.money import exponent
 from banklink.statements.columns import looks_iban
 from banklink.statements.encoding import text_of
 from banklink.statements.model import Balance, Booking, Statement, StatementError
@@ -35,6 +38,8 @@ came in. `direction`: a word says which way the money went. `balance`: after the
 
 MAX_COLUMNS = 60
 _SAMPLES = 5
+_PREAMBLE = 10
+_ASN_WIDTH = 19
 Columns = Mapping[str, int]
 
 
@@ -123,9 +128,10 @@ _GUESSES: dict[str, tuple[str, ...]] = {
     "out": ("af", "debet", "debit", "uitgaven", "betaald"),
     "direction": ("afbij", "debetcredit", "creditdebet", "debitcredit", "creditdebit", "dc", "cd",
                   "bijaf"),
-    "currency": ("munt", "muntsoort", "valuta", "valutacode", "currency"),
+    "currency": ("munt", "muntsoort", "valuta", "valutacode", "currency",
+                 "valutasoortmutatie"),
     "account": ("rekening", "rekeningnummer", "iban", "ibanbban", "account", "accountnumber",
-                "eigenrekening"),
+                "eigenrekening", "opdrachtgeversrekening"),
     "counterparty": ("tegenrekening", "tegenrekeningnummer", "tegenrekeningiban",
                      "ibantegenrekening", "counterpartyiban", "counterparty"),
     "name": ("naamtegenpartij", "tegenpartij", "naamtegenrekening", "tegenrekeninghouder", "naam",
@@ -153,49 +159,97 @@ def is_table(text: str) -> bool:
 
 
 def read_table(data: bytes) -> Table:
-    """Raises StatementError: empty, no_bookings, cut_line."""
+    """Raises StatementError: empty, no_bookings, cut_line, quote_open, cells_many."""
     text, guessed = text_of(data)
     text = text.replace("\x00", "").rstrip("\x1a")
     loose = not text.endswith(("\n", "\r"))
-    rows = _rows(text)
+    rows, separator = _rows(text)
     if not rows:
         raise StatementError("empty")
     bank, titles, columns, texts, rows = _known(rows)
-    if columns is None and rows and not any(map(_is_value, rows[0].cells)):
-        titles, rows = rows[0].cells, rows[1:]
+    if columns is None:
+        titles, rows = _titled(rows)
     if not rows:
         raise StatementError("no_bookings")
     open_cell = text.endswith(tuple(";,\t|")) and not (titles and titles[-1] == "")
     short = len(rows[-1].cells) < max(len(titles), len(rows[0].cells))
     if loose and (short or open_cell):
         raise StatementError("cut_line", line=rows[-1].line)
+    _refuse_shifted(rows, len(titles) or len(rows[0].cells), separator)
     return Table(titles, tuple(rows), bank, columns, texts, guessed, loose)
 
 
-def _rows(text: str) -> list[Row]:
-    lines = text.splitlines()
-    if lines and _EXCEL_SAYS.fullmatch(lines[0].strip('"')):
-        text = "\n" + text.partition("\n")[2]
-        lines = text.splitlines()
+def _refuse_shifted(rows: Sequence[Row], width: int, separator: str) -> None:
+    """A row with more cells than there are columns has a separator in a text or an amount, and all
+    behind it stands in the wrong column. Some programs end each row with a separator, which is
+    harmless; but with commas an empty last cell may be one that 12,50 has pushed there."""
+    for row in rows:
+        beyond = row.cells[width:]
+        if any(beyond) or (beyond and separator == ","):
+            raise StatementError("cells_many", line=row.line)
+
+
+def _rows(text: str) -> tuple[list[Row], str]:
+    """With the separator. Quotes mean nothing in a TAB file."""
+    lines = io.StringIO(text, newline="").readlines()
+    if lines and _EXCEL_SAYS.fullmatch(lines[0].strip().strip('"')):
+        lines[0] = "\n"
     separator = _separator([line for line in lines[:50] if line.strip()]) or ";"
+    read = _as_written(lines, separator) if separator == "\t" else _quoted(lines, separator)
+    return [row for row in read if any(row.cells)], separator
+
+
+def _quoted(lines: Sequence[str], separator: str) -> list[Row]:
+    """A cell between quotes may go on in the next line. Where the quotes do not follow the rules,
+    as in texts that hold some, each line is taken to be a row."""
+    rows: list[Row] = []
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    before = 0
     try:
-        read = [*_cut(text, separator, strict=True)]
+        for cells in reader:
+            width = min(len(cells), len(rows[0].cells) if rows else len(cells))
+            if _holds_rows(lines[before : reader.line_num], separator, width):
+                raise StatementError("quote_open", line=before + 1)
+            rows.append(_row(before + 1, cells))
+            before = reader.line_num
     except csv.Error as error:
         if "unexpected end" in str(error):
+            if _holds_rows(lines[before:], separator, len(rows[0].cells) if rows else 2):
+                raise StatementError("quote_open", line=before + 1) from None
             raise StatementError("cut_line", line=max(1, len(lines))) from None
-        try:
-            read = [*_cut(text, separator, strict=False)]
-        except csv.Error:  # a cell beyond what csv takes
+        if "field larger" in str(error):
             raise StatementError("unknown_format", looks_like="unknown") from None
-    return [row for row in read if any(row.cells)]
+        return list(_as_written(lines, separator))
+    return rows
 
 
-def _cut(text: str, separator: str, *, strict: bool) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=strict)
-    before = 0
-    for cells in reader:
-        yield Row(before + 1, tuple(_clean(cell) for cell in cells[:MAX_COLUMNS]))
-        before = reader.line_num
+def _holds_rows(lines: Sequence[str], separator: str, width: int) -> bool:
+    """Whether a quote too many made one row of these lines, though a later one is a row of its own:
+    as wide, like the first, and with a day."""
+    if len(lines) < 2 or lines[0].count(separator) + 1 < width:
+        return False
+    cut = (line.split(separator) for line in lines[1:])
+    return any(
+        len(cells) >= width and any(_looks_day(cell.strip(' "\r\n')) for cell in cells)
+        for cells in cut
+    )
+
+
+def _as_written(lines: Sequence[str], separator: str) -> Iterator[Row]:
+    """Each line is a row; quotes count only around a whole cell."""
+    sign = re.escape(separator)
+    cell = re.compile(rf'(?:"((?:(?!{sign}").)*?)" *|([^{sign}]*))({sign}|\Z)')
+    for number, line in enumerate(lines, start=1):
+        cells: list[str] = []
+        for found in cell.finditer(line.rstrip("\r\n")):
+            cells.append(found[2] if found[1] is None else found[1].replace('""', '"'))
+            if not found[3] or len(cells) == MAX_COLUMNS:
+                break
+        yield _row(number, cells)
+
+
+def _row(line: int, cells: Sequence[str]) -> Row:
+    return Row(line, tuple(_clean(cell) for cell in cells[:MAX_COLUMNS]))
 
 
 def _separator(lines: Sequence[str]) -> str | None:
@@ -246,7 +300,39 @@ def _known(rows: list[Row]) -> _Known:
         if len(first) > 8 and _looks_amount(first[8]):
             columns["balance"] = 8
         return "Triodos", (), columns, (7,), rows
+    if _like_asn(first):
+        columns = {"booked": 0, "account": 1, "counterparty": 2, "name": 3, "currency": 9,
+                   "amount": 10, "value": 12, "description": 17}  # fmt: skip
+        return "ASN", (), columns, (16, 17), [_asn_row(row) for row in rows]
     return None, (), None, (), rows
+
+
+def _titled(rows: list[Row]) -> tuple[tuple[str, ...], list[Row]]:
+    """Titles, where there are any, and what is under them. Whose account it is and of which period
+    may stand above; but no row that could be a booking is ever dropped with it."""
+    first = next((n for n, row in enumerate(rows[:_PREAMBLE]) if _like_booking(row.cells)), 0)
+    if first > 1 and _like_titles(rows[first - 1].cells):
+        above = rows[0].cells
+        if any(map(_is_value, above)) or _filled(above) < _filled(rows[first - 1].cells):
+            return rows[first - 1].cells, rows[first:]
+    if any(map(_is_value, rows[0].cells)):
+        return (), rows
+    return rows[0].cells, rows[1:]
+
+
+def _like_booking(cells: Sequence[str]) -> bool:
+    return any(map(_looks_day, cells)) and any(map(_looks_amount, cells))
+
+
+def _like_titles(cells: Sequence[str]) -> bool:
+    """Two digits are a part of a day or an amount, also of one that cannot be read."""
+    return _filled(cells) > 1 and not any(
+        _is_value(cell) or re.search(r"\d\d", cell) for cell in cells
+    )
+
+
+def _filled(cells: Sequence[str]) -> int:
+    return sum(map(bool, cells))
 
 
 def _like_abn_amro(cells: Sequence[str]) -> bool:
@@ -269,8 +355,30 @@ def _like_triodos(cells: Sequence[str]) -> bool:
     )
 
 
+def _like_asn(cells: Sequence[str]) -> bool:
+    """ASN, and SNS and RegioBank that became a part of it. The amount follows the balance before
+    it."""
+    return (
+        len(cells) >= _ASN_WIDTH
+        and all(_DAY_FIRST.fullmatch(cells[n]) for n in (0, 11, 12))
+        and looks_iban(cells[1])
+        and all(re.fullmatch(r"[A-Z]{3}", cells[n], re.ASCII) for n in (7, 9))
+        and all(map(_looks_amount, (cells[8], cells[10])))
+    )
+
+
+def _asn_row(row: Row) -> Row:
+    """Commas also stand in the description, which only apostrophes enclose; of the cells behind
+    the amount it is all but the last, the number of the statement."""
+    if len(row.cells) <= _ASN_WIDTH or not _like_asn(row.cells):
+        return row
+    before, last = row.cells[: _ASN_WIDTH - 2], row.cells[-1]
+    return Row(row.line, (*before, ", ".join(row.cells[_ASN_WIDTH - 2 : -1]), last))
+
+
 def guess(table: Table) -> dict[str, int]:
-    """What to propose in the form: by title, else by what stands in the cells."""
+    """What to propose in the form: by title, else by what stands in the cells. Of several columns
+    of amounts or of accounts nobody can say by their looks which is meant."""
     words = [_plain(title) for title in table.titles]
     found: dict[str, int] = {}
     for key, titles in _GUESSES.items():
@@ -287,7 +395,7 @@ def guess(table: Table) -> dict[str, int]:
                 for n, cells in enumerate(columns)
                 if cells and n not in found.values() and all(map(fits, cells))
             ]
-            if free:
+            if free and (key == "booked" or len(free) == 1):
                 found[key] = free[0]
     if "description" not in found:
         free = [n for n in range(table.width) if n not in found.values()]
@@ -307,7 +415,12 @@ _DAY_FIRST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})(?:[T ,].*)?",
 _AMOUNT = re.compile(r"([+-]?)(\d[\d.,' ]*|[.,]\d+)([+-]?)", re.ASCII)
 
 _AROUND = re.compile(r"[\s\u20ac]|EUR")
-_DECIMALS = re.compile(r"([.,])\d{1,2}[+-]?$", re.ASCII)
+_DECIMALS = re.compile(
+    # One or two digits behind it; or before it a nought, nothing, or more than thousands have.
+    r"[+-]?(?:(?:0|\d{4,})?([.,])\d+|.*([.,])\d{1,2})[+-]?",
+    re.ASCII,
+)
+_THREE = re.compile(r".*([.,])\d{3}[+-]?", re.ASCII)
 
 
 def _looks_day(cell: str) -> bool:
@@ -343,13 +456,42 @@ def _month_first(cells: Sequence[str]) -> bool:
     return any(second > 12 for _, second in pairs) and not any(first > 12 for first, _ in pairs)
 
 
-def _decimal_sign(cells: Sequence[str]) -> str:
-    """The sign that most often stands before one or two last digits; where none does, a sign before
-    three is between thousands, and the other one would be the decimals'."""
-    found = [match[1] for cell in cells if (match := _DECIMALS.search(_bare(cell)))]
+def _decimal_sign(cells: Sequence[str], places: int) -> str:
+    """The sign that most often stands before the decimals; where none surely does, a sign before
+    three digits is between thousands, and the other one would be the decimals'. But a currency may
+    have three decimals."""
+    found = _signs(_DECIMALS, cells) or (_signs(_THREE, cells) if places == 3 else [])
     if found:
         return max(",.", key=found.count)
     return "." if any("," in cell for cell in cells) else ","
+
+
+def _signs(pattern: re.Pattern[str], cells: Sequence[str]) -> list[str]:
+    return [
+        next(filter(None, match.groups()))
+        for cell in cells
+        if (match := pattern.fullmatch(_bare(cell)))
+    ]
+
+
+def _doubtful_amount(cells: Sequence[str]) -> str | None:
+    """A cell such as 12.500, where nothing tells whether the sign is between thousands."""
+    marked = [cell for cell in cells if re.search(r"[.,]", cell)]
+    if _signs(_DECIMALS, marked) or any(len(re.findall(r"[.,]", cell)) > 1 for cell in marked):
+        return None
+    return next(iter(marked), None)
+
+
+def _doubtful_day(cells: Sequence[str], *, of_bank: bool) -> str | None:
+    """A cell such as 03/04/2026 or 24-03-15, where nothing tells which is the day. What a bank
+    itself writes has the day first, a hyphen and the whole year."""
+    found = [match for cell in cells if (match := _DAY_FIRST.fullmatch(cell))]
+    if of_bank:
+        found = [match for match in found if match[2] != "-" or len(match[4]) == 2]
+    short = [match[0] for match in found if len(match[4]) == 2]
+    if short or any(int(match[n]) > 12 for match in found for n in (1, 3)):
+        return next(iter(short), None)
+    return next((match[0] for match in found if int(match[1]) != int(match[3])), None)
 
 
 def _amount(cell: str, sign: str) -> Decimal:
@@ -378,11 +520,40 @@ class _Line:
     balance: Decimal | None
 
 
-def read(table: Table, columns: Columns, currency: str) -> list[Statement]:
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How the cells are read. `day` and `amount`: a cell that may mean something else as well, and
+    what it is taken for; None where the table leaves no doubt."""
+
+    sign: str
+    month_first: bool
+    day: tuple[str, date] | None = None
+    amount: tuple[str, Decimal] | None = None
+
+
+def way_of(table: Table, columns: Columns, currency: str) -> Way:
+    def cells(*keys: str) -> list[str]:
+        places = [columns[key] for key in keys if key in columns]
+        return [row.cells[n] for n in places for row in table.rows if n < len(row.cells)]
+
+    days, amounts = cells("booked", "value"), cells("amount", "out", "balance")
+    places = max(map(exponent, {currency, *map(str.upper, cells("currency"))}))
+    sign, month_first = _decimal_sign(amounts, places), _month_first(days)
+    day = amount = None
+    if text := _doubtful_day(days, of_bank=table.columns is not None):
+        read = _day(text, month_first=month_first)
+        day = (text, read) if read else None
+    if places == 2 and (text := _doubtful_amount(amounts)):
+        with suppress(ValueError):
+            amount = text, _amount(text, sign)
+    return Way(sign, month_first, day, amount)
+
+
+def read(table: Table, columns: Columns, currency: str, way: Way) -> list[Statement]:
     """One statement for every account and currency in the table; `currency` is meant where it says
     none. Raises StatementError, nothing else, with the line of the cell that cannot be read."""
     grouped: dict[tuple[str, str], list[_Line]] = defaultdict(list)
-    for each in _lines(table, columns, currency):
+    for each in _lines(table, columns, currency, way):
         grouped[each.account, each.booking.currency].append(each)
     return [
         Statement(
@@ -403,8 +574,7 @@ class _Cells:
 
     row: Row
     columns: Columns
-    sign: str
-    month_first: bool
+    way: Way
 
     def text(self, key: str) -> str:
         place = self.columns.get(key)
@@ -419,24 +589,18 @@ class _Cells:
         if not self.text(key):
             return None
         try:
-            return _amount(self.text(key), self.sign)
+            return _amount(self.text(key), self.way.sign)
         except ValueError:
             raise self.wrong(key) from None
 
     def day(self, key: str) -> date | None:
-        return _day(self.text(key), month_first=self.month_first)
+        return _day(self.text(key), month_first=self.way.month_first)
 
 
-def _lines(table: Table, columns: Columns, currency: str) -> Iterator[_Line]:
-    def cells(*keys: str) -> list[str]:
-        places = [columns[key] for key in keys if key in columns]
-        return [row.cells[n] for n in places for row in table.rows if n < len(row.cells)]
-
-    month_first = _month_first(cells("booked", "value"))
-    sign = _decimal_sign(cells("amount", "out", "balance"))
+def _lines(table: Table, columns: Columns, currency: str, way: Way) -> Iterator[_Line]:
     texts = table.texts or ((columns["description"],) if "description" in columns else ())
     for row in table.rows:
-        each = _Cells(row, columns, sign, month_first)
+        each = _Cells(row, columns, way)
         booked_on = each.day("booked")
         if booked_on is None:
             raise each.wrong("booked")
@@ -445,7 +609,7 @@ def _lines(table: Table, columns: Columns, currency: str) -> Iterator[_Line]:
             booked_on=booked_on,
             value_on=each.day("value"),
             amount=_signed(each),
-            currency=_currency(each.text("currency")) or currency,
+            currency=_currency(each) or currency,
             counterparty_name=each.text("name") or None,
             counterparty_account="".join(each.text("counterparty").split()) or None,
             remittance=" ".join(filter(None, (row.cells[n] for n in texts if n < len(row.cells)))),
@@ -472,10 +636,14 @@ def _signed(each: _Cells) -> Decimal:
     return total
 
 
-def _currency(cell: str) -> str:
+def _currency(each: _Cells) -> str:
     """Empty where the file does not say; then it is the account's."""
-    word = cell.upper()
-    return "EUR" if word == "\u20ac" else word if re.fullmatch(r"[A-Z]{3}", word) else ""
+    word = each.text("currency").upper()
+    if word == "\u20ac":
+        return "EUR"
+    if word and not re.fullmatch(r"[A-Z]{3}", word, re.ASCII):
+        raise each.wrong("currency")
+    return word
 
 
 def _in_time(lines: Sequence[_Line]) -> Sequence[_Line]:

@@ -27,6 +27,14 @@ UNREADABLE: dict[str, str] = {
         "The file breaks off in statement %(statement)s. Download it from your bank again."
     ),
     "cut_line": N_("The file breaks off in line %(line)s. Download it from your bank again."),
+    "quote_open": N_(
+        "In line %(line)s a quotation mark is too many or missing, so it is not certain where that"
+        " transaction ends. Choose another format at your bank, or mend that line."
+    ),
+    "cells_many": N_(
+        "Line %(line)s has more cells than the table has columns: perhaps its separator also stands"
+        " in an amount or a text. Choose another format at your bank, or mend that line."
+    ),
     "malformed": N_(
         "%(field)s in line %(line)s cannot be read. Download the file again, or choose another"
         " format at your bank."
@@ -295,6 +303,17 @@ def notes(found: Look, connection: Connection) -> list[Notice]:
         notes.append(
             ("info", _("In the file this account is called %(name)s.", name=found.part.older))
         )
+    if found.part.copies:
+        notes.append(
+            (
+                "info",
+                ngettext(
+                    "%(n)s statement is in the file a second time; it counts once.",
+                    "%(n)s statements are in the file a second time; each counts once.",
+                    found.part.copies,
+                ),
+            )
+        )
     if found.removed:
         notes.append(
             (
@@ -303,6 +322,32 @@ def notes(found: Look, connection: Connection) -> list[Notice]:
                     "%(n)s of the known ones was removed here earlier and stays so.",
                     "%(n)s of the known ones were removed here earlier and stay so.",
                     found.removed,
+                ),
+            )
+        )
+    if found.file.day:
+        text, meant = found.file.day
+        notes.append(
+            (
+                "todo",
+                _(
+                    "Check the dates: the file does not tell whether day, month or year comes"
+                    " first. “%(text)s” was read as %(day)s.",
+                    text=text[:40],
+                    day=day(meant),
+                ),
+            )
+        )
+    if found.file.amount:
+        text, value = found.file.amount
+        notes.append(
+            (
+                "todo",
+                _(
+                    "Check the amounts: the file does not tell what are thousands and what"
+                    " decimals. “%(text)s” was read as %(amount)s.",
+                    text=text[:40],
+                    amount=amount(value, connection.currency),
                 ),
             )
         )

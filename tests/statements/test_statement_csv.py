@@ -254,6 +254,199 @@ def test_several_accounts_in_a_table_are_several_statements() -> None:
     ]
 
 
+# -- what must not be read wrongly ----------------------------------------------------------------
+
+ING_TITLES = ING.partition("\r\n")[0].replace(';"Saldo na mutatie";"Tag"', "") + "\n"
+
+
+def ing(*texts: str) -> str:
+    return ING_TITLES + "".join(
+        f'"2026110{day}";"Bar";"{OWN}";"";"BA";"Af";"1{day},00";"Betaalautomaat";"{text}"\n'
+        for day, text in enumerate(texts, start=1)
+    )
+
+
+def abn(*texts: str) -> str:
+    row = "417164300\tEUR\t2026110{0}\t9,00\t8,00\t20261101\t-1{0},00\t{1}\n"
+    return "".join(row.format(day, text) for day, text in enumerate(texts, start=1))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'monitor 27"',
+        'monitor 27""',
+        '27" monitor',
+        'Café "De Kroeg" en meer',
+        'Café "De Kroeg"',
+        '"De Kroeg" en meer',
+        '"t Hoekje',
+    ],
+)
+def test_quotes_in_a_text_cost_no_line_and_stay_in_it(text: str) -> None:
+    days = [("2026-11-01", "-11.00"), ("2026-11-02", "-12.00"), ("2026-11-03", "-13.00")]
+    for made in (ing(text, "y", "z"), abn(text, "y", "z"), abn(text, '"x', "z")):
+        found = one(read(made))
+        assert money(found) == days, made
+        assert found.bookings[0].remittance.replace('""', '"') == text.replace('""', '"')
+
+
+TITLES = "Datum;Bedrag;Omschrijving\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            TITLES + '01-11-2026;1,00;x\n02-11-2026;2,00;"De Kroeg\n'
+            '03-11-2026;3,00;x\n04-11-2026;4,00;Kroeg De"\n',
+            3,
+        ),
+        (TITLES + '01-11-2026;1,00;"De Kroeg\n02-11-2026;2,00;Kroeg De"\n', 2),
+        (TITLES + '01-11-2026;"De Kroeg;1,00\n02-11-2026;Kroeg De";2,00\n', 2),
+        (TITLES + '01-11-2026;1,00;"De Kroeg\n02-11-2026;2,00;x\n', 2),
+    ],
+)
+def test_a_quote_that_swallows_lines_is_refused_with_the_first(text: str, line: int) -> None:
+    error = code(text, columns={"booked": 0, "amount": 1, "description": 2})
+    assert (error.code, error.params["line"]) == ("quote_open", line)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Datum,Bedrag,Omschrijving\n2026-11-01,1,50,x\n",
+        ING_TITLES.replace('"', "").replace(";", ",")
+        + f"20261101,Bar,{OWN},,GT,Bij,12,50,Online,x\n",
+        # The last column is empty, so that nothing stands beyond it.
+        "Datum,Bedrag,Omschrijving,Tag\n2026-11-01,1,50,x,\n",
+        RABO.replace('"-17,50"', "-17,50"),
+        ing("a;b").replace('"', ""),
+        ing('a";"b'),
+        abn("x", "a\tb"),
+        "2026-11-01,1,Foo\n2026-11-02,7,25,Bar\n",
+    ],
+)
+def test_a_row_with_more_cells_than_columns_is_refused(text: str) -> None:
+    error = code(text, columns={"booked": 0, "amount": 1, "description": 2})
+    assert (error.code, error.params["line"]) == ("cells_many", 2)
+
+
+def test_a_separator_at_the_end_of_each_row_is_harmless() -> None:
+    assert money(one(read(ing("x").replace('"x"\n', '"x";\n')))) == [("2026-11-01", "-11.00")]
+
+
+ASN = (
+    "01-11-2026,NL57ASNB0123456789,NL44RABO0123456789,jansen j,,,,EUR,1000.00,EUR,-12.50,"
+    "02-11-2026,03-11-2026,8810,BEA,90043054,,'boek 123',42\n"
+    "02-11-2026,NL57ASNB0123456789,,,,,,EUR,987.50,EUR,1250.00,"
+    "02-11-2026,02-11-2026,8810,OVB,90043055,'factuur 7','appels, peren',42\n"
+)
+
+
+@pytest.mark.parametrize("text", [ASN, "".join(ASN.splitlines(keepends=True)[::-1])])
+def test_asn_has_the_balance_before_the_amount_and_commas_in_its_texts(text: str) -> None:
+    file = read(text)
+    assert (file.bank, one(file).account_reference, file.day) == ("ASN", "NL57ASNB0123456789", None)
+    assert money(one(file)) == [("2026-11-01", "-12.50"), ("2026-11-02", "1250.00")]
+    first, second = one(file).bookings
+    assert (first.counterparty_name, first.counterparty_account, first.value_on) == (
+        "jansen j", "NL44RABO0123456789", date(2026, 11, 3),
+    )  # fmt: skip
+    assert second.remittance == "'factuur 7' 'appels, peren'"
+
+
+def test_of_several_columns_that_fit_none_is_proposed() -> None:
+    text = "a;b;c;d;e\n" + "2026-11-01;NL57ASNB0123456789;NL44RABO0123456789;9,00;1,00\n"
+    assert guess(read_table(text.encode())).keys() == {"booked", "description"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "currency"),
+    [("usd", "USD"), ("€", "EUR"), ("", "EUR"), ("US$", None), ("Dollar", None)],
+)
+def test_a_currency_that_is_none_is_refused(cell: str, currency: str | None) -> None:
+    text = f"d;a;c\n2026-11-01;1,00;{cell}\n"
+    columns = {"booked": 0, "amount": 1, "currency": 2}
+    if currency:
+        assert one(read(text, columns=columns)).bookings[0].currency == currency
+    else:
+        error = code(text, columns=columns)
+        assert (error.code, error.params["column"]) == ("column_wrong", "currency")
+
+
+@pytest.mark.parametrize(
+    ("currency", "cells", "expected", "doubt"),
+    [
+        ("KWD", ["12.500", "-1.250"], ["12.500", "-1.250"], None),
+        ("KWD", ["12,500"], ["12.500"], None),
+        ("KWD", ["1.012,500", "7,250"], ["1012.500", "7.250"], None),
+        ("JPY", ["12.500"], ["12500"], None),
+        ("EUR", ["12.500", "-1.250"], ["12500", "-1250"], "12.500"),
+        ("EUR", ["17", "1,250"], ["17", "1250"], "1,250"),
+        ("EUR", ["12.500", "1.250.000"], ["12500", "1250000"], None),
+        ("EUR", ["12.500", "0.750"], ["12.5", "0.75"], None),
+        ("EUR", ["12.500", "3,50"], ["12500", "3.5"], None),
+    ],
+)
+def test_three_digits_are_decimals_or_thousands_and_where_that_is_open_it_is_told(
+    currency: str, cells: list[str], expected: list[str], doubt: str | None
+) -> None:
+    text = "d;a;t\n" + "".join(f"2026-11-03;{cell};x\n" for cell in cells)
+    file = read_file(text.encode(), currency=currency, columns={"booked": 0, "amount": 1})
+    assert [each.amount for each in one(file).bookings] == [Decimal(each) for each in expected]
+    assert (file.amount[0] if file.amount else None) == doubt
+
+
+@pytest.mark.parametrize(
+    ("cells", "doubt"),
+    [
+        (["24-03-15", "24-03-16"], ("24-03-15", date(2015, 3, 24))),
+        (["05/05/2026", "03/04/2026"], ("03/04/2026", date(2026, 4, 3))),
+        (["03-04-2026"], ("03-04-2026", date(2026, 4, 3))),
+        (["03/04/2026", "31/03/2026"], None),
+        (["03/04/2026", "03/31/2026"], None),
+        (["05/05/2026"], None),
+        (["2026-04-03"], None),
+    ],
+)
+def test_dates_that_may_be_read_in_two_ways_are_told(
+    cells: list[str], doubt: tuple[str, date] | None
+) -> None:
+    text = "d;a;t\n" + "".join(f"{cell};1,00;x\n" for cell in cells)
+    assert read(text, columns={"booked": 0, "amount": 1}).day == doubt
+
+
+def test_the_bank_s_own_dates_are_in_no_doubt_but_what_a_spreadsheet_made_of_them_is() -> None:
+    early = KNAB.replace("03-11-2026", "03-04-2026")
+    assert read(early).day is None
+    assert read(early.replace("03-04-2026", "4/3/2026")).day == ("4/3/2026", date(2026, 3, 4))
+
+
+def test_what_stands_above_the_titles_of_an_unknown_table_is_dropped() -> None:
+    above = "Rekening;NL91ABNA0417164300;\nPeriode;01-11-2026;30-11-2026\n"
+    text = above + TITLES + "01-11-2026;12,50;a\n"
+    table = read_table(text.encode())
+    assert table.titles == ("Datum", "Bedrag", "Omschrijving")
+    assert [row.line for row in table.rows] == [4]
+    assert guess(table) == {"booked": 0, "amount": 1, "description": 2}
+    plain = read_table(("Mijn bank;;\n" + TITLES + "01-11-2026;12,50;a\n").encode())
+    assert plain.titles == table.titles
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TITLES + "01-11-2026;1,00;a\n" + TITLES + "02-11-2026;2,00;b\n",
+        "01-11-2026;1,00;a\n" + TITLES + "02-11-2026;2,00;b\n",
+        TITLES + "1 mrt 2026;(1,00);a\n02-11-2026;2,00;b\n",
+    ],
+)
+def test_no_row_that_may_be_a_booking_is_dropped_with_what_stands_above(text: str) -> None:
+    error = code(text, columns={"booked": 0, "amount": 1, "description": 2})
+    assert error.code == "column_wrong"
+
+
 @given(
     st.one_of(
         st.binary(max_size=300),

@@ -546,6 +546,23 @@ def test_of_several_accounts_only_the_own_one_is_taken(desk: Desk, office: Offic
     assert other.booked() == []
 
 
+@pytest.mark.parametrize("form", ["mt940", "camt053"])
+def test_a_statement_that_is_twice_in_a_file_counts_once(desk: Desk, form: str) -> None:
+    data = file(desk)
+    twice = data + data
+    if form == "camt053":
+        lines = [(desk.day(55), "-17.50", "Bar", "Pas"), (desk.day(54), "17.50", "Bar", "Pas")]
+        data = camt053(desk.iban, lines, period=(desk.day(56), desk.day(53)))
+        start, end = data.index(b"<Stmt>"), data.index(b"</BkToCstmrStmt>")
+        twice = data[:end] + data[start:]
+    once = text(desk.look(data)[1])
+    address, page = desk.look(twice, "twice.sta")
+    assert "1 statement is in the file a second time; it counts once." in text(page)
+    assert "a second time" not in once
+    desk.confirm(address)
+    assert len(desk.booked()) == (3 if form == "mt940" else 2)
+
+
 def test_the_number_from_before_there_were_ibans_is_the_same_account(desk: Desk) -> None:
     data = file(desk).replace(desk.iban.encode(), desk.iban[-10:].lstrip("0").zfill(5).encode())
     page = desk.look(data)[1]
@@ -635,6 +652,16 @@ def test_in_a_layout_that_is_known_there_is_no_column_to_choose(desk: Desk) -> N
     assert desk.visitor.get(f"{address}/columns").location == address
 
 
+def test_how_dates_and_amounts_were_read_is_said_where_nothing_tells(desk: Desk) -> None:
+    year = desk.today.year - 1
+    data = f"Wanneer;Hoeveel;Wat\n03/04/{year};12.500;Koffie\n".encode()
+    address, _ = desk.look(data, "us.csv")
+    desk.press(f"{address}/columns", column_booked="0", column_amount="1", column_description="2")
+    said = text(desk.visitor.get(address))
+    assert f"“03/04/{year}” was read as 3 Apr {year}" in said
+    assert "“12.500” was read as €12,500.00" in said
+
+
 # -- files that cannot be used --------------------------------------------------------------------
 
 
@@ -671,6 +698,16 @@ def test_a_file_that_is_no_statement_is_named_and_nothing_is_stored(
     before = desk.stored()
     said = refusal(desk.give(data))
     assert says in said
+    assert desk.stored() == before
+
+
+def test_a_table_whose_cells_are_not_certain_is_refused_with_its_line(desk: Desk) -> None:
+    before = desk.stored()
+    line = (desk.day(5), "1.00", "x", "y")
+    more = table([line, (desk.day(5), "1.00", "x", 'a";"b')], desk.iban)
+    assert "Line 3 has more cells" in refusal(desk.give(more))
+    open_quote = table([line, line, line], desk.iban).replace(b'"y"\n"', b'"y\n', 1)
+    assert "In line 2 a quotation mark" in refusal(desk.give(open_quote))
     assert desk.stored() == before
 
 
