@@ -46,15 +46,16 @@ def tab_to(page: Page, selector: str) -> None:
 
 
 def walk_to(page: Page, account: str) -> None:
-    """Down the list, row by row."""
-    for _press in range(60):
+    """Down the list, row by row; and up again, for a row that came to need somebody meanwhile stands
+    first now."""
+    for key in "j" * 60 + "k" * 60:
         here = page.evaluate(
             "(document.activeElement.closest('tbody.connection') || document.body).dataset.iban"
         )
         if here == account:
             return
-        page.keyboard.press("j")
-    raise AssertionError(f"the j key never reaches {account}")
+        page.keyboard.press(key)
+    raise AssertionError(f"the keys never reach {account}; they stand at {focused(page)}")
 
 
 def at_the_bank(hands: Person) -> None:
