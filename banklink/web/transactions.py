@@ -424,7 +424,7 @@ def _fields(asked: Asked, holders: dict[int, str]) -> tuple[Field, ...]:
             type="select",
             choices=choices(
                 "via",
-                ("", _("Everybody and files")),
+                ("", _("Any way")),
                 *((str(number), name) for number, name in holders.items()),
                 *unknown,
                 ("0", _("Files only")),
