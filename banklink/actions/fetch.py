@@ -84,6 +84,9 @@ _A_MOMENT = 0.02
 _LEASE = timedelta(minutes=10)
 _RESUME_WITHIN = timedelta(hours=24)
 _MOST_PAGES = 100_000
+_SURELY = 5
+"""So many at the end of a page, or all of it, lie before the first day that is wanted, before
+nothing behind it is looked at: a single old one may have strayed among new ones."""
 _AT_ONCE, _AT_ONCE_BESIDE_PEOPLE = 2_000, 500
 """Bookings that are stored in one transaction: few enough that nobody waits long for it."""
 _NOT_LONGER = 1.0
@@ -548,8 +551,7 @@ class _Batch:
         days = [each.booked_on for each in page.transactions]
         if days:
             self.last_day = days[-1]
-        # All of them, not the last one: an old booking among new ones ends nothing.
-        self.is_last = page.cursor is None or (bool(days) and max(days) < job.since)
+        self.is_last = page.cursor is None or (bool(days) and max(days[-_SURELY:]) < job.since)
         came, odd = _readable(page, job.since)
         if job.former is not None:
             again = repeated(job.former, came)
