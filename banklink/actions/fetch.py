@@ -87,7 +87,7 @@ _MOST_PAGES = 100_000
 _SURELY = 5
 """So many at the end of a page, or all of it, lie before the first day that is wanted, before
 nothing behind it is looked at: a single old one may have strayed among new ones."""
-_AT_ONCE, _AT_ONCE_BESIDE_PEOPLE = 2_000, 250
+_AT_ONCE, _AT_ONCE_BESIDE_PEOPLE = 1_000, 250
 """Bookings that are stored in one transaction: few enough that nobody waits long for it."""
 _NOT_LONGER = 1.0
 """Seconds after which what has come is stored, and can be seen."""
