@@ -129,9 +129,12 @@ def test_a_link_that_is_removed_is_said_and_the_hand_goes_to_the_next_row(
     hands.shows(holder.iban, "r1")
     tab, before = hands.page.locator("#tab-all .count"), hands.page.locator(ROWS).count()
     row = hands.row(holder.iban)
-    following = row.evaluate("row => row.nextElementSibling.querySelector('.heading').id")
     hands.choose(holder.iban, "remove")
-    hands.form(holder.iban).locator(".buttons .primary").click()
+    button = hands.form(holder.iban).locator(".buttons .primary")
+    following = row.evaluate(
+        "row => (row.nextElementSibling || row.previousElementSibling).querySelector('.heading').id"
+    )
+    button.click()
     expect(row).to_have_count(0)
     expect(hands.page.locator("#live")).to_contain_text("Koppeling verwijderd")
     expect(hands.page.locator(f"#{following}")).to_be_focused()

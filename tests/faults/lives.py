@@ -19,7 +19,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
@@ -244,6 +244,18 @@ def _truth(found: Office) -> Truth:
         return {number: _all(db, number) for (number,) in active}
 
 
+_MAKING = threading.Lock()
+
+
+@contextmanager
+def _in_turn(make: Any) -> Iterator[Any]:
+    """Books are made one after another: what brings a schema up to date is one to a process."""
+    with ExitStack() as stack:
+        with _MAKING:
+            found = stack.enter_context(make())
+        yield found
+
+
 def kills(
     make: Any, count: int, *, seed: int, sabotage: str | None = None, enough: int | None = None
 ) -> Iterator[Report]:
@@ -251,7 +263,7 @@ def kills(
     dice = random.Random(seed)
     done, wrong, window = 0, 0, 2.0
     while done < count:
-        with make() as found:
+        with _in_turn(make) as found:
             found.begin()
             while done < count and time.monotonic() - found.made < FRESH:
                 report = _life(found, dice, window, sabotage)
