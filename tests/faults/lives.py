@@ -104,13 +104,15 @@ class Office:
         return path.read_text(errors="replace")[-600:] if path.exists() else ""
 
     def complete(self) -> bool:
-        """Every connection fetched through, none under way."""
+        """Every connection fetched through, none under way. One that is still held on to is: the
+        next start lets it go."""
         with judge.opened(self.folder / judge.DATABASE) as db:
             waiting = db.execute(
                 "SELECT count(*) FROM connections WHERE switch = 'on' AND watermark IS NULL"
             ).fetchone()[0]
             under_way = db.execute(
-                "SELECT count(*) FROM fetch_runs WHERE result IS NULL"
+                "SELECT (SELECT count(*) FROM fetch_runs WHERE result IS NULL)"
+                " + (SELECT count(*) FROM connections WHERE fetch_until IS NOT NULL)"
             ).fetchone()[0]
             if not self.truth:
                 return not waiting and not under_way
