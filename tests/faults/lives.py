@@ -222,13 +222,14 @@ def demo() -> Iterator[Office]:
 
 
 def _truth(found: Office) -> Truth:
-    """What an undisturbed server comes to: it is waited for until nothing more changes."""
+    """What an undisturbed server comes to: it is waited for until nothing more changes. Of a link
+    whose turn had not come by then nothing is known."""
     found.begin()
     before = _counted(found)
     server = found.start()
     try:
         seen, same = before, 0
-        while same < 3:
+        while same < 8:
             time.sleep(2)
             now = _counted(found)
             same = same + 1 if now == seen != before else 0
@@ -241,7 +242,7 @@ def _truth(found: Office) -> Truth:
         active = db.execute(
             "SELECT c.id FROM connections c WHERE c.switch = 'on' AND c.last_success IS NOT NULL"
             " AND (SELECT result FROM fetch_runs r WHERE r.connection_id = c.id ORDER BY r.id DESC"
-            " LIMIT 1) = 'ok'"
+            " LIMIT 1) = 'ok' AND c.watermark = (SELECT max(watermark) FROM connections)"
         ).fetchall()
         return {number: _all(db, number) for (number,) in active}
 
