@@ -676,7 +676,7 @@ def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
 def built_house(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     environment = {}
     if request.param == "postgresql":
-        environment["BANKLINK_DATABASE_URL"] = request.getfixturevalue("postgres_server").create()
+        environment["BANKLINK_DATABASE_URL"] = request.getfixturevalue("postgres_server").migrated()
     folder = tmp_path_factory.mktemp(request.param)
     with running(folder, demo_data=False, web=False, **environment) as parts:
         for engine in (parts.simulator.store.engine, parts.services.store.engine):

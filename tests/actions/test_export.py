@@ -33,7 +33,7 @@ FORMATS = [*CAMT, "mt940", "csv"]
 def services(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     environment = {}
     if request.param == "pg":
-        environment["BANKLINK_DATABASE_URL"] = request.getfixturevalue("postgres_server").create()
+        environment["BANKLINK_DATABASE_URL"] = request.getfixturevalue("postgres_server").migrated()
     folder = tmp_path_factory.mktemp("books")
     with running(folder, demo_data=False, web=False, **environment) as house:
         yield house.services

@@ -321,7 +321,7 @@ def services_for(folder: Path, url: str | None = None) -> Services:
 def one_database(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     url = None
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_server").create()
+        url = request.getfixturevalue("postgres_server").migrated()
     services = services_for(tmp_path_factory.mktemp("reminders"), url)
     yield services
     services.store.engine.dispose()
@@ -390,7 +390,7 @@ def test_two_workers_over_200_days_write_each_reminder_once_or_rightly_never(
     """Both clock changes, three days of nobody, a renewal, a revocation, a withdrawn grant, an
     account that is switched off and one that never was on, two administrations that share a
     holder, and a request in person the day before."""
-    url = request.getfixturevalue("postgres_server").create()
+    url = request.getfixturevalue("postgres_server").migrated()
     wall = Time(local("2026-09-15 00:00"))
     desk = Desk(services_for(tmp_path, url), wall)
     request.addfinalizer(desk.services.store.engine.dispose)
@@ -522,7 +522,7 @@ def test_while_one_worker_writes_a_mail_the_other_waits_and_then_has_nothing_to_
     """Each letter takes a while, so that both are at it at the same moment for certain."""
     for module, name in ((reminding, "reminder"), (digesting, "letter_of"), (telling, "done")):
         monkeypatch.setattr(module, name, slowly(getattr(module, name)))
-    url = request.getfixturevalue("postgres_server").create()
+    url = request.getfixturevalue("postgres_server").migrated()
     desk = Desk(services_for(tmp_path, url), Time(local("2026-09-15 12:00")))
     request.addfinalizer(desk.services.store.engine.dispose)
     desk.administration(BAKERY, (SANNE, "administrator"), (BOB, "bookkeeper"))

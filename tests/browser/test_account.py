@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from banklink.store.models import Connection
 from tests.browser.account_ways import connection, fetched, under_way
@@ -35,10 +35,6 @@ def watched(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Watche
 @pytest.fixture
 def hands(watched: Watched, own_house: TestHouse) -> Person:
     return person(own_house, watched, "Bakkerij De Vries")
-
-
-def _holds(page: Page) -> str:
-    return str(page.evaluate("document.activeElement.id"))
 
 
 def test_from_the_row_to_one_transaction_and_back(
@@ -79,11 +75,11 @@ def test_the_keyboard_goes_from_case_to_case(
     page.locator(f"#case-{new[0]}-reject").focus()
     page.keyboard.press("Enter")
     expect(page.locator(f"#aside-{new[0]}")).to_be_visible()
-    assert _holds(page) == f"case-{new[1]}-reject"
+    expect(page.locator(f"#case-{new[1]}-reject")).to_be_focused()
     expect(page.locator("#live")).to_contain_text("1 mutatie weggelaten")
     page.keyboard.press("Enter")
     expect(page.locator(f"#aside-{new[1]}")).to_be_visible()
-    assert _holds(page) == f"case-{new[2]}-reject"
+    expect(page.locator(f"#case-{new[2]}-reject")).to_be_focused()
     page.locator(f"#case-{new[2]}-accept").click()
     expect(page.locator(f"#case-{new[2]}")).to_have_count(0)
     assert page.url.endswith("/review"), "the page stayed where it was"

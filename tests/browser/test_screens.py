@@ -32,7 +32,7 @@ from tests.browser.people import person
 from tests.browser.screens import BANKLINK, STRANGER, Screen, settled
 from tests.support import nu
 from tests.support.browser import open_context, shot
-from tests.support.house import TestHouse, running
+from tests.support.house import TestHouse, running_demo
 from tests.support.office import serving
 
 pytestmark = pytest.mark.browser
@@ -144,7 +144,7 @@ class Walk:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestHouse]:
-    with running(tmp_path_factory.mktemp("demo")) as made:
+    with running_demo(tmp_path_factory.mktemp("demo")) as made:
         yield made
 
 

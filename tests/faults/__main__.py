@@ -20,7 +20,7 @@ from typing import Any
 from tests.faults import full, lives, points, power
 from tests.faults.points import Point, Report
 from tests.faults.rig import Rig, rigged
-from tests.faults.strace import SYNCS, WRITES, strace
+from tests.faults.strace import strace
 
 AT_ONCE = int(os.environ.get("FAULTS_AT_ONCE", "2"))
 LIVES = int(os.environ.get("FAULTS_LIVES", "1000"))
@@ -70,11 +70,8 @@ def kills() -> Iterator[Result]:
 
 
 def refusals() -> Iterator[Result]:
-    for name in ("overlap", "renewal"):
+    for name in WORLDS:
         yield _points(f"EIO and ENOSPC, {name}", name, lambda calls: points.refusals(calls))
-    # Every write of the longest one too, in one of the four ways each.
-    every = dict.fromkeys((*WRITES, *SYNCS), 1_000_000)
-    yield _points("EIO and ENOSPC, first", "first", lambda calls: points.refusals(calls, every))
     yield _control("cursor_first", "first", lambda calls: points.refusals(calls, SOME))
 
 

@@ -21,28 +21,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from bs4 import BeautifulSoup, Tag
 from flask import Flask
-from jinja2.bccache import Bucket, BytecodeCache
 from waitress.server import create_server  # type: ignore[import-untyped]
 
 from banklink.simulator import Client, Simulator, SimulatorConfig, create_simulator
 from banklink.simulator.model import Base
-
-
-class _Memory(BytecodeCache):
-    """Templates are compiled once per run of the tests, not once per app."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, bytes] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        if bucket.key in self.kept:
-            bucket.bytecode_from_string(self.kept[bucket.key])
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        self.kept[bucket.key] = bucket.bytecode_to_string()
-
-
-COMPILED = _Memory()
+from tests.support import ready_made
 
 ORIGIN = "http://127.0.0.1:5001"
 CALLBACK = "http://localhost:5000/callback/ponto"
@@ -161,7 +144,7 @@ class Street:
             data = self.folder / f"{len(self.built)}"
             config = SimulatorConfig(data, origin, (BANKLINK, OTHER), default_locale=locale)
             app = create_simulator(config)
-            app.jinja_env.bytecode_cache = COMPILED
+            app.jinja_env.bytecode_cache = ready_made.COMPILED
             simulator: Simulator = app.extensions["simulator"]
             self.built[origin, locale] = House(app, simulator, Time(), data)
         house = self.built[origin, locale]

@@ -3,17 +3,22 @@ can be moved. Nothing is faked between the two: they speak HTTP."""
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import app as composition
 from banklink.core.calendar import Moment
 from banklink.settings import Settings, load
+from tests.support import ready_made
 
 
 def free_ports(count: int = 2) -> list[int]:
@@ -86,7 +91,7 @@ def running(
     """Both sides serving; without the scheduler, whose work tests call for with `jobs()`.
     Moving the demo clock does that work too. `starts`: the moment it is when it begins, else now."""
     settings = settings_for(folder, **environment)
-    parts = composition.build(settings)
+    parts = ready_made.build(settings)
     if starts is not None and parts.simulator is not None:
         later = starts - datetime.now(UTC)
         parts.simulator.extensions["simulator"].clock.source = lambda: datetime.now(UTC) + later
@@ -112,3 +117,20 @@ def running(
             provider.close()
         house.services.store.engine.dispose()
         house.simulator.close()
+
+
+@contextmanager
+def running_demo(folder: Path, *, web: bool = True) -> Iterator[TestHouse]:
+    """The same with the demo, as a start finds it that an earlier one today made; making it takes
+    longer than most tests. What is of the first start itself is the matter of test_demo.py."""
+    shutil.copytree(_planted(datetime.now(UTC).date()), folder, dirs_exist_ok=True)
+    with running(folder, web=web) as house:
+        yield house
+
+
+@cache
+def _planted(_day: date) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="banklink-demo-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with running(folder, web=False):
+        return folder

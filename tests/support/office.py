@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from flask.testing import FlaskClient
+from werkzeug.security import generate_password_hash
 from werkzeug.test import TestResponse
 
 import app as composition
-from banklink.actions.passwords import hashed
 from banklink.core.calendar import Moment
 from banklink.store.facts import ensure_connections
 from banklink.store.models import (
@@ -26,11 +26,13 @@ from banklink.store.models import (
     User,
     UserSession,
 )
+from tests.support import ready_made
 from tests.support.house import settings_for
 from tests.support.html import lint
 
 PASSWORD = "vier rode fietsen"
-_HASHED = hashed(PASSWORD)
+_HASHED = generate_password_hash(PASSWORD, method="scrypt:1024:8:1")
+"""Cheaper than Banklink's own, which those who choose a password in a test get."""
 
 
 @dataclass
@@ -149,7 +151,7 @@ class Office:
 @contextmanager
 def opened(folder: Path, **environment: str) -> Iterator[Office]:
     settings = settings_for(folder, BANKLINK_DEMO="0", **environment)
-    parts = composition.build(settings)
+    parts = ready_made.build(settings)
     office = Office(parts)
     web = parts.web
     web.extensions["banklink"] = replace(web.extensions["banklink"], clock=office.clock)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support import absent
+from tests.support import absent, ready_made
 
 _FAST = (
     "fsync=off",
@@ -75,6 +75,10 @@ class PostgresServer:
             prepare(self.url(name))
             self._templates.add(name)
         return name
+
+    def migrated(self) -> str:
+        """The address of a fresh database with the newest schema."""
+        return self.create(self.make_template("migrated", ready_made.migrated))
 
     def __call__(self, template: str | None = None) -> str:
         return self.create(template)

@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from banklink.actions.credentials import mark_revoked
 from banklink.actions.revoke import given
 from banklink.store.models import Base, Consent, Grant, Holder, Membership, Revocation, User
-from tests.support.house import TestHouse, running
+from tests.support.house import TestHouse, running_demo
 from tests.web.conftest import Books, Silent, Visitor, soup, words
 
 BAKERY = "Bakkerij De Vries"
@@ -23,7 +23,7 @@ JAN, PIET = "Jan de Vries", "Piet Bakker"
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestHouse, Rows]]:
-    with running(tmp_path_factory.mktemp("house"), web=False) as found:
+    with running_demo(tmp_path_factory.mktemp("house"), web=False) as found:
         rows = {}
         with found.services.store.read() as session:
             for table in Base.metadata.sorted_tables:

@@ -40,7 +40,7 @@ SANNE = "sanne@kantoor.nl"
 def office(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Office]:
     environment = {}
     if getattr(request, "param", "sqlite") == "postgresql":
-        environment["BANKLINK_DATABASE_URL"] = request.getfixturevalue("postgres_server").create()
+        environment["BANKLINK_DATABASE_URL"] = request.getfixturevalue("postgres_server").migrated()
     with opened(tmp_path, **environment) as found:
         yield found
 

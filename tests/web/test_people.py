@@ -26,7 +26,7 @@ ANNA = {"name": "Anna de Boer", "email": "anna@kantoor.nl", "password": "een zin
 def office(request: Any, tmp_path: Path) -> Iterator[Office]:
     environment = {}
     if request.param == "postgresql":
-        environment["BANKLINK_DATABASE_URL"] = request.getfixturevalue("postgres_server").create()
+        environment["BANKLINK_DATABASE_URL"] = request.getfixturevalue("postgres_server").migrated()
     with opened(tmp_path, **environment) as found:
         yield found
 

@@ -32,7 +32,7 @@ SANNE = "sanne@kantoor.nl"
 def office(request: Any, tmp_path: Path) -> Iterator[Office]:
     environment = {}
     if request.param == "postgresql":
-        environment["BANKLINK_DATABASE_URL"] = request.getfixturevalue("postgres_server").create()
+        environment["BANKLINK_DATABASE_URL"] = request.getfixturevalue("postgres_server").migrated()
     with opened(tmp_path, **environment) as found:
         found.numbers = found.administration("Own")  # type: ignore[attr-defined]
         found.user(SANNE, {found.numbers[0]: "administrator"})  # type: ignore[attr-defined]
