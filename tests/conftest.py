@@ -27,8 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture, marker in _MARKED_BY_FIXTURE.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(marker)
-    # Where two processes share the files, the long walks are not left for the end of one of them.
-    items.sort(key=lambda item: not item.path.name.startswith("test_screens"))
+    # Where two processes share the files, what takes long is not left for the end of one of them.
+    items.sort(key=lambda item: not item.path.name.startswith(("test_screens", "test_ids_that")))
 
 
 @pytest.hookimpl(wrapper=True)

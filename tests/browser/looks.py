@@ -3,6 +3,7 @@ its controls apart."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from typing import Any
 
@@ -116,17 +117,16 @@ def sticks_out(page: Page) -> list[str]:
     return [*page.evaluate(STICKS_OUT), *small]
 
 
-def violations(
-    page: Page, part: str = "", *, only: str | None = None, without: tuple[str, ...] = ()
-) -> list[str]:
-    """What axe has against the page or the part of it. By every rule that is not deprecated: those
-    of AAA, best practice and experiment too."""
-    if only is not None:
-        options = {**_QUICK, "runOnly": [only]}
-    else:
-        rules = {each: {"enabled": each not in without} for each in page.evaluate(_RULES)}
-        options = {**_QUICK, "rules": rules}
-    found: list[str] = page.evaluate(_RUN, [part, options])
+def all_but_colours(page: Page) -> list[str]:
+    """Every rule that is not deprecated: those of AAA, best practice and experiment too."""
+    return [each for each in page.evaluate(_RULES) if each not in COLOURS]
+
+
+def violations(page: Page, rules: Collection[str], part: str = "") -> list[str]:
+    """What axe has against the page or the part of it by these rules."""
+    if not rules:
+        return []
+    found: list[str] = page.evaluate(_RUN, [part, {**_QUICK, "runOnly": [*rules]}])
     return found
 
 

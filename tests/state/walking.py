@@ -18,7 +18,7 @@ from tests.state.machine import Machine
 
 STEPS = int(os.environ.get("STATE_STEPS", "20000"))
 LENGTH = 50
-_SOME_END_EARLY = 1.4
+_SOME_END_EARLY = 1.3
 _STEADY = "STATE_STEPS" not in os.environ
 
 
@@ -49,4 +49,5 @@ def walk(
         )
     finally:
         gc.unfreeze()
-    assert machine.steps >= steps, f"only {machine.steps} of {steps} steps were made"
+    if machine.steps < steps:  # no AssertionError: those are what the oracle says
+        raise RuntimeError(f"only {machine.steps} of {steps} steps were made")
