@@ -123,7 +123,8 @@ def running(
 def running_demo(folder: Path, *, web: bool = True) -> Iterator[TestHouse]:
     """The same with the demo, as a start finds it that an earlier one today made; making it takes
     longer than most tests. What is of the first start itself is the matter of test_demo.py."""
-    shutil.copytree(_planted(datetime.now(UTC).date()), folder, dirs_exist_ok=True)
+    now = datetime.now(UTC)
+    shutil.copytree(_planted(Moment(now, now).today), folder, dirs_exist_ok=True)
     with running(folder, web=web) as house:
         yield house
 
