@@ -256,3 +256,14 @@ def test_a_key_that_a_crash_left_empty_is_made_anew(tmp_path: Path) -> None:
         if path.stat().st_mode & 0o077 and ".key" in path.name
     ] == []
     assert not list(tmp_path.glob("*.key.*")), "nothing half is left"
+
+
+def test_what_is_needed_at_times_only_is_not_loaded_before() -> None:
+    """Each is megabytes and a part of every start; the memory of a small machine is counted."""
+    asked = "import sys, app; print(*sorted({each.partition('.')[0] for each in sys.modules}))"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "sqlalchemy" in loaded
+    assert not loaded & {"lxml", "alembic", "authlib", "apscheduler", "waitress"}

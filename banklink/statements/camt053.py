@@ -10,11 +10,13 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from lxml import etree
-
 from banklink.statements.model import Balance, Booking, Statement, StatementError
+
+if TYPE_CHECKING:
+    from lxml import etree
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 _AMOUNT = re.compile(r"\+?(\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})", re.ASCII)
@@ -59,6 +61,8 @@ def read(data: bytes) -> list[Statement]:
 
 
 def _parse(data: bytes) -> etree._Element:
+    from lxml import etree  # not before a file comes: it takes a tenth of a start
+
     data = data.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").rstrip(b" \t\r\n\x1a")
     try:
         return _parse_as(data, None)
@@ -77,6 +81,8 @@ def _parse(data: bytes) -> etree._Element:
 
 
 def _parse_as(data: bytes, encoding: str | None) -> etree._Element:
+    from lxml import etree
+
     root = etree.fromstring(data, _parser(encoding))
     # No statement needs a DTD; every XML attack that is left with these settings does.
     if root.getroottree().docinfo.doctype or root.getroottree().docinfo.internalDTD is not None:
@@ -85,6 +91,8 @@ def _parse_as(data: bytes, encoding: str | None) -> etree._Element:
 
 
 def _parser(encoding: str | None = None) -> etree.XMLParser:
+    from lxml import etree
+
     return etree.XMLParser(
         encoding=encoding,
         resolve_entities=False,
@@ -116,6 +124,8 @@ def _unclosed(data: bytes) -> bool:
 
 
 def _error_line(data: bytes) -> int:
+    from lxml import etree
+
     try:
         etree.fromstring(data, _parser())
     except etree.XMLSyntaxError as error:

@@ -18,7 +18,6 @@ from dataclasses import field as attribute
 from datetime import date
 from typing import Any
 
-from lxml import etree
 from schwifty import IBAN
 from schwifty.exceptions import InvalidChecksumDigits, SchwiftyException
 
@@ -267,6 +266,8 @@ def _audit_file(data: bytes, today: date) -> Iterator[JournalLine]:
     year of bookings is never in memory. A journal without a name has that of its ledger account,
     which comes earlier in the file. The newest day up to today on which something was booked is the
     day through which the books are done."""
+    from lxml import etree  # not before a file comes
+
     if b"<!DOCTYPE" in data.replace(b"\x00", b""):
         raise JournalsError("hostile_xml")
     events = etree.iterparse(
@@ -291,6 +292,8 @@ def _audit_file(data: bytes, today: date) -> Iterator[JournalLine]:
 
 
 def _journals(events: Iterator[tuple[str, Any]], today: date) -> Iterator[JournalLine]:
+    from lxml import etree
+
     path: list[str] = []
     words: dict[str, str] = {}
     accounts: dict[str, str] = {}
