@@ -121,16 +121,17 @@ def running(
 
 @contextmanager
 def running_demo(folder: Path, *, web: bool = True) -> Iterator[TestHouse]:
-    """The same with the demo, as a start finds it that an earlier one today made; making it takes
-    longer than most tests. What is of the first start itself is the matter of test_demo.py."""
+    """The same with the demo, as a start finds it that an earlier one made a moment ago; making it
+    takes longer than most tests. What is of the first start itself is the matter of test_demo.py."""
     now = datetime.now(UTC)
-    shutil.copytree(_planted(Moment(now, now).today), folder, dirs_exist_ok=True)
+    few_minutes = int(now.timestamp()) // 300  # of what the demo holds some is over after fifteen
+    shutil.copytree(_planted(Moment(now, now).today, few_minutes), folder, dirs_exist_ok=True)
     with running(folder, web=web) as house:
         yield house
 
 
 @cache
-def _planted(_day: date) -> Path:
+def _planted(_day: date, _few_minutes: int) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="banklink-demo-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with running(folder, web=False):

@@ -118,9 +118,9 @@ class Silent:
         return nothing
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestHouse]:
-    """A house that all tests read and none changes."""
+    """A house that a module's tests read and none changes."""
     with running_demo(tmp_path_factory.mktemp("shown"), web=False) as found:
         yield found
 
